@@ -1,0 +1,429 @@
+//! Records ops. Building never fails: faults are collected, a faulty op yields poison, and ops on poison say nothing.
+
+use crate::graph::StateSlot;
+use crate::ops::{
+    AdamUpdate, ArgMax, Binary, Broadcast, Cast, Constant, Input, MatMul, OneHot, RandomUniform, ReduceMax, ReduceSum,
+    Reshape, Select, Softmax, SparseSoftmaxCrossEntropy, State, Transpose, Unary,
+};
+use crate::{Error, ErrorKind, Fault, Graph, Node, Op, OpRule, Role, Type, Value};
+use footlight_tensor::{DType, RandomKey};
+
+const POISON: Value = Value(u32::MAX);
+
+/// Records ops into a graph.
+///
+/// # Examples
+/// ```
+/// use footlight_graph::{Builder, Type};
+/// let mut g = Builder::new();
+/// let x = g.input("x", Type::f32([4, 3]));
+/// let y = g.mul_scalar(x, 2.0);
+/// g.output("y", y);
+/// let graph = g.finish().unwrap();
+/// assert_eq!(graph.type_of(graph.output("y").unwrap()).shape, [4, 3]);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    graph: Graph,
+    faults: Vec<Fault>,
+    scopes: Vec<String>,
+}
+
+impl Builder {
+    /// An empty graph.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Continues `graph`: its values stay valid.
+    pub fn extend(graph: Graph) -> Builder {
+        Builder { graph, ..Builder::default() }
+    }
+
+    /// The graph, if no fault was found.
+    ///
+    /// # Errors
+    /// All faults together.
+    pub fn finish(self) -> Result<Graph, Error> {
+        if !self.faults.is_empty() {
+            return Err(Error::new(self.faults));
+        }
+        self.graph.verify()?;
+        Ok(self.graph)
+    }
+
+    /// Records what follows under `name`, within the current scope, until [`Builder::leave`].
+    pub fn enter(&mut self, name: &str) {
+        self.scopes.push(name.to_string());
+    }
+
+    /// Ends the innermost scope.
+    pub fn leave(&mut self) {
+        self.scopes.pop();
+    }
+
+    /// The current scope, such as `encoder/dense_2`.
+    pub fn path(&self) -> String {
+        self.scopes.join("/")
+    }
+
+    /// Records a fault at the current scope and answers poison.
+    pub fn fault(&mut self, kind: ErrorKind, message: impl Into<String>, help: Option<&str>) -> Value {
+        let fault = Fault { kind, path: self.path(), message: message.into(), help: help.map(str::to_string) };
+        self.faults.push(fault);
+        POISON
+    }
+
+    /// The faults so far.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// The graph so far.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The type of `value`, or `None` for poison.
+    pub fn type_of(&self, value: Value) -> Option<&Type> {
+        self.graph.types.get(value.index())
+    }
+
+    /// The shape of `value`; empty for poison, whose users report nothing.
+    pub fn shape(&self, value: Value) -> Vec<usize> {
+        self.type_of(value).map(|ty| ty.shape.clone()).unwrap_or_default()
+    }
+
+    /// Whether a fault stands behind `value`.
+    pub fn is_poison(&self, value: Value) -> bool {
+        value == POISON
+    }
+
+    /// Records an op and answers its outputs.
+    pub fn push(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Vec<Value> {
+        let op = op.into();
+        let types: Option<Vec<&Type>> = inputs.iter().map(|v| self.type_of(*v)).collect();
+        let Some(types) = types else { return vec![POISON; output_count(&op)] };
+        match op.infer(&types) {
+            Ok(outputs) => self.append(op, inputs, outputs),
+            Err(message) => {
+                let kind = if message.contains("must be") { ErrorKind::DType } else { ErrorKind::Shape };
+                let count = output_count(&op);
+                self.fault(kind, format!("op `{}`: {message}", op.name()), None);
+                vec![POISON; count]
+            }
+        }
+    }
+
+    fn append(&mut self, op: Op, inputs: &[Value], outputs: Vec<Type>) -> Vec<Value> {
+        let node = self.graph.nodes.len();
+        let first = self.graph.types.len() as u32;
+        let values: Vec<Value> = (first..first + outputs.len() as u32).map(Value).collect();
+        self.graph.producers.extend(outputs.iter().map(|_| node));
+        self.graph.types.extend(outputs);
+        let path = self.path();
+        self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), outputs: values.clone(), path });
+        values
+    }
+
+    fn one(&mut self, op: impl Into<Op>, inputs: &[Value]) -> Value {
+        self.push(op, inputs)[0]
+    }
+
+    /// A value given for each run.
+    pub fn input(&mut self, name: &str, ty: Type) -> Value {
+        self.one(Input { name: name.into(), ty }, &[])
+    }
+
+    /// A value that outlives the step; its name is taken as it is, without the scope.
+    pub fn state(&mut self, name: &str, ty: Type, role: Role) -> Value {
+        let value = self.one(State { name: name.into(), ty, role }, &[]);
+        self.graph.states.push(StateSlot { name: name.into(), role, value, next: None });
+        value
+    }
+
+    /// What state `value` becomes when the step ends.
+    pub fn set_next(&mut self, value: Value, next: Value) {
+        if self.is_poison(value) || self.is_poison(next) {
+            return;
+        }
+        match self.graph.states.iter_mut().find(|s| s.value == value) {
+            Some(state) => state.next = Some(next),
+            None => {
+                self.fault(ErrorKind::Invalid, "only a state can have a next value", None);
+            }
+        }
+    }
+
+    /// Makes `value` readable after a run under `name`.
+    pub fn output(&mut self, name: &str, value: Value) {
+        if !self.is_poison(value) {
+            self.graph.outputs.push((name.into(), value));
+        }
+    }
+
+    /// A scalar.
+    pub fn constant(&mut self, value: f32) -> Value {
+        self.one(Constant::F32(value), &[])
+    }
+
+    /// An integer scalar.
+    pub fn constant_i32(&mut self, value: i32) -> Value {
+        self.one(Constant::I32(value), &[])
+    }
+
+    /// An elementwise function.
+    pub fn unary(&mut self, kind: Unary, x: Value) -> Value {
+        self.one(kind, &[x])
+    }
+
+    /// An elementwise function of two values.
+    pub fn binary(&mut self, kind: Binary, a: Value, b: Value) -> Value {
+        self.one(kind, &[a, b])
+    }
+
+    /// `-x`.
+    pub fn neg(&mut self, x: Value) -> Value {
+        self.unary(Unary::Neg, x)
+    }
+
+    /// `a + b`.
+    pub fn add(&mut self, a: Value, b: Value) -> Value {
+        self.binary(Binary::Add, a, b)
+    }
+
+    /// `a - b`.
+    pub fn sub(&mut self, a: Value, b: Value) -> Value {
+        self.binary(Binary::Sub, a, b)
+    }
+
+    /// `a * b`, element by element.
+    pub fn mul(&mut self, a: Value, b: Value) -> Value {
+        self.binary(Binary::Mul, a, b)
+    }
+
+    /// `a / b`.
+    pub fn div(&mut self, a: Value, b: Value) -> Value {
+        self.binary(Binary::Div, a, b)
+    }
+
+    /// `x + c`.
+    pub fn add_scalar(&mut self, x: Value, c: f32) -> Value {
+        let c = self.constant(c);
+        self.add(x, c)
+    }
+
+    /// `x * c`.
+    pub fn mul_scalar(&mut self, x: Value, c: f32) -> Value {
+        let c = self.constant(c);
+        self.mul(x, c)
+    }
+
+    /// `c - x`.
+    pub fn scalar_sub(&mut self, c: f32, x: Value) -> Value {
+        let c = self.constant(c);
+        self.sub(c, x)
+    }
+
+    /// The larger of `x` and `c`.
+    pub fn maximum_scalar(&mut self, x: Value, c: f32) -> Value {
+        let c = self.constant(c);
+        self.binary(Binary::Maximum, x, c)
+    }
+
+    /// The smaller of `x` and `c`.
+    pub fn minimum_scalar(&mut self, x: Value, c: f32) -> Value {
+        let c = self.constant(c);
+        self.binary(Binary::Minimum, x, c)
+    }
+
+    /// `a` where `condition` is not 0, else `b`.
+    pub fn select(&mut self, condition: Value, a: Value, b: Value) -> Value {
+        self.one(Select, &[condition, a, b])
+    }
+
+    /// Another element type.
+    pub fn cast(&mut self, x: Value, dtype: DType) -> Value {
+        if self.type_of(x).is_some_and(|ty| ty.dtype == dtype) {
+            return x;
+        }
+        self.one(Cast { dtype }, &[x])
+    }
+
+    /// The sum along `axes`.
+    pub fn reduce_sum(&mut self, x: Value, axes: &[usize], keepdims: bool) -> Value {
+        self.one(ReduceSum { axes: axes.to_vec(), keepdims }, &[x])
+    }
+
+    /// The maximum along `axes`.
+    pub fn reduce_max(&mut self, x: Value, axes: &[usize], keepdims: bool) -> Value {
+        self.one(ReduceMax { axes: axes.to_vec(), keepdims }, &[x])
+    }
+
+    /// The mean along `axes`: the sum over the count.
+    pub fn reduce_mean(&mut self, x: Value, axes: &[usize], keepdims: bool) -> Value {
+        let shape = self.shape(x);
+        let count: usize = axes.iter().filter_map(|&a| shape.get(a)).product();
+        let sum = self.reduce_sum(x, axes, keepdims);
+        self.mul_scalar(sum, 1.0 / count as f32)
+    }
+
+    /// The sum of all elements, a scalar.
+    pub fn sum_all(&mut self, x: Value) -> Value {
+        let axes: Vec<usize> = (0..self.shape(x).len()).collect();
+        if axes.is_empty() {
+            return x;
+        }
+        self.reduce_sum(x, &axes, false)
+    }
+
+    /// The mean of all elements, a scalar.
+    pub fn mean_all(&mut self, x: Value) -> Value {
+        let axes: Vec<usize> = (0..self.shape(x).len()).collect();
+        if axes.is_empty() {
+            return x;
+        }
+        self.reduce_mean(x, &axes, false)
+    }
+
+    /// The position of the maximum along the last axis.
+    pub fn argmax(&mut self, x: Value) -> Value {
+        self.one(ArgMax, &[x])
+    }
+
+    /// `a b` for matrices.
+    pub fn matmul(&mut self, a: Value, b: Value) -> Value {
+        self.matmul_with(a, b, false, false)
+    }
+
+    /// `op(a) op(b)`, each transposed if asked.
+    pub fn matmul_with(&mut self, a: Value, b: Value, transpose_a: bool, transpose_b: bool) -> Value {
+        self.one(MatMul { transpose_a, transpose_b }, &[a, b])
+    }
+
+    /// The same elements under another shape.
+    pub fn reshape(&mut self, x: Value, shape: impl Into<Vec<usize>>) -> Value {
+        let shape = shape.into();
+        if self.type_of(x).is_some_and(|ty| ty.shape == shape) {
+            return x;
+        }
+        self.one(Reshape { shape }, &[x])
+    }
+
+    /// Axes in another order.
+    pub fn transpose(&mut self, x: Value, order: impl Into<Vec<usize>>) -> Value {
+        self.one(Transpose { order: order.into() }, &[x])
+    }
+
+    /// Repetition to `shape`.
+    pub fn broadcast(&mut self, x: Value, shape: impl Into<Vec<usize>>) -> Value {
+        let shape = shape.into();
+        if self.type_of(x).is_some_and(|ty| ty.shape == shape) {
+            return x;
+        }
+        self.one(Broadcast { shape }, &[x])
+    }
+
+    /// Indices as rows with a one.
+    pub fn one_hot(&mut self, indices: Value, depth: usize) -> Value {
+        self.one(OneHot { depth }, &[indices])
+    }
+
+    /// Uniform random numbers in `[0, 1)` of stream `key` at `step`.
+    pub fn random_uniform(&mut self, key: RandomKey, step: Value, shape: impl Into<Vec<usize>>) -> Value {
+        self.one(RandomUniform { key, shape: shape.into() }, &[step])
+    }
+
+    /// The softmax along the last axis.
+    pub fn softmax(&mut self, x: Value) -> Value {
+        self.one(Softmax, &[x])
+    }
+
+    /// The loss of each row and the probabilities, from logits and integer labels.
+    pub fn sparse_softmax_cross_entropy(&mut self, logits: Value, labels: Value) -> (Value, Value) {
+        let outputs = self.push(SparseSoftmaxCrossEntropy, &[logits, labels]);
+        (outputs[0], outputs[1])
+    }
+
+    /// The next parameter and slots of one step of Adam.
+    pub fn adam_update(&mut self, op: AdamUpdate, [w, g, m, v, alpha]: [Value; 5]) -> [Value; 3] {
+        let outputs = self.push(op, &[w, g, m, v, alpha]);
+        [outputs[0], outputs[1], outputs[2]]
+    }
+
+    /// Sums `x` down to the shape that was broadcast to give it: the gradient of broadcasting to `target`.
+    pub fn sum_to_shape_of(&mut self, x: Value, target: Value) -> Value {
+        let (Some(from), Some(to)) = (self.type_of(x).cloned(), self.type_of(target).cloned()) else { return POISON };
+        if from.shape == to.shape {
+            return x;
+        }
+        let lead = from.rank().saturating_sub(to.rank());
+        let is_repeated = |axis: &usize| *axis < lead || (to.shape[axis - lead] == 1 && from.shape[*axis] != 1);
+        let axes: Vec<usize> = (0..from.rank()).filter(is_repeated).collect();
+        let sum = self.reduce_sum(x, &axes, true);
+        self.reshape(sum, to.shape)
+    }
+}
+
+fn output_count(op: &Op) -> usize {
+    match op {
+        Op::AdamUpdate(_) => 3,
+        Op::SparseSoftmaxCrossEntropy(_) => 2,
+        _ => 1,
+    }
+}
+
+/// The shape both broadcast to, as NumPy does: axes are matched from the last, extent 1 repeats.
+///
+/// # Errors
+/// Both shapes and the axis on which they differ.
+pub fn broadcast_shapes(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
+    let rank = a.len().max(b.len());
+    let extent = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |i| shape[i]);
+    (0..rank)
+        .map(|axis| match (extent(a, axis), extent(b, axis)) {
+            (x, y) if x == y => Ok(x),
+            (1, y) => Ok(y),
+            (x, 1) => Ok(x),
+            _ => Err(crate::ops::broadcast_fault(a, b, axis)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_collected_and_poison_is_silent() {
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([4, 128]));
+        let w = g.input("w", Type::f32([256, 64]));
+        g.enter("encoder");
+        g.enter("dense_2");
+        let y = g.matmul(x, w);
+        let z = g.mul_scalar(y, 2.0);
+        g.leave();
+        g.enter("add");
+        g.add(x, w);
+        assert!(g.is_poison(z));
+        let error = g.finish().unwrap_err();
+        assert_eq!(error.faults().len(), 2);
+        assert_eq!(error.faults()[0].path, "encoder/dense_2");
+        assert_eq!(
+            error.faults()[0].message,
+            "op `matmul`: inner extents differ: 128 in [4, 128] and 256 in [256, 64]"
+        );
+        assert_eq!(
+            error.faults()[1].message,
+            "op `add`: shapes [4, 128] and [256, 64] do not broadcast on axis 0"
+        );
+    }
+
+    #[test]
+    fn shapes_broadcast_from_the_last_axis() {
+        assert_eq!(broadcast_shapes(&[3, 1], &[4]), Ok(vec![3, 4]));
+        assert_eq!(broadcast_shapes(&[], &[2, 2]), Ok(vec![2, 2]));
+        assert!(broadcast_shapes(&[3], &[4]).is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! Where values come from: inputs, states, constants.
+
+use super::{Backward, Gradient, OpRule, Sample};
+use crate::{Role, Type};
+
+/// A value given for each run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The name it is fed by.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// A value that outlives the step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The unique name.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// A scalar known when the graph is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Constant {
+    /// A float.
+    F32(f32),
+    /// An integer.
+    I32(i32),
+}
+
+const SOURCE: &str = "a source reads nothing";
+
+impl Input {
+    /// None: a source has no inputs to differ by.
+    pub fn samples() -> Vec<Sample> {
+        vec![]
+    }
+}
+
+impl State {
+    /// None: a source has no inputs to differ by.
+    pub fn samples() -> Vec<Sample> {
+        vec![]
+    }
+}
+
+impl Constant {
+    /// None: a source has no inputs to differ by.
+    pub fn samples() -> Vec<Sample> {
+        vec![]
+    }
+}
+
+impl OpRule for Input {
+    fn name(&self) -> &'static str {
+        "input"
+    }
+    fn attributes(&self) -> String {
+        self.name.clone()
+    }
+    fn infer(&self, _: &[&Type]) -> Result<Vec<Type>, String> {
+        Ok(vec![self.ty.clone()])
+    }
+    fn gradient(&self, _: Backward<'_>) -> Gradient {
+        Gradient::NotDifferentiable(SOURCE)
+    }
+}
+
+impl OpRule for State {
+    fn name(&self) -> &'static str {
+        "state"
+    }
+    fn attributes(&self) -> String {
+        self.name.clone()
+    }
+    fn infer(&self, _: &[&Type]) -> Result<Vec<Type>, String> {
+        Ok(vec![self.ty.clone()])
+    }
+    fn gradient(&self, _: Backward<'_>) -> Gradient {
+        Gradient::NotDifferentiable(SOURCE)
+    }
+}
+
+impl OpRule for Constant {
+    fn name(&self) -> &'static str {
+        "constant"
+    }
+    fn attributes(&self) -> String {
+        match self {
+            Constant::F32(x) => x.to_string(),
+            Constant::I32(x) => x.to_string(),
+        }
+    }
+    fn infer(&self, _: &[&Type]) -> Result<Vec<Type>, String> {
+        Ok(vec![match self {
+            Constant::F32(_) => Type::f32([]),
+            Constant::I32(_) => Type::i32([]),
+        }])
+    }
+    fn gradient(&self, _: Backward<'_>) -> Gradient {
+        Gradient::NotDifferentiable(SOURCE)
+    }
+}

@@ -1,0 +1,80 @@
+//! The one error of this crate.
+
+use std::fmt;
+
+/// What kind of thing went wrong; stable, to be matched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Bytes that do not hold what their format promises.
+    File,
+    /// A shape that does not hold the data given for it.
+    Shape,
+    /// A type that cannot stand where it was given.
+    DType,
+}
+
+impl ErrorKind {
+    /// The stable name printed in `error[...]`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::File => "file",
+            ErrorKind::Shape => "shape",
+            ErrorKind::DType => "dtype",
+        }
+    }
+}
+
+/// A fault in host data, with the lines a person reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    help: Option<String>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` says where and what, further lines what was expected and what arrived.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), help: None }
+    }
+
+    /// Adds the one next step to take.
+    pub fn help(mut self, help: impl Into<String>) -> Error {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Puts `place` (a file, an entry in an archive) before the message.
+    pub fn at(mut self, place: impl fmt::Display) -> Error {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// The stable kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The message without kind and help.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The next step, if one is known.
+    pub fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,5 @@
+//! Byte formats.
+
+pub mod idx;
+pub mod npy;
+pub mod npz;
