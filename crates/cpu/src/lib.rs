@@ -1,1 +1,23 @@
-//! x
+//! Runs plans on the CPU: the naive interpreter that specifies every op, fast kernels for the instruction sets of the
+//! processor, a fixed team of workers, and sessions that run a plan without allocating.
+//!
+//! This is the only crate with `unsafe`. It never sees a layer.
+
+mod buffer;
+mod dispatch;
+mod engine;
+mod feed;
+mod isa;
+mod kernels;
+pub mod naive;
+mod session;
+mod store;
+mod target;
+mod team;
+
+pub use engine::Engine;
+pub use feed::Feed;
+pub use isa::Isa;
+pub use session::{Inspection, Session};
+pub use store::Store;
+pub use target::CpuTarget;

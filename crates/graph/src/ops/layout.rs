@@ -146,6 +146,9 @@ impl OpRule for OneHot {
     fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, String> {
         let [x] = arity(inputs)?;
         require_i32("indices", x)?;
+        if x.rank() == 0 {
+            return Err("needs at least one axis of indices".into());
+        }
         let mut shape = x.shape.clone();
         shape.push(self.depth);
         Ok(vec![Type::f32(shape)])
@@ -159,7 +162,7 @@ impl OpRule for OneHot {
 pub(crate) fn last_axis<'a>(name: &str, ty: &'a Type) -> Result<(&'a [usize], usize), String> {
     require_f32(name, ty)?;
     match ty.shape.split_last() {
-        Some((&last, rest)) if last > 0 => Ok((rest, last)),
-        _ => Err(format!("{name} needs a last axis with elements, got {}", display_shape(&ty.shape))),
+        Some((&last, rest)) if last > 0 && !rest.is_empty() => Ok((rest, last)),
+        _ => Err(format!("{name} needs two axes or more, the last with elements, got {}", display_shape(&ty.shape))),
     }
 }

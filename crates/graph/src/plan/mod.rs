@@ -1,1 +1,192 @@
-//! Plans.
+//! Fixes, before anything runs, in which order a graph is computed, where every value lies and how work is split.
+//!
+//! A plan is a list of *phases* with a barrier between them. A phase holds *chains* that do not depend on each other; a
+//! chain is a list of steps that all work on the same number of rows, where a step reads of earlier steps of its chain
+//! only the rows it writes itself. So a chain is cut into blocks of rows, each block runs all steps depth first while
+//! its data is in cache, and workers claim blocks. Blocks depend on shapes alone: any number of workers gives the same
+//! bytes.
+//!
+//! Values that live within one chain lie in the worker's *scratch*, one block at a time; values that cross a phase lie
+//! in the *arena*, where values whose phases do not overlap share space; states lie in their own store and are updated
+//! in place.
+
+mod legal;
+mod memory;
+mod print;
+mod schedule;
+
+pub use legal::verify;
+
+use crate::{Error, Graph, Node, NodeIndex, Op, Value};
+
+/// What a backend tells the planner.
+pub trait Target {
+    /// Every place starts at a multiple of this many bytes.
+    fn alignment(&self) -> usize {
+        64
+    }
+
+    /// Bytes each worker needs for this node as long as its phase runs, such as a packed operand.
+    fn phase_scratch(&self, graph: &Graph, node: &Node) -> usize;
+
+    /// Bytes each worker needs while it runs one block of this node.
+    fn block_scratch(&self, graph: &Graph, node: &Node, rows: usize) -> usize;
+
+    /// The work of the whole node, in floating-point operations or their equivalent in time.
+    fn cost(&self, graph: &Graph, node: &Node) -> f64;
+
+    /// The fewest rows per block at which this node still runs well.
+    fn rows_wanted(&self, graph: &Graph, node: &Node) -> usize;
+
+    /// The work per block to aim for: small enough to share out evenly, large enough to hide the claiming.
+    fn block_cost(&self) -> f64;
+}
+
+/// Where a value lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nobody needs it.
+    Nowhere,
+    /// In the store of states, by position in [`Graph::states`].
+    State(usize),
+    /// A number of the graph, by node.
+    Constant(NodeIndex),
+    /// In the arena, at this byte.
+    Arena(usize),
+    /// In the worker's scratch, at this byte; only the rows of the current block are there.
+    Scratch(usize),
+}
+
+/// How a step reads an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only the rows it writes.
+    Rows,
+    /// Any of it.
+    Whole,
+}
+
+/// One op of a chain.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The node.
+    pub node: NodeIndex,
+    /// How each input is read.
+    pub access: Vec<Access>,
+    /// Where the worker's scratch for the phase begins, if the node needs any.
+    pub phase_scratch: usize,
+    /// Where the worker's scratch for one block begins, if the node needs any.
+    pub block_scratch: usize,
+}
+
+/// Steps that run depth first on blocks of rows.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Rows of every value the chain writes.
+    pub rows: usize,
+    /// Rows per block; the last block may have fewer.
+    pub block_rows: usize,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// The work of the chain.
+    pub cost: f64,
+}
+
+impl Chain {
+    /// The number of blocks.
+    pub fn blocks(&self) -> usize {
+        self.rows.div_ceil(self.block_rows).max(1)
+    }
+}
+
+/// Chains between two barriers.
+#[derive(Clone, Debug, Default)]
+pub struct Phase {
+    /// The chains, the costliest first.
+    pub chains: Vec<Chain>,
+}
+
+impl Phase {
+    /// The blocks of all chains.
+    pub fn blocks(&self) -> usize {
+        self.chains.iter().map(Chain::blocks).sum()
+    }
+}
+
+/// A graph with its order, places and split of work.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The graph, made ready: every state is written in place by its last step.
+    pub graph: Graph,
+    /// Where each value lies.
+    pub places: Vec<Place>,
+    /// The phases in order.
+    pub phases: Vec<Phase>,
+    /// Bytes of the arena.
+    pub arena_bytes: usize,
+    /// Bytes of scratch of each worker.
+    pub scratch_bytes: usize,
+    /// Bytes of all states.
+    pub state_bytes: usize,
+    /// The work of one run, in floating-point operations or their equivalent in time.
+    pub cost: f64,
+}
+
+/// Plans `graph` for `target`.
+///
+/// # Errors
+/// `ErrorKind::Invalid` when the plan breaks its own law, see [`verify`].
+pub fn plan(graph: &Graph, target: &dyn Target) -> Result<Plan, Error> {
+    let graph = schedule::write_states_in_place(graph)?;
+    let scheduled = schedule::schedule(&graph, target);
+    let plan = memory::place(graph, scheduled, target);
+    verify(&plan)?;
+    Ok(plan)
+}
+
+/// The value whose bytes `value` shares: reshapes are views.
+pub fn root(graph: &Graph, mut value: Value) -> Value {
+    loop {
+        let node = graph.producer(value);
+        match node.op {
+            Op::Reshape(_) => value = node.inputs[0],
+            _ => return value,
+        }
+    }
+}
+
+/// The number of rows a value is cut into: its extent along axis 0.
+pub(crate) fn rows(graph: &Graph, value: Value) -> usize {
+    graph.type_of(value).shape.first().copied().unwrap_or(1)
+}
+
+/// Whether a node is a step at all: sources and views are not.
+pub(crate) fn is_step(op: &Op) -> bool {
+    !matches!(op, Op::State(_) | Op::Constant(_) | Op::Reshape(_))
+}
+
+/// How `node` reads its input number `i`.
+///
+/// An input is read by rows when it has the rows of the output and the op needs no other rows of it; a reshape between
+/// keeps that only if it keeps the rows.
+pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
+    let (input, output) = (node.inputs[i], node.outputs[0]);
+    let (from, to) = (graph.type_of(input), graph.type_of(output));
+    let same_rows = from.rank() > 0 && to.rank() > 0 && from.shape[0] == to.shape[0];
+    let keeps_rows = rows(graph, root(graph, input)) == rows(graph, input)
+        && (from.rank() > 0) == (graph.type_of(root(graph, input)).rank() > 0);
+    let by_rows = match &node.op {
+        Op::Program(_) | Op::Unary(_) | Op::Binary(_) | Op::Select(_) | Op::Cast(_) => {
+            (same_rows && from.rank() == to.rank()) || (from.rank() == 0 && to.rank() == 0)
+        }
+        Op::AdamUpdate(_) => from == to,
+        Op::MatMul(matmul) => i == 0 && !matmul.transpose_a && same_rows,
+        Op::ReduceSum(op) => same_rows && !op.axes.contains(&0),
+        Op::ReduceMax(op) => same_rows && !op.axes.contains(&0),
+        Op::ArgMax(_) | Op::Softmax(_) | Op::OneHot(_) => same_rows,
+        Op::SparseSoftmaxCrossEntropy(_) => same_rows,
+        Op::Broadcast(_) | Op::Transpose(_) | Op::Reshape(_) => false,
+        Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::RandomUniform(_) => false,
+    };
+    if by_rows && keeps_rows { Access::Rows } else { Access::Whole }
+}

@@ -1,1 +1,195 @@
-//! `npz` bytes.
+//! `npz` bytes: a zip archive of `npy` files, as `numpy.savez` and `numpy.savez_compressed` write them.
+//!
+//! Archives can be bombs, so an entry is read only as far as its `npy` header says, that length has to be the one the
+//! archive declares, and entries that share bytes or promise a hundredfold of a large size are refused unread.
+
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::npy;
+use crate::{Error, ErrorKind, Tensor};
+
+/// Up to this size nothing is held against an entry that compresses well.
+const PLAIN_LIMIT_BYTES: u64 = 4 << 30;
+/// The most that a larger entry may grow.
+const RATIO_LIMIT: u64 = 100;
+const SUFFIX: &str = ".npy";
+
+/// Reads all tensors of `npz` bytes, in the order of the archive, named without their `.npy`.
+///
+/// # Errors
+/// As [`read_stream`].
+///
+/// # Examples
+/// ```
+/// use footlight_tensor::{Tensor, npz};
+/// let x = Tensor::new([2], vec![1.5f32, 2.5]).unwrap();
+/// let bytes = npz::write([("x", &x)]).unwrap();
+/// assert_eq!(npz::read(&bytes).unwrap(), [("x".to_string(), x)]);
+/// ```
+pub fn read(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, Error> {
+    read_stream(Cursor::new(bytes))
+}
+
+/// Reads all tensors of a stream of `npz` bytes.
+///
+/// # Errors
+/// `ErrorKind::File` for bytes that are not a zip archive, entries that are not `npy`, wrong checksums, and archives
+/// made to fill the memory; `ErrorKind::DType` for element types that [`npy::read`] refuses.
+pub fn read_stream(mut reader: impl Read + Seek) -> Result<Vec<(String, Tensor)>, Error> {
+    let archive_bytes = reader.seek(SeekFrom::End(0)).map_err(fault)?;
+    reader.rewind().map_err(fault)?;
+    let mut archive = ZipArchive::new(reader).map_err(fault)?;
+    if archive.has_overlapping_files().map_err(fault)? {
+        return Err(fault("two entries share the same bytes, which only a zip bomb does"));
+    }
+    let mut tensors = Vec::new();
+    let mut declared_bytes = 0u64;
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(fault)?;
+        let name = entry.name().map_err(fault)?.into_owned();
+        let Some(short) = name.strip_suffix(SUFFIX) else {
+            return Err(fault(format!("entry `{}` is not an {SUFFIX} file", name.escape_default()))
+                .help("make the file with numpy.savez or numpy.savez_compressed"));
+        };
+        declared_bytes = declared_bytes.saturating_add(entry.size());
+        if is_bomb(entry.size(), entry.compressed_size()) || is_bomb(declared_bytes, archive_bytes) {
+            let message = format!(
+                "entry `{short}` declares {} bytes out of {} stored, more than {RATIO_LIMIT} times",
+                entry.size(),
+                entry.compressed_size()
+            );
+            return Err(fault(message));
+        }
+        let size = entry.size();
+        let tensor = npy::read_sized(entry, Some(size)).map_err(|error| error.at(format!("npz: entry `{short}`")))?;
+        tensors.push((short.to_owned(), tensor));
+    }
+    Ok(tensors)
+}
+
+/// Writes named tensors as `npz` bytes, deflated, with no time stamps: the same tensors give the same bytes.
+///
+/// # Errors
+/// `ErrorKind::File` when two tensors have the same name; `ErrorKind::Shape` as [`npy::write`].
+pub fn write<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Vec<u8>, Error> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, tensor) in tensors {
+        let bytes = npy::write(tensor)?;
+        let options = SimpleFileOptions::DEFAULT
+            .compression_method(CompressionMethod::Deflated)
+            .large_file(bytes.len() as u64 >= PLAIN_LIMIT_BYTES);
+        writer.start_file(format!("{name}{SUFFIX}"), options).map_err(fault)?;
+        writer.write_all(&bytes).map_err(fault)?;
+    }
+    Ok(writer.finish().map_err(fault)?.into_inner())
+}
+
+fn is_bomb(declared_bytes: u64, stored_bytes: u64) -> bool {
+    declared_bytes > PLAIN_LIMIT_BYTES && declared_bytes / RATIO_LIMIT > stored_bytes
+}
+
+fn fault(error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::File, format!("npz: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let x = Tensor::new([2, 2], vec![1.0f32, 2.0, 3.0, 4.0]).unwrap();
+        let y = Tensor::new([2], vec![5u8, 9]).unwrap();
+        write([("x", &x), ("layers/y", &y)]).unwrap()
+    }
+
+    fn archive(name: &str, content: &[u8]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        writer.start_file(name, SimpleFileOptions::DEFAULT).unwrap();
+        writer.write_all(content).unwrap();
+        writer.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let tensors = read(&sample()).unwrap();
+        assert_eq!(tensors[0].0, "x");
+        assert_eq!(tensors[0].1.to_f32(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(tensors[1].0, "layers/y");
+        assert_eq!(tensors[1].1, Tensor::new([2], vec![5u8, 9]).unwrap());
+        assert!(read(&write([]).unwrap()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn writing_twice_gives_the_same_bytes() {
+        assert_eq!(sample(), sample());
+    }
+
+    #[test]
+    fn two_tensors_of_one_name_are_refused() {
+        let x = Tensor::scalar(1.0);
+        assert_eq!(write([("x", &x), ("x", &x)]).unwrap_err().kind(), ErrorKind::File);
+    }
+
+    #[test]
+    fn every_prefix_is_an_error() {
+        let whole = sample();
+        for end in 0..whole.len() {
+            assert!(read(&whole[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn foreign_entries_and_wrong_sizes_are_refused() {
+        let error = read(&archive("note.txt", b"hello")).unwrap_err();
+        assert_eq!(error.message(), "npz: entry `note.txt` is not an .npy file");
+        let mut content = npy::write(&Tensor::scalar(1.0)).unwrap();
+        content.push(0);
+        let error = read(&archive("x.npy", &content)).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "npz: entry `x`: npy: the data ends at byte 132, the archive declares 133 bytes"
+        );
+    }
+
+    #[test]
+    fn an_entry_that_declares_a_bomb_is_refused_unread() {
+        // The uncompressed size stands in the central directory, 24 bytes after its signature.
+        let mut bytes = archive("x.npy", &npy::write(&Tensor::scalar(1.0)).unwrap());
+        let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        bytes[directory + 24..directory + 28].copy_from_slice(&0xFFFF_FFFEu32.to_le_bytes());
+        assert!(read(&bytes).is_err());
+        assert!(is_bomb(5 << 30, 1 << 20));
+        assert!(!is_bomb(5 << 30, 1 << 30));
+        assert!(!is_bomb(1 << 30, 1 << 10));
+    }
+
+    #[test]
+    fn a_changed_data_byte_is_noticed() {
+        let x = Tensor::new([8], vec![1u8, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+        let mut bytes = archive("x.npy", &npy::write(&x).unwrap());
+        let at = bytes.len() / 2;
+        bytes[at] ^= 0x10;
+        assert!(read(&bytes).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn changed_bytes_never_panic(changes in prop::collection::vec((0usize..400, any::<u8>()), 1..4)) {
+            let mut bytes = sample();
+            for (at, byte) in changes {
+                let at = at % bytes.len();
+                bytes[at] = byte;
+            }
+            let _ = read(&bytes);
+        }
+    }
+}

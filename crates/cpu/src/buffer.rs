@@ -1,0 +1,85 @@
+//! Memory that starts at a cache line.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+/// Places start at multiples of this many bytes.
+pub(crate) const ALIGNMENT: usize = 64;
+
+/// Zeroed bytes that start at a cache line.
+pub(crate) struct Buffer {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: a buffer owns its memory alone; sharing it across threads is governed by the borrows of its owner.
+unsafe impl Send for Buffer {}
+// SAFETY: as above; `&Buffer` gives out shared slices and a raw pointer, no interior mutability of its own.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    pub(crate) fn new(bytes: usize) -> Buffer {
+        let layout = Buffer::layout(bytes);
+        // SAFETY: the layout has at least one byte.
+        let start = unsafe { alloc_zeroed(layout) };
+        Buffer { start: NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), bytes }
+    }
+
+    fn layout(bytes: usize) -> Layout {
+        Layout::from_size_align(bytes.max(ALIGNMENT), ALIGNMENT).expect("a plan fits the address space")
+    }
+
+    /// Makes room for at least `bytes`; what was there is lost if it has to grow.
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        if bytes > self.bytes {
+            *self = Buffer::new(bytes);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn pointer(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// `count` floats from byte `offset`.
+    pub(crate) fn f32(&self, offset: usize, count: usize) -> &[f32] {
+        assert!(offset.is_multiple_of(4) && offset + 4 * count <= self.bytes.max(ALIGNMENT));
+        // SAFETY: in bounds and aligned, as asserted; every bit pattern is a float.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset).cast(), count) }
+    }
+
+    /// `count` integers from byte `offset`.
+    pub(crate) fn i32(&self, offset: usize, count: usize) -> &[i32] {
+        assert!(offset.is_multiple_of(4) && offset + 4 * count <= self.bytes.max(ALIGNMENT));
+        // SAFETY: in bounds and aligned, as asserted; every bit pattern is an integer.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset).cast(), count) }
+    }
+
+    pub(crate) fn f32_mut(&mut self, count: usize) -> &mut [f32] {
+        assert!(4 * count <= self.bytes.max(ALIGNMENT));
+        // SAFETY: in bounds and aligned; the exclusive borrow of the buffer covers the slice.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), count) }
+    }
+
+    pub(crate) fn i32_mut(&mut self, count: usize) -> &mut [i32] {
+        assert!(4 * count <= self.bytes.max(ALIGNMENT));
+        // SAFETY: in bounds and aligned; the exclusive borrow of the buffer covers the slice.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), count) }
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.bytes)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new` with the same layout, and freed once.
+        unsafe { dealloc(self.start.as_ptr(), Buffer::layout(self.bytes)) }
+    }
+}

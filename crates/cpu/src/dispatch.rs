@@ -1,0 +1,272 @@
+//! From op to kernel: one line per op.
+
+use crate::feed::Feed;
+use crate::isa::Isa;
+use crate::kernels::gemm::{self, Left};
+use crate::kernels::program::Compiled;
+use crate::kernels::reduce::{self, Fold, Kind};
+use crate::kernels::update::{self, AdamOperands};
+use crate::kernels::{layout, softmax};
+use crate::target::is_direct;
+use footlight_graph::ops::{AdamUpdate, Binary, MatMul};
+use footlight_graph::{Graph, Node, Op, Type};
+use footlight_tensor::DType;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One block of one step, as a kernel sees it.
+pub(crate) struct Block<'a> {
+    pub isa: Isa,
+    pub first_row: usize,
+    pub rows: usize,
+    pub inputs: &'a [*mut u8],
+    pub outputs: &'a [*mut u8],
+    pub phase_scratch: *mut u8,
+    pub block_scratch: *mut u8,
+    /// The run in which this worker packed this step's operand last.
+    pub packed: Option<&'a AtomicU64>,
+    pub run: u64,
+    pub feeds: &'a [Feed<'a>],
+}
+
+/// What a step runs, with everything known before it runs.
+pub(crate) enum Kernel {
+    Load { input: usize, dtype: DType, row_len: usize },
+    Program(Compiled),
+    MatMul { op: MatMul, extents: [usize; 3], pack_slot: usize },
+    Fold { kind: Kind, view: Fold, by_rows: bool, row_len: usize },
+    FoldAny { kind: Kind, shape: Vec<usize>, axes: Vec<usize> },
+    ArgMax { per_row: usize, len: usize },
+    Gather { extents: Vec<usize>, strides: Vec<usize>, row_len: usize },
+    OneHot { per_row: usize, depth: usize },
+    Softmax { per_row: usize, len: usize },
+    SparseCrossEntropy { per_row: usize, len: usize },
+    Adam { op: AdamUpdate, row_len: usize },
+    CastToF32 { row_len: usize },
+    CastToI32 { row_len: usize },
+    Integers { kind: Binary, row_len: usize, scalar: [bool; 2] },
+    Copy { row_bytes: usize },
+}
+
+fn row_len(ty: &Type) -> usize {
+    ty.shape.iter().skip(1).product()
+}
+
+impl Kernel {
+    /// The kernel of `node`; products take the next of `pack_slots`.
+    pub(crate) fn new(graph: &Graph, node: &Node, pack_slots: &mut usize) -> Kernel {
+        let input = |i: usize| graph.type_of(node.inputs[i]);
+        let output = graph.type_of(node.outputs[0]);
+        match &node.op {
+            Op::Input(op) => Kernel::Load {
+                input: graph.inputs().position(|(name, _)| name == op.name).expect("the node is an input"),
+                dtype: op.ty.dtype,
+                row_len: row_len(&op.ty),
+            },
+            Op::Program(op) => Kernel::Program(compiled(graph, node, op)),
+            Op::Binary(kind) if output.dtype == DType::I32 => Kernel::Integers {
+                kind: *kind,
+                row_len: row_len(output),
+                scalar: [input(0).rank() == 0, input(1).rank() == 0],
+            },
+            Op::Unary(_) if output.dtype == DType::I32 => Kernel::Copy { row_bytes: 4 * row_len(output) },
+            Op::Unary(_) | Op::Binary(_) | Op::Select(_) | Op::RandomUniform(_) => {
+                Kernel::Program(compiled(graph, node, &alone(&node.op, output)))
+            }
+            Op::Cast(op) => match (input(0).dtype, op.dtype) {
+                (DType::I32, DType::F32) => Kernel::CastToF32 { row_len: row_len(output) },
+                (DType::F32, DType::I32) => Kernel::CastToI32 { row_len: row_len(output) },
+                _ => Kernel::Copy { row_bytes: 4 * row_len(output) },
+            },
+            Op::ReduceSum(op) => fold(Kind::Sum, input(0), &op.axes, output),
+            Op::ReduceMax(op) => fold(Kind::Max, input(0), &op.axes, output),
+            Op::ArgMax(_) => Kernel::ArgMax { per_row: row_len(output), len: last(input(0)) },
+            Op::MatMul(op) => {
+                let (m, n, k) = op.extents(&input(0).shape, &input(1).shape);
+                *pack_slots += 1;
+                Kernel::MatMul { op: *op, extents: [m, n, k], pack_slot: *pack_slots - 1 }
+            }
+            Op::Transpose(op) => {
+                let x = input(0);
+                let stride = |axis: &usize| x.shape[axis + 1..].iter().product();
+                let strides = op.order.iter().map(stride).collect();
+                Kernel::Gather { extents: output.shape.clone(), strides, row_len: row_len(output) }
+            }
+            Op::Broadcast(_) => {
+                let x = input(0);
+                let lead = output.rank() - x.rank();
+                let stride = |axis: usize| match axis.checked_sub(lead) {
+                    Some(axis) if x.shape[axis] != 1 => x.shape[axis + 1..].iter().product(),
+                    _ => 0,
+                };
+                let strides = (0..output.rank()).map(stride).collect();
+                Kernel::Gather { extents: output.shape.clone(), strides, row_len: row_len(output) }
+            }
+            Op::OneHot(op) => Kernel::OneHot { per_row: row_len(input(0)), depth: op.depth },
+            Op::Softmax(_) => Kernel::Softmax { per_row: row_len(output) / last(output).max(1), len: last(output) },
+            Op::SparseSoftmaxCrossEntropy(_) => {
+                Kernel::SparseCrossEntropy { per_row: row_len(output), len: last(input(0)) }
+            }
+            Op::AdamUpdate(op) => Kernel::Adam { op: *op, row_len: row_len(output) },
+            Op::State(_) | Op::Constant(_) | Op::Reshape(_) => unreachable!("not a step"),
+        }
+    }
+
+    /// The number of this kernel among those that pack an operand.
+    pub(crate) fn pack_slot(&self) -> Option<usize> {
+        match self {
+            Kernel::MatMul { pack_slot, .. } => Some(*pack_slot),
+            _ => None,
+        }
+    }
+
+    /// Computes one block.
+    ///
+    /// # Safety
+    /// Every operand of the block holds what the node's types say, in the places [`crate::kernels`] describes; nothing
+    /// else writes to the outputs or this worker's scratch meanwhile.
+    pub(crate) unsafe fn run(&self, block: &Block<'_>) {
+        let Block { isa, first_row, rows, inputs, outputs, .. } = *block;
+        let f32_in = |i: usize| inputs[i].cast::<f32>().cast_const();
+        let f32_out = |i: usize| outputs[i].cast::<f32>();
+        // SAFETY: the caller's contract, operand by operand.
+        unsafe {
+            match self {
+                Kernel::Load { input, dtype, row_len } => load(block, *input, *dtype, *row_len),
+                Kernel::Program(program) => {
+                    program.run(isa, [first_row, rows], inputs, f32_out(0), block.block_scratch.cast());
+                }
+                Kernel::MatMul { op, extents, .. } => matmul(block, *op, *extents),
+                Kernel::Fold { kind, view, by_rows, row_len } => {
+                    let begin = if *by_rows { 0 } else { first_row * row_len };
+                    reduce::fold(isa, *kind, *view, f32_in(0), begin, rows * row_len, f32_out(0));
+                }
+                Kernel::FoldAny { kind, shape, axes } => reduce::fold_any(*kind, shape, axes, f32_in(0), f32_out(0)),
+                Kernel::ArgMax { per_row, len } => {
+                    reduce::argmax(f32_in(0), rows * per_row, *len, outputs[0].cast());
+                }
+                Kernel::Gather { extents, strides, row_len } => {
+                    let range = [first_row * row_len, rows * row_len];
+                    layout::gather_strided(extents, strides, inputs[0].cast(), range, outputs[0].cast());
+                }
+                Kernel::OneHot { per_row, depth } => {
+                    layout::one_hot(inputs[0].cast(), rows * per_row, *depth, f32_out(0));
+                }
+                Kernel::Softmax { per_row, len } => softmax::softmax(isa, f32_in(0), f32_out(0), rows * per_row, *len),
+                Kernel::SparseCrossEntropy { per_row, len } => {
+                    let labels = inputs[1].cast::<i32>().cast_const();
+                    let rows = rows * per_row;
+                    softmax::sparse_cross_entropy(isa, f32_in(0), labels, f32_out(0), f32_out(1), rows, *len);
+                }
+                Kernel::Adam { op, row_len } => adam(block, *op, rows * row_len),
+                Kernel::CastToF32 { row_len } => {
+                    let from = std::slice::from_raw_parts(inputs[0].cast::<i32>(), rows * row_len);
+                    (0..from.len()).for_each(|i| *f32_out(0).add(i) = from[i] as f32);
+                }
+                Kernel::CastToI32 { row_len } => {
+                    let from = std::slice::from_raw_parts(f32_in(0), rows * row_len);
+                    (0..from.len()).for_each(|i| *outputs[0].cast::<i32>().add(i) = from[i] as i32);
+                }
+                Kernel::Integers { kind, row_len, scalar } => {
+                    let at = |input: usize, i: usize| {
+                        *inputs[input].cast::<i32>().add(if scalar[input] { 0 } else { i })
+                    };
+                    for i in 0..rows * row_len {
+                        let (a, b) = (at(0, i), at(1, i));
+                        *outputs[0].cast::<i32>().add(i) = match kind {
+                            Binary::Add => a.wrapping_add(b),
+                            Binary::Sub => a.wrapping_sub(b),
+                            _ => a.wrapping_mul(b),
+                        };
+                    }
+                }
+                Kernel::Copy { row_bytes } => std::ptr::copy(inputs[0], outputs[0], rows * row_bytes),
+            }
+        }
+    }
+}
+
+fn last(ty: &Type) -> usize {
+    ty.shape.last().copied().unwrap_or(1)
+}
+
+fn compiled(graph: &Graph, node: &Node, program: &footlight_graph::ops::Program) -> Compiled {
+    let types: Vec<Type> = node.inputs.iter().map(|v| graph.type_of(*v).clone()).collect();
+    Compiled::new(program, &types)
+}
+
+/// A program of one elementwise op, for graphs that were not fused.
+pub(crate) fn alone(op: &Op, output: &Type) -> footlight_graph::ops::Program {
+    use footlight_graph::ops::{Instruction, Operand::Input, Program};
+    let instruction = match op {
+        Op::Unary(kind) => Instruction::Unary(*kind, Input(0)),
+        Op::Binary(kind) => Instruction::Binary(*kind, Input(0), Input(1)),
+        Op::Select(_) => Instruction::Select(Input(0), Input(1), Input(2)),
+        Op::RandomUniform(random) => Instruction::Uniform { key: random.key, step: 0 },
+        op => unreachable!("{op} is not elementwise"),
+    };
+    Program { instructions: vec![instruction], shape: output.shape.clone() }
+}
+
+fn fold(kind: Kind, input: &Type, axes: &[usize], output: &Type) -> Kernel {
+    match Fold::new(&input.shape, axes) {
+        Some(view) => Kernel::Fold { kind, view, by_rows: !axes.contains(&0), row_len: row_len(output) },
+        None => Kernel::FoldAny { kind, shape: input.shape.clone(), axes: axes.to_vec() },
+    }
+}
+
+unsafe fn load(block: &Block<'_>, input: usize, dtype: DType, row_len: usize) {
+    let count = block.rows * row_len;
+    let feed = &block.feeds[input];
+    // SAFETY: the output has room for the block's rows.
+    unsafe {
+        if dtype == DType::I32 {
+            let out = std::slice::from_raw_parts_mut(block.outputs[0].cast(), count);
+            feed.write_i32(block.first_row, row_len, out);
+        } else {
+            let out = std::slice::from_raw_parts_mut(block.outputs[0].cast(), count);
+            feed.write_f32(block.isa, block.first_row, row_len, out);
+        }
+    }
+}
+
+unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
+    let pointer = block.inputs[0].cast::<f32>().cast_const();
+    let b = block.inputs[1].cast::<f32>().cast_const();
+    let c = block.outputs[0].cast::<f32>();
+    let left = if op.transpose_a {
+        // A is read whole: the block's rows are its columns.
+        // SAFETY: the block's first row is a column of A.
+        Left { pointer: unsafe { pointer.add(block.first_row) }, row_stride: 1, column_stride: m }
+    } else {
+        Left { pointer, row_stride: k, column_stride: 1 }
+    };
+    let extents = [block.rows, n, k];
+    if is_direct(&op, m) {
+        // SAFETY: the operands are matrices of these extents.
+        return unsafe { gemm::gemm_direct(block.isa, extents, left, b, n, c, n) };
+    }
+    let packed = block.phase_scratch.cast::<f32>();
+    let mark = block.packed.expect("a product has a place to pack");
+    if mark.load(Ordering::Relaxed) != block.run {
+        let (row_stride, column_stride) = if op.transpose_b { (1, k) } else { (n, 1) };
+        // SAFETY: the phase's scratch has room for the packed operand.
+        unsafe { gemm::pack_b(block.isa, b, row_stride, column_stride, [k, n], packed) };
+        mark.store(block.run, Ordering::Relaxed);
+    }
+    // SAFETY: as above; the operand is packed.
+    unsafe { gemm::gemm_packed(block.isa, extents, left, packed, c, n) }
+}
+
+unsafe fn adam(block: &Block<'_>, op: AdamUpdate, len: usize) {
+    let [w, g, m, v, alpha] = [0, 1, 2, 3, 4].map(|i: usize| block.inputs[i].cast::<f32>());
+    // The plan updates states in place; a raw plan of a graph without states does not.
+    for (from, to) in [(w, block.outputs[0]), (m, block.outputs[1]), (v, block.outputs[2])] {
+        if from.cast::<u8>() != to {
+            // SAFETY: input and output both hold the block's elements and do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(from, to.cast::<f32>(), len) };
+        }
+    }
+    let [w, m, v] = [0, 1, 2].map(|i: usize| block.outputs[i].cast::<f32>());
+    // SAFETY: every operand holds the block's elements; alpha is a scalar.
+    unsafe { update::adam(block.isa, op, AdamOperands { w, g, m, v, alpha: *alpha }, len) }
+}

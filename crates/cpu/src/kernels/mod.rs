@@ -1,0 +1,12 @@
+//! Fast kernels. Each computes a block of rows of its output and allocates nothing.
+//!
+//! An output pointer and the pointers of inputs that are read by rows point at the block's first row; other inputs point
+//! at their beginning. How rows are grouped into blocks never changes a bit of the result.
+
+pub(crate) mod gemm;
+pub(crate) mod layout;
+pub(crate) mod math;
+pub(crate) mod program;
+pub(crate) mod reduce;
+pub(crate) mod softmax;
+pub(crate) mod update;

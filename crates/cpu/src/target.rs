@@ -1,0 +1,112 @@
+//! What the planner asks of this backend: scratch, cost and the sizes of blocks.
+
+use crate::isa::Isa;
+use crate::kernels::reduce::Fold;
+use crate::kernels::{gemm, program};
+use crate::naive::{self, NaiveValue};
+use footlight_graph::ops::{Constant, MatMul};
+use footlight_graph::plan::Target;
+use footlight_graph::simplify;
+use footlight_graph::{Graph, Node, Op, Type};
+use footlight_tensor::DType;
+
+/// The CPU as the planner sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuTarget {
+    isa: Isa,
+}
+
+impl CpuTarget {
+    /// The target of an instruction set.
+    pub fn new(isa: Isa) -> CpuTarget {
+        CpuTarget { isa }
+    }
+}
+
+/// The extents `(M, N, K)` of a product.
+pub(crate) fn extents(graph: &Graph, node: &Node, op: &MatMul) -> (usize, usize, usize) {
+    op.extents(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape)
+}
+
+/// Whether a product reads its right side as it lies instead of packing it first: for few rows, packing costs more than
+/// it saves.
+pub(crate) fn is_direct(op: &MatMul, m: usize) -> bool {
+    m <= 4 && !op.transpose_b
+}
+
+impl Target for CpuTarget {
+    fn phase_scratch(&self, graph: &Graph, node: &Node) -> usize {
+        match &node.op {
+            Op::MatMul(op) => {
+                let (m, n, k) = extents(graph, node, op);
+                if is_direct(op, m) { 0 } else { 4 * gemm::packed_len(self.isa, k, n) }
+            }
+            _ => 0,
+        }
+    }
+
+    fn block_scratch(&self, graph: &Graph, node: &Node, _rows: usize) -> usize {
+        let program = match &node.op {
+            Op::Program(op) => op.clone(),
+            op if op.is_elementwise() && graph.type_of(node.outputs[0]).dtype == DType::F32 => {
+                crate::dispatch::alone(op, graph.type_of(node.outputs[0]))
+            }
+            _ => return 0,
+        };
+        let types: Vec<Type> = node.inputs.iter().map(|v| graph.type_of(*v).clone()).collect();
+        4 * program::Compiled::new(&program, &types).scratch_floats()
+    }
+
+    fn cost(&self, graph: &Graph, node: &Node) -> f64 {
+        let elements = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
+        let moved: f64 = node.inputs.iter().chain(&node.outputs).map(|v| elements(*v)).sum();
+        match &node.op {
+            Op::MatMul(op) => {
+                let (m, n, k) = extents(graph, node, op);
+                2.0 * m as f64 * n as f64 * k as f64
+            }
+            Op::Program(op) => 8.0 * elements(node.outputs[0]) * op.instructions.len() as f64,
+            Op::AdamUpdate(_) => 40.0 * elements(node.outputs[0]),
+            Op::Softmax(_) | Op::SparseSoftmaxCrossEntropy(_) => 60.0 * elements(node.inputs[0]),
+            _ => 4.0 * moved,
+        }
+    }
+
+    fn rows_wanted(&self, graph: &Graph, node: &Node) -> usize {
+        let is_split = |axes: &[usize]| Fold::new(&graph.type_of(node.inputs[0]).shape, axes).is_some();
+        match &node.op {
+            Op::MatMul(_) => 16,
+            // A reduction along axes that are no neighbours is worked in one block.
+            Op::ReduceSum(op) if !is_split(&op.axes) => usize::MAX,
+            Op::ReduceMax(op) if !is_split(&op.axes) => usize::MAX,
+            // Narrow rows in whole cache lines, so that two workers do not write into the same one.
+            _ => {
+                let ty = graph.type_of(node.outputs[0]);
+                let row = ty.len() / ty.shape.first().copied().unwrap_or(1).max(1);
+                1024usize.div_ceil(row.max(1)).min(16)
+            }
+        }
+    }
+
+    fn block_cost(&self) -> f64 {
+        1.5e6
+    }
+}
+
+impl simplify::Fold for CpuTarget {
+    fn fold(&self, op: &Op, inputs: &[Constant]) -> Option<Constant> {
+        let values: Vec<NaiveValue<f32>> = inputs
+            .iter()
+            .map(|c| match c {
+                Constant::F32(x) => NaiveValue::float(vec![], vec![*x]),
+                Constant::I32(x) => NaiveValue::int(vec![], vec![*x]),
+            })
+            .collect();
+        let output = naive::evaluate(op, &values.iter().collect::<Vec<_>>()).pop()?;
+        match (output.as_float(), output.as_int()) {
+            (Some([x]), _) => Some(Constant::F32(*x)),
+            (_, Some([x])) => Some(Constant::I32(*x)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A fixed team of workers that runs one job at a time.
+//!
+//! Workers spin for a short while after a job, because the next step of training comes within microseconds, and then
+//! sleep, because a spinning thread that the system has taken off its core stalls everyone. The caller is worker 0.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+/// How long a worker spins for its next job before it sleeps.
+const SPIN: Duration = Duration::from_micros(300);
+
+/// A job: called once on each worker with the worker's index.
+type Job<'a> = dyn Fn(usize) + Sync + 'a;
+
+/// The low bits of the ticket hold the number of workers of the job; the others count the jobs.
+const WORKER_BITS: u32 = 16;
+
+struct Shared {
+    ticket: AtomicU64,
+    /// Points at the caller's fat pointer to the job while it runs.
+    job: AtomicPtr<*const Job<'static>>,
+    finished: AtomicUsize,
+    stop: AtomicBool,
+    asleep: Vec<AtomicBool>,
+    panicked: AtomicBool,
+}
+
+/// A fixed team of workers.
+pub struct Team {
+    shared: Arc<Shared>,
+    threads: Vec<Thread>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Team {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Team").field("workers", &self.workers()).finish()
+    }
+}
+
+impl Team {
+    /// A team of `workers` (at least 1), the caller included.
+    pub fn new(workers: usize) -> Team {
+        let workers = workers.clamp(1, 1 << 10);
+        let shared = Arc::new(Shared {
+            ticket: AtomicU64::new(0),
+            job: AtomicPtr::new(std::ptr::null_mut()),
+            finished: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            asleep: (0..workers).map(|_| AtomicBool::new(false)).collect(),
+            panicked: AtomicBool::new(false),
+        });
+        let handles: Vec<JoinHandle<()>> = (1..workers)
+            .filter_map(|index| {
+                let shared = shared.clone();
+                let builder = std::thread::Builder::new().name(format!("footlight-{index}"));
+                builder.spawn(move || work(&shared, index)).ok()
+            })
+            .collect();
+        let threads = handles.iter().map(|h| h.thread().clone()).collect();
+        Team { shared, threads, handles }
+    }
+
+    /// The number of workers, the caller included.
+    pub fn workers(&self) -> usize {
+        self.handles.len() + 1
+    }
+
+    /// Runs `job(index)` once for each index below `workers`, and returns when all are done.
+    ///
+    /// A panic of a worker is carried to the caller.
+    pub fn run(&mut self, workers: usize, job: &Job<'_>) {
+        let workers = workers.clamp(1, self.workers());
+        if workers == 1 {
+            return job(0);
+        }
+        let pointer: *const Job<'_> = job;
+        // SAFETY: only the lifetime changes. The pointer is read by workers of this job alone, and this function does not
+        // return before they are done, so the job outlives every use.
+        let mut pointer: *const Job<'static> = unsafe { std::mem::transmute(pointer) };
+        self.shared.finished.store(0, Ordering::Relaxed);
+        self.shared.job.store(&mut pointer, Ordering::Relaxed);
+        let count = (self.shared.ticket.load(Ordering::Relaxed) >> WORKER_BITS) + 1;
+        self.shared.ticket.store(count << WORKER_BITS | workers as u64, Ordering::SeqCst);
+        for index in 1..workers {
+            if self.shared.asleep[index].swap(false, Ordering::SeqCst) {
+                self.threads[index - 1].unpark();
+            }
+        }
+        let waits = WaitForAll { shared: &self.shared, others: workers - 1 };
+        job(0);
+        drop(waits);
+        if self.shared.panicked.swap(false, Ordering::Relaxed) {
+            panic!("a worker of the team panicked");
+        }
+    }
+}
+
+/// Waits for the other workers also when the caller's own share panics: they hold a pointer to its stack.
+struct WaitForAll<'a> {
+    shared: &'a Shared,
+    others: usize,
+}
+
+impl Drop for WaitForAll<'_> {
+    fn drop(&mut self) {
+        let mut patience = Patience::default();
+        while self.shared.finished.load(Ordering::Acquire) < self.others {
+            patience.wait();
+        }
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.threads.iter().for_each(Thread::unpark);
+        for handle in self.handles.drain(..) {
+            let _ = handle.join();
+        }
+    }
+}
+
+/// Spins at first, then gives the core away: whoever is awaited may need it.
+#[derive(Default)]
+pub(crate) struct Patience(u32);
+
+impl Patience {
+    pub(crate) fn wait(&mut self) {
+        self.0 = self.0.saturating_add(1);
+        if self.0 < 4_000 { std::hint::spin_loop() } else { std::thread::yield_now() }
+    }
+}
+
+fn work(shared: &Shared, index: usize) {
+    let mut seen = 0;
+    loop {
+        let ticket = next_ticket(shared, index, seen);
+        let Some(ticket) = ticket else { return };
+        seen = ticket;
+        if index >= (ticket & ((1 << WORKER_BITS) - 1)) as usize {
+            continue;
+        }
+        // SAFETY: the ticket names this worker, so the caller is inside `run` and waits for it; the pointer it stored
+        // before the ticket, and the job behind, are alive.
+        let job: &Job<'static> = unsafe { &**shared.job.load(Ordering::Relaxed) };
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(index))).is_err() {
+            shared.panicked.store(true, Ordering::Relaxed);
+        }
+        shared.finished.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// The next ticket after `seen`, or `None` when the team is dissolved.
+fn next_ticket(shared: &Shared, index: usize, seen: u64) -> Option<u64> {
+    loop {
+        let begin = Instant::now();
+        while begin.elapsed() < SPIN {
+            for _ in 0..64 {
+                let ticket = shared.ticket.load(Ordering::Acquire);
+                if ticket != seen {
+                    return Some(ticket);
+                }
+                std::hint::spin_loop();
+            }
+            if shared.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+        }
+        shared.asleep[index].store(true, Ordering::SeqCst);
+        while shared.ticket.load(Ordering::SeqCst) == seen && !shared.stop.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        shared.asleep[index].store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_worker_is_called_once_for_each_job() {
+        let mut team = Team::new(4);
+        for round in 0..2_000 {
+            let calls: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
+            let workers = 1 + round % 4;
+            team.run(workers, &|index| drop(calls[index].fetch_add(1, Ordering::Relaxed)));
+            let counts: Vec<usize> = calls.iter().map(|c| c.load(Ordering::Relaxed)).collect();
+            assert_eq!(counts, (0..4).map(|i| usize::from(i < workers)).collect::<Vec<_>>());
+            if round % 500 == 0 {
+                std::thread::sleep(SPIN * 3);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_worker_reaches_the_caller_and_the_team_goes_on() {
+        let mut team = Team::new(3);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            team.run(3, &|index| assert!(index != 2, "worker 2 fails"));
+        }));
+        assert!(result.is_err());
+        team.run(3, &|_| {});
+    }
+}
