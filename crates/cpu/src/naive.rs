@@ -70,20 +70,21 @@ macro_rules! scalar {
 scalar!(f32, erf);
 scalar!(f64, erf);
 
-/// `erf x` in double precision: its Taylor series below 3, the continued fraction of `erfc` above.
+/// `erf x` in double precision: a series of positive terms below 2, the continued fraction of `erfc` above.
 pub fn erf(x: f64) -> f64 {
     let a = x.abs();
     if x.is_nan() || a > 6.0 {
         return if x.is_nan() { x } else { x.signum() };
     }
-    if a < 3.0 {
+    if a < 2.0 {
+        // erf x = 2 / sqrt(pi) e^(-x^2) (x + 2 x^3 / 3 + 4 x^5 / (3 * 5) + ...): no term cancels another.
         let (mut term, mut sum, mut n) = (x, x, 0.0);
         while term.abs() > 1e-18 * sum.abs() {
             n += 1.0;
-            term *= -x * x / n;
-            sum += term / (2.0 * n + 1.0);
+            term *= 2.0 * x * x / (2.0 * n + 1.0);
+            sum += term;
         }
-        return sum * std::f64::consts::FRAC_2_SQRT_PI;
+        return sum * (-x * x).exp() * std::f64::consts::FRAC_2_SQRT_PI;
     }
     // erfc x = e^(-x^2) / sqrt(pi) / (x + (1/2) / (x + 1 / (x + (3/2) / (x + ...))))
     let fraction = (1..=80).rev().fold(a, |f, k| a + f64::from(k) / 2.0 / f);

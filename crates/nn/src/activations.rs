@@ -1,0 +1,139 @@
+//! Activation functions, each lowered in a stable form.
+
+use crate::{Error, suggest};
+use footlight_graph::ops::{Binary, Unary};
+use footlight_graph::{Builder, Value};
+
+/// An elementwise function (softmax: along the last axis) applied to a layer's output.
+///
+/// # Differences
+/// `LeakyRelu` has Keras' slope of the function, 0.2; the layer of that name has 0.3 in Keras.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Activation {
+    /// `x`.
+    #[default]
+    Linear,
+    /// `max(x, 0)`; the gradient at 0 is 0, as in Keras.
+    Relu,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+    /// `tanh x`.
+    Tanh,
+    /// `e^x / sum e^x` along the last axis.
+    Softmax,
+    /// `x Phi(x)`, with the exact `erf`.
+    Gelu,
+    /// `x / (1 + e^-x)`.
+    Silu,
+    /// `x` above 0, else `e^x - 1`.
+    Elu,
+    /// `x` above 0, else `0.2 x`.
+    LeakyRelu,
+    /// `ln(1 + e^x)`, as `max(x, 0) + ln(1 + e^-|x|)`.
+    Softplus,
+    /// A name that was given as text and is not known; reported when the model is built.
+    Unknown(String),
+}
+
+const NAMES: &[(&str, Activation)] = &[
+    ("linear", Activation::Linear),
+    ("relu", Activation::Relu),
+    ("sigmoid", Activation::Sigmoid),
+    ("tanh", Activation::Tanh),
+    ("softmax", Activation::Softmax),
+    ("gelu", Activation::Gelu),
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
+    ("elu", Activation::Elu),
+    ("leaky_relu", Activation::LeakyRelu),
+    ("softplus", Activation::Softplus),
+];
+
+impl From<&str> for Activation {
+    fn from(name: &str) -> Activation {
+        let known = NAMES.iter().find(|(known, _)| *known == name);
+        known.map_or_else(|| Activation::Unknown(name.into()), |(_, activation)| activation.clone())
+    }
+}
+
+impl Activation {
+    /// Every activation that has a name.
+    pub fn all() -> Vec<Activation> {
+        let mut all: Vec<Activation> = NAMES.iter().map(|(_, a)| a.clone()).collect();
+        all.dedup();
+        all
+    }
+
+    /// The name in configurations.
+    pub fn name(&self) -> &str {
+        match self {
+            Activation::Unknown(name) => name,
+            known => NAMES.iter().find(|(_, a)| a == known).map_or("", |(name, _)| name),
+        }
+    }
+
+    /// Complains of a name that is not known.
+    ///
+    /// # Errors
+    /// `ErrorKind::Config` with the nearest name and all of them.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Activation::Unknown(name) => {
+                Err(suggest::unknown("activation", name, &NAMES.iter().map(|(n, _)| *n).collect::<Vec<_>>()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The activation of `x` as graph ops.
+    pub fn lower(&self, g: &mut Builder, x: Value) -> Value {
+        match self {
+            Activation::Linear | Activation::Unknown(_) => x,
+            Activation::Relu => relu(g, x),
+            Activation::Sigmoid => g.unary(Unary::Sigmoid, x),
+            Activation::Tanh => g.unary(Unary::Tanh, x),
+            Activation::Softmax => g.softmax(x),
+            Activation::Gelu => {
+                let scaled = g.mul_scalar(x, std::f32::consts::FRAC_1_SQRT_2);
+                let erf = g.unary(Unary::Erf, scaled);
+                let twice = g.add_scalar(erf, 1.0);
+                let product = g.mul(x, twice);
+                g.mul_scalar(product, 0.5)
+            }
+            Activation::Silu => {
+                let gate = g.unary(Unary::Sigmoid, x);
+                g.mul(x, gate)
+            }
+            Activation::Elu => {
+                let negative = g.minimum_scalar(x, 0.0);
+                let curve = g.unary(Unary::Expm1, negative);
+                above_zero(g, x, x, curve)
+            }
+            Activation::LeakyRelu => {
+                let small = g.mul_scalar(x, 0.2);
+                above_zero(g, x, x, small)
+            }
+            Activation::Softplus => {
+                let size = g.unary(Unary::Abs, x);
+                let minus = g.neg(size);
+                let exp = g.unary(Unary::Exp, minus);
+                let tail = g.unary(Unary::Log1p, exp);
+                let positive = relu(g, x);
+                g.add(positive, tail)
+            }
+        }
+    }
+}
+
+/// `max(0, x)` with the tie at 0 given to the constant, so that the slope there is 0.
+fn relu(g: &mut Builder, x: Value) -> Value {
+    let zero = g.constant(0.0);
+    g.binary(Binary::Maximum, zero, x)
+}
+
+/// `a` where `x > 0`, else `b`.
+fn above_zero(g: &mut Builder, x: Value, a: Value, b: Value) -> Value {
+    let zero = g.constant(0.0);
+    let condition = g.binary(Binary::Greater, x, zero);
+    g.select(condition, a, b)
+}

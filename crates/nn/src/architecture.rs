@@ -1,0 +1,326 @@
+//! A model as it is described: layers with names and shapes, and the weights they ask for.
+
+use crate::config::{Reader, config};
+use crate::layer::{Call, Layer, Masked, Mode, WeightSpec};
+use crate::{Error, ErrorKind, layers, naming};
+use footlight_graph::{Builder, Graph, Role, Type, Value};
+use footlight_tensor::{Philox, RandomKey, Tensor, display_shape};
+use serde_json::{Value as Json, json};
+
+/// A weight of a model.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// Layer and weight, such as `dense/kernel`.
+    pub path: String,
+    /// The position of its layer.
+    pub layer: usize,
+    /// What the layer asked for; `trainable` also says whether its layer is.
+    pub spec: WeightSpec,
+}
+
+/// A described model: layers one after another, with unique names; once built, with shapes and weights.
+#[derive(Clone, Debug)]
+pub struct Architecture {
+    name: String,
+    layers: Vec<Box<dyn Layer>>,
+    names: Vec<String>,
+    input_shape: Option<Vec<usize>>,
+    output_shapes: Vec<Vec<usize>>,
+    weights: Vec<Weight>,
+}
+
+impl Architecture {
+    /// Layers one after another; built at once if the first says which shape it is given.
+    ///
+    /// # Errors
+    /// All faults together, each with its layer.
+    pub fn sequential(layers: Vec<Box<dyn Layer>>) -> Result<Architecture, Error> {
+        Architecture::named("sequential", layers)
+    }
+
+    /// As [`Architecture::sequential`], with a name.
+    ///
+    /// # Errors
+    /// All faults together, each with its layer.
+    pub fn named(name: &str, layers: Vec<Box<dyn Layer>>) -> Result<Architecture, Error> {
+        if !layers.iter().any(|l| l.class_name() != "InputLayer") {
+            return Err(Error::config("a model needs at least one layer").help("add one, such as Dense::new(10)"));
+        }
+        let names = naming::unique(&layers)?;
+        let input_shape = layers.first().and_then(|l| l.common().input_shape.clone());
+        let mut architecture =
+            Architecture { name: name.into(), layers, names, input_shape: None, output_shapes: vec![], weights: vec![] };
+        if let Some(shape) = input_shape {
+            architecture.build(&shape)?;
+        }
+        Ok(architecture)
+    }
+
+    /// Fixes all shapes for samples of `shape` (without the batch).
+    ///
+    /// # Errors
+    /// All faults together, each with its layer and both shapes.
+    pub fn build(&mut self, shape: &[usize]) -> Result<(), Error> {
+        if self.input_shape.as_deref() == Some(shape) {
+            return Ok(());
+        }
+        if let Some(built) = &self.input_shape {
+            let message = format!(
+                "model `{}`: samples have shape {}, the model was built for {}",
+                self.name,
+                display_shape(shape),
+                display_shape(built)
+            );
+            return Err(Error::new(ErrorKind::Shape, message).help("reshape the data, or describe a new model"));
+        }
+        if let Some(axis) = shape.iter().position(|d| *d == 0) {
+            return Err(Error::new(ErrorKind::Shape, format!("axis {axis} of the samples is empty: {shape:?}")));
+        }
+        let (mut current, mut faults) = (shape.to_vec(), Vec::new());
+        let (mut output_shapes, mut weights) = (Vec::new(), Vec::new());
+        for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
+            let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
+            match layer.weights(&current) {
+                Err(error) => faults.push(place(error)),
+                Ok(specs) => weights.extend(specs.into_iter().map(|mut spec| {
+                    spec.trainable &= layer.common().trainable;
+                    Weight { path: format!("{name}/{}", spec.name), layer: index, spec }
+                })),
+            }
+            match layer.output_shape(&current) {
+                Ok(shape) => current = shape,
+                // What follows would be told about a shape that is not there.
+                Err(error) => {
+                    faults.push(place(error));
+                    break;
+                }
+            }
+            output_shapes.push(current.clone());
+        }
+        faults.dedup();
+        if let Some(first) = faults.first() {
+            let mut all = Error::new(first.kind(), faults.iter().map(Error::message).collect::<Vec<_>>().join("\n"));
+            if let Some(help) = faults.iter().find_map(Error::help_text) {
+                all = all.help(help);
+            }
+            return Err(all);
+        }
+        self.input_shape = Some(shape.to_vec());
+        self.output_shapes = output_shapes;
+        self.weights = weights;
+        Ok(())
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The layers, an input layer included if one was listed.
+    pub fn layers(&self) -> &[Box<dyn Layer>] {
+        &self.layers
+    }
+
+    /// The unique name of each layer.
+    pub fn layer_names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The shape of one sample, once known.
+    pub fn input_shape(&self) -> Option<&[usize]> {
+        self.input_shape.as_deref()
+    }
+
+    /// The output's shape of each layer, without the batch; empty before the model is built.
+    pub fn output_shapes(&self) -> &[Vec<usize>] {
+        &self.output_shapes
+    }
+
+    /// The model's output shape without the batch, once known.
+    pub fn output_shape(&self) -> Option<&[usize]> {
+        self.output_shapes.last().map(Vec::as_slice)
+    }
+
+    /// All weights, in the order of layers.
+    pub fn weights(&self) -> &[Weight] {
+        &self.weights
+    }
+
+    /// The weights that gradients change.
+    pub fn trainable_weights(&self) -> impl Iterator<Item = &Weight> {
+        self.weights.iter().filter(|w| w.spec.trainable)
+    }
+
+    fn require_built(&self) -> Result<&[usize], Error> {
+        self.input_shape.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Shape, format!("model `{}` does not know the shape of its samples yet", self.name))
+                .help("give the first layer one, such as .input_shape([28, 28]), or train it on data")
+        })
+    }
+
+    /// The first values of all weights.
+    pub fn initial_values(&self, seed: u64) -> Vec<(String, Role, Tensor)> {
+        let key = RandomKey::new(seed).child("initializer");
+        let value = |weight: &Weight| {
+            let mut rng = Philox::new(key.child(&weight.path));
+            let data = weight.spec.initializer.sample(&weight.spec.shape, &mut rng);
+            Tensor::new(weight.spec.shape.clone(), data).expect("an initializer fills the shape")
+        };
+        self.weights.iter().map(|w| (w.path.clone(), role(w), value(w))).collect()
+    }
+
+    /// Records all layers on an input of `batch` samples called `x`.
+    pub(crate) fn lower(&self, g: &mut Builder, batch: usize, mode: Mode, seed: u64) -> Result<Lowered, Error> {
+        let sample = self.require_built()?;
+        let x = g.input("x", Type::f32([&[batch], sample].concat()));
+        let weights: Vec<Value> = self
+            .weights
+            .iter()
+            .map(|w| g.state(&w.path, Type::f32(w.spec.shape.clone()), role(w)))
+            .collect();
+        let step = (mode == Mode::Train).then(|| g.state("optimizer/iteration", Type::i32([]), Role::Slot));
+        let key = RandomKey::new(seed).child("layers");
+        let mut current = Masked::new(x);
+        for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
+            let own: Vec<Value> =
+                self.weights.iter().zip(&weights).filter(|(w, _)| w.layer == index).map(|(_, v)| *v).collect();
+            g.enter(name);
+            let mut call = Call { graph: g, mode, weights: &own, step, key: key.child(name).at(0) };
+            current = layer.call(&mut call, current);
+            g.leave();
+        }
+        Ok(Lowered { output: current.value, weights, step })
+    }
+
+    /// The graph that answers for `batch` samples: input `x`, output `output_0`.
+    ///
+    /// # Errors
+    /// A model that is not built, or faults of its ops.
+    pub fn lower_infer(&self, batch: usize) -> Result<Graph, Error> {
+        let mut g = Builder::new();
+        let lowered = self.lower(&mut g, batch, Mode::Infer, 0)?;
+        g.output("output_0", lowered.output);
+        Ok(g.finish()?)
+    }
+
+    /// The configuration as Keras writes it.
+    pub fn to_config(&self) -> Json {
+        let batched = |shape: &[usize]| -> Vec<Option<usize>> {
+            [None].into_iter().chain(shape.iter().map(|d| Some(*d))).collect()
+        };
+        let mut list = Vec::new();
+        let has_input = self.layers.first().is_some_and(|l| l.class_name() == "InputLayer");
+        if let Some(shape) = self.input_shape.as_ref().filter(|_| !has_input) {
+            list.push(layers::to_config(&crate::Input::new(shape.clone()), "input_layer", None));
+        }
+        let mut before = self.input_shape.clone();
+        for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
+            let is_input = layer.class_name() == "InputLayer";
+            let shape = before.as_deref().filter(|_| !is_input).map(batched);
+            list.push(layers::to_config(layer.as_ref(), name, shape));
+            before = self.output_shapes.get(index).cloned();
+        }
+        let policy = crate::config::object("keras", "DTypePolicy", config! { "name": "float32" });
+        let mut value = crate::config::object(
+            "keras",
+            "Sequential",
+            config! { "name": self.name, "trainable": true, "dtype": policy, "layers": list },
+        );
+        if let Some(shape) = &self.input_shape {
+            value["config"]["build_input_shape"] = json!(batched(shape));
+            value["build_config"] = json!({ "input_shape": batched(shape) });
+        }
+        value
+    }
+
+    /// A model from what Keras writes.
+    ///
+    /// # Errors
+    /// Another kind of model, a layer that is not known or no built-in, a setting out of range; named by layer.
+    pub fn from_config(value: &Json) -> Result<Architecture, Error> {
+        let (class, config) = crate::config::open(value)?;
+        if class != "Sequential" {
+            return Err(Error::config(format!("a model of class `{class}` cannot be read yet"))
+                .help("models made by keras.Sequential can"));
+        }
+        let mut read = Reader::new(&config);
+        read.ignore(&["trainable", "dtype"]);
+        let name = read.string("name")?.unwrap_or_else(|| "sequential".into());
+        let list = read.get("layers").and_then(Json::as_array).cloned().unwrap_or_default();
+        let shape: Option<Vec<usize>> = read.get("build_input_shape").and_then(Json::as_array).and_then(|shape| {
+            shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect()
+        });
+        read.finish()?;
+        let list: Vec<Box<dyn Layer>> = list.iter().map(layers::from_config).collect::<Result<_, _>>()?;
+        let mut architecture = Architecture::named(&name, list)?;
+        if let (None, Some(shape)) = (&architecture.input_shape, shape) {
+            architecture.build(&shape)?;
+        }
+        Ok(architecture)
+    }
+}
+
+/// What lowering the layers gives.
+pub(crate) struct Lowered {
+    pub output: Value,
+    pub weights: Vec<Value>,
+    pub step: Option<Value>,
+}
+
+fn role(weight: &Weight) -> Role {
+    if weight.spec.trainable { Role::Parameter } else { Role::Statistic }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Dense, Dropout, Flatten};
+
+    fn article() -> Architecture {
+        Architecture::sequential(crate::layers![
+            Flatten::new().input_shape([28, 28]),
+            Dense::new(128).activation(Activation::Relu),
+            Dropout::new(0.2),
+            Dense::new(10).activation("softmax"),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn names_shapes_and_weights_are_those_of_keras() {
+        let model = article();
+        assert_eq!(model.layer_names(), ["flatten", "dense", "dropout", "dense_1"]);
+        let weights: Vec<(String, Vec<usize>)> =
+            model.weights().iter().map(|w| (w.path.clone(), w.spec.shape.clone())).collect();
+        assert_eq!(weights[0], ("dense/kernel".into(), vec![784, 128]));
+        assert_eq!(weights[3], ("dense_1/bias".into(), vec![10]));
+        assert_eq!(model.output_shape(), Some(&[10][..]));
+    }
+
+    #[test]
+    fn the_answering_graph_has_no_dropout() {
+        let text = article().lower_infer(4).unwrap().to_string();
+        assert!(!text.contains("random_uniform"), "{text}");
+    }
+
+    #[test]
+    fn all_faults_are_reported_together() {
+        let error = Architecture::sequential(crate::layers![
+            Dense::new(4).activation("rleu").input_shape([3]),
+            Dropout::new(1.5),
+        ])
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("layer `dense` (Dense): unknown activation `rleu`"), "{error}");
+        assert!(error.contains("layer `dropout` (Dropout): rate = 1.5"), "{error}");
+    }
+
+    #[test]
+    fn configurations_round_trip() {
+        let model = article();
+        let again = Architecture::from_config(&model.to_config()).unwrap();
+        assert_eq!(again.to_config()["config"]["layers"][1], model.to_config()["config"]["layers"][1]);
+        assert_eq!(again.weights().len(), model.weights().len());
+        assert_eq!(again.input_shape(), model.input_shape());
+    }
+}

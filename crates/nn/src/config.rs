@@ -1,0 +1,131 @@
+//! Reading Keras' configurations: JSON objects of known keys.
+
+use crate::{Error, suggest};
+use serde_json::{Map, Value, json};
+
+/// What stands for nothing in a configuration.
+pub(crate) const NULL: Option<()> = None;
+
+/// The keys and values of one object.
+pub type Config = Map<String, Value>;
+
+/// An object as Keras writes it: module, class name, configuration.
+pub(crate) fn object(module: &str, class_name: &str, config: Config) -> Value {
+    json!({ "module": module, "class_name": class_name, "config": config, "registered_name": null })
+}
+
+/// Class name and configuration of a serialised object, which must be a built-in of Keras.
+///
+/// # Errors
+/// Names what it is when it is a function of Python, a class of someone else, or no object.
+pub(crate) fn open(value: &Value) -> Result<(String, Config), Error> {
+    let class_name = value.get("class_name").and_then(Value::as_str);
+    let Some(class_name) = class_name else {
+        return Err(Error::config(format!("expected an object with a class name, got {}", shorten(value))));
+    };
+    if class_name == "__lambda__" || class_name == "Lambda" {
+        return Err(Error::config(format!("`{class_name}` holds code of Python, which is never executed"))
+            .help("build the model without it, and express it with layers"));
+    }
+    let module = value.get("module").and_then(Value::as_str).unwrap_or("keras");
+    let is_keras = module == "keras" || module.starts_with("keras.") || module == "builtins";
+    let registered = value.get("registered_name").and_then(Value::as_str).filter(|name| *name != class_name);
+    if !is_keras || registered.is_some_and(|name| name.contains('>')) {
+        let from = registered.unwrap_or(module);
+        return Err(Error::config(format!("class `{class_name}` of `{from}` is no built-in of Keras"))
+            .help("only built-in classes are read; nothing in a file is executed"));
+    }
+    let config = value.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
+    Ok((class_name.to_string(), config))
+}
+
+/// The beginning of a value, to be shown in a message.
+pub(crate) fn shorten(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }
+}
+
+/// Takes keys out of a configuration, and complains of those that nobody took.
+pub(crate) struct Reader<'a> {
+    config: &'a Config,
+    taken: Vec<&'a str>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(config: &'a Config) -> Reader<'a> {
+        Reader { config, taken: Vec::new() }
+    }
+
+    /// The value of `key`; `None` if it is absent or null.
+    pub(crate) fn get(&mut self, key: &'a str) -> Option<&'a Value> {
+        self.taken.push(key);
+        self.config.get(key).filter(|v| !v.is_null())
+    }
+
+    fn parse<T>(&mut self, key: &'a str, what: &str, f: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, Error> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(value) => match f(value) {
+                Some(parsed) => Ok(Some(parsed)),
+                None => Err(Error::config(format!("`{key}` = {}: expected {what}", shorten(value)))),
+            },
+        }
+    }
+
+    pub(crate) fn f32(&mut self, key: &'a str, default: f32) -> Result<f32, Error> {
+        Ok(self.parse(key, "a number", Value::as_f64)?.map_or(default, |x| x as f32))
+    }
+
+    pub(crate) fn bool(&mut self, key: &'a str, default: bool) -> Result<bool, Error> {
+        Ok(self.parse(key, "true or false", Value::as_bool)?.unwrap_or(default))
+    }
+
+    pub(crate) fn usize(&mut self, key: &'a str) -> Result<Option<usize>, Error> {
+        self.parse(key, "a whole number", |v| v.as_u64().and_then(|x| usize::try_from(x).ok()))
+    }
+
+    pub(crate) fn i64s(&mut self, key: &'a str) -> Result<Option<Vec<i64>>, Error> {
+        self.parse(key, "a whole number or a list of them", |v| match v {
+            Value::Array(list) => list.iter().map(Value::as_i64).collect(),
+            one => one.as_i64().map(|x| vec![x]),
+        })
+    }
+
+    pub(crate) fn string(&mut self, key: &'a str) -> Result<Option<String>, Error> {
+        self.parse(key, "a text", |v| v.as_str().map(str::to_string))
+    }
+
+    /// Ignores keys that do not change what is computed.
+    pub(crate) fn ignore(&mut self, keys: &[&'a str]) {
+        self.taken.extend(keys);
+    }
+
+    /// Refuses keys that would change what is computed, unless they are null.
+    pub(crate) fn refuse(&mut self, keys: &[&'a str]) -> Result<(), Error> {
+        for key in keys {
+            if let Some(value) = self.get(key) {
+                return Err(Error::config(format!("`{key}` = {} is not supported yet", shorten(value))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Complains of keys that nobody took.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        match self.config.keys().find(|key| !self.taken.contains(&key.as_str())) {
+            Some(key) => Err(suggest::unknown("key", key, &self.taken)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Inserts keys in the order given.
+macro_rules! config {
+    ($($key:literal: $value:expr),* $(,)?) => {{
+        #[allow(unused_mut)]
+        let mut config = $crate::config::Config::new();
+        $(config.insert($key.to_string(), serde_json::json!($value));)*
+        config
+    }};
+}
+pub(crate) use config;

@@ -1,0 +1,112 @@
+//! The one error of this crate.
+
+use std::fmt;
+
+/// What kind of thing went wrong; stable, to be matched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Shapes that do not fit each other.
+    Shape,
+    /// A setting that is unknown or out of range.
+    Config,
+    /// A gradient that cannot be had.
+    Gradient,
+    /// Bytes that do not hold what their format promises.
+    File,
+    /// A graph or plan that breaks its own law.
+    Invalid,
+}
+
+impl ErrorKind {
+    /// The stable name printed in `error[...]`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Shape => "shape",
+            ErrorKind::Config => "config",
+            ErrorKind::Gradient => "gradient",
+            ErrorKind::File => "file",
+            ErrorKind::Invalid => "invalid",
+        }
+    }
+}
+
+/// A fault in a model's description, with all the lines a person reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    help: Option<String>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` says where and what.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), help: None }
+    }
+
+    /// An error in a setting.
+    pub fn config(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Config, message)
+    }
+
+    /// Adds the one next step to take.
+    pub fn help(mut self, help: impl Into<String>) -> Error {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Puts a place before the message.
+    pub fn at(mut self, place: impl fmt::Display) -> Error {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// The stable kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The message without kind and help.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The next step, if one is known.
+    pub fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<footlight_graph::Error> for Error {
+    fn from(error: footlight_graph::Error) -> Error {
+        let kind = match error.kind() {
+            footlight_graph::ErrorKind::Shape | footlight_graph::ErrorKind::DType => ErrorKind::Shape,
+            footlight_graph::ErrorKind::Gradient => ErrorKind::Gradient,
+            _ => ErrorKind::Invalid,
+        };
+        Error::new(kind, error.to_string())
+    }
+}
+
+impl From<footlight_tensor::Error> for Error {
+    fn from(error: footlight_tensor::Error) -> Error {
+        let kind = match error.kind() {
+            footlight_tensor::ErrorKind::File => ErrorKind::File,
+            _ => ErrorKind::Shape,
+        };
+        Error { kind, message: error.message().into(), help: error.help_text().map(Into::into) }
+    }
+}

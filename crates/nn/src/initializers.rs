@@ -1,0 +1,404 @@
+//! How a weight begins.
+
+use crate::config::{self, Config, Reader, config};
+use crate::{Error, suggest};
+use footlight_tensor::Philox;
+use serde_json::Value;
+
+/// What the scale of a [`VarianceScaling`] is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FanMode {
+    /// The inputs of a unit.
+    FanIn,
+    /// The outputs of a unit.
+    FanOut,
+    /// The mean of both.
+    FanAvg,
+}
+
+/// The distribution of a [`Initializer::VarianceScaling`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// Uniform in `±sqrt(3 s)`.
+    Uniform,
+    /// Normal of variance `s` after cutting at two standard deviations.
+    TruncatedNormal,
+    /// Normal of variance `s`.
+    UntruncatedNormal,
+}
+
+/// How a weight begins; numbers come from the model's seed and the weight's path, unless a seed is given here.
+///
+/// Fans follow Keras: of a matrix `[in, out]` they are its extents; of more axes, the last two times the product of the
+/// others; of a vector its length.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Initializer {
+    /// Zeros.
+    Zeros,
+    /// Ones.
+    Ones,
+    /// One number.
+    Constant(f32),
+    /// Ones on the diagonal of a matrix, times the gain.
+    Identity(f32),
+    /// Uniform in a range; Keras' default is ±0.05.
+    RandomUniform {
+        /// The lower end.
+        minval: f32,
+        /// The upper end.
+        maxval: f32,
+    },
+    /// Normal; Keras' defaults are 0 and 0.05.
+    RandomNormal {
+        /// The mean.
+        mean: f32,
+        /// The standard deviation.
+        stddev: f32,
+    },
+    /// Normal, drawn again beyond two standard deviations; Keras' defaults are 0 and 0.05.
+    TruncatedNormal {
+        /// The mean.
+        mean: f32,
+        /// The standard deviation before cutting.
+        stddev: f32,
+    },
+    /// `s = scale / fan` as variance.
+    VarianceScaling {
+        /// Multiplies the variance.
+        scale: f32,
+        /// The fan that divides it.
+        mode: FanMode,
+        /// The distribution.
+        distribution: Distribution,
+        /// The class that Keras knows it by, such as `GlorotUniform`.
+        class_name: &'static str,
+    },
+    /// A random orthogonal matrix (rows or columns, whichever are fewer), times the gain.
+    Orthogonal(f32),
+    /// A name that was given as text and is not known; reported when the model is built.
+    Unknown(String),
+}
+
+const SCALED: &[(&str, f32, FanMode, Distribution)] = &[
+    ("GlorotUniform", 1.0, FanMode::FanAvg, Distribution::Uniform),
+    ("GlorotNormal", 1.0, FanMode::FanAvg, Distribution::TruncatedNormal),
+    ("HeUniform", 2.0, FanMode::FanIn, Distribution::Uniform),
+    ("HeNormal", 2.0, FanMode::FanIn, Distribution::TruncatedNormal),
+    ("LecunUniform", 1.0, FanMode::FanIn, Distribution::Uniform),
+    ("LecunNormal", 1.0, FanMode::FanIn, Distribution::TruncatedNormal),
+];
+
+const CLASSES: &[&str] = &[
+    "Zeros",
+    "Ones",
+    "Constant",
+    "Identity",
+    "RandomUniform",
+    "RandomNormal",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "GlorotUniform",
+    "GlorotNormal",
+    "HeUniform",
+    "HeNormal",
+    "LecunUniform",
+    "LecunNormal",
+    "Orthogonal",
+];
+
+impl From<&str> for Initializer {
+    /// By Keras' name, `he_normal` as well as `HeNormal`, with its default arguments.
+    fn from(name: &str) -> Initializer {
+        let plain = name.replace('_', "").to_lowercase();
+        let class = CLASSES.iter().find(|class| class.to_lowercase() == plain);
+        let made = class.map(|class| Initializer::from_class(class, &Config::new()));
+        made.and_then(Result::ok).unwrap_or_else(|| Initializer::Unknown(name.into()))
+    }
+}
+
+impl Initializer {
+    /// Uniform in `±sqrt(6 / (fan_in + fan_out))`: Keras' default for kernels (Glorot and Bengio 2010, equation 16).
+    pub fn glorot_uniform() -> Initializer {
+        Initializer::from("GlorotUniform")
+    }
+
+    /// Normal of variance `2 / fan_in`, cut (He et al. 2015, equation 10).
+    pub fn he_normal() -> Initializer {
+        Initializer::from("HeNormal")
+    }
+
+    /// Complains of a name that is not known.
+    ///
+    /// # Errors
+    /// `ErrorKind::Config` with the nearest name and all of them.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Initializer::Unknown(name) => Err(suggest::unknown("initializer", name, CLASSES)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The numbers of a weight of `shape`.
+    pub fn sample(&self, shape: &[usize], rng: &mut Philox) -> Vec<f32> {
+        let count = shape.iter().product();
+        let mut draw = |f: &mut dyn FnMut(&mut Philox) -> f64| (0..count).map(|_| f(rng) as f32).collect();
+        match *self {
+            Initializer::Zeros | Initializer::Unknown(_) => vec![0.0; count],
+            Initializer::Ones => vec![1.0; count],
+            Initializer::Constant(x) => vec![x; count],
+            Initializer::Identity(gain) => {
+                let columns = shape.last().copied().unwrap_or(1);
+                (0..count).map(|i| if i / columns == i % columns { gain } else { 0.0 }).collect()
+            }
+            Initializer::RandomUniform { minval, maxval } => {
+                draw(&mut |rng| f64::from(minval) + f64::from(maxval - minval) * rng.uniform_f64())
+            }
+            Initializer::RandomNormal { mean, stddev } => {
+                draw(&mut |rng| f64::from(mean) + f64::from(stddev) * rng.normal())
+            }
+            Initializer::TruncatedNormal { mean, stddev } => {
+                draw(&mut |rng| f64::from(mean) + f64::from(stddev) * truncated(rng))
+            }
+            Initializer::VarianceScaling { scale, mode, distribution, .. } => {
+                let (fan_in, fan_out) = fans(shape);
+                let fan = match mode {
+                    FanMode::FanIn => fan_in,
+                    FanMode::FanOut => fan_out,
+                    FanMode::FanAvg => (fan_in + fan_out) / 2.0,
+                };
+                let variance = f64::from(scale) / fan.max(1.0);
+                match distribution {
+                    Distribution::Uniform => {
+                        let limit = (3.0 * variance).sqrt();
+                        draw(&mut |rng| limit * (2.0 * rng.uniform_f64() - 1.0))
+                    }
+                    // The constant is the standard deviation of a unit normal cut at ±2.
+                    Distribution::TruncatedNormal => {
+                        let sigma = variance.sqrt() / 0.879_625_661_034_239_8;
+                        draw(&mut |rng| sigma * truncated(rng))
+                    }
+                    Distribution::UntruncatedNormal => draw(&mut |rng| variance.sqrt() * rng.normal()),
+                }
+            }
+            Initializer::Orthogonal(gain) => orthogonal(shape, gain, rng),
+        }
+    }
+
+    /// As Keras writes it.
+    pub fn to_config(&self) -> Value {
+        let seedless = |class: &str, mut config: Config| {
+            config.insert("seed".into(), Value::Null);
+            config::object("keras.initializers", class, config)
+        };
+        match self {
+            Initializer::Zeros => config::object("keras.initializers", "Zeros", config! {}),
+            Initializer::Ones => config::object("keras.initializers", "Ones", config! {}),
+            Initializer::Constant(x) => config::object("keras.initializers", "Constant", config! { "value": x }),
+            Initializer::Identity(gain) => config::object("keras.initializers", "Identity", config! { "gain": gain }),
+            Initializer::RandomUniform { minval, maxval } => {
+                seedless("RandomUniform", config! { "minval": minval, "maxval": maxval })
+            }
+            Initializer::RandomNormal { mean, stddev } => {
+                seedless("RandomNormal", config! { "mean": mean, "stddev": stddev })
+            }
+            Initializer::TruncatedNormal { mean, stddev } => {
+                seedless("TruncatedNormal", config! { "mean": mean, "stddev": stddev })
+            }
+            Initializer::VarianceScaling { scale, mode, distribution, class_name } => {
+                let mode = match mode {
+                    FanMode::FanIn => "fan_in",
+                    FanMode::FanOut => "fan_out",
+                    FanMode::FanAvg => "fan_avg",
+                };
+                let distribution = match distribution {
+                    Distribution::Uniform => "uniform",
+                    Distribution::TruncatedNormal => "truncated_normal",
+                    Distribution::UntruncatedNormal => "untruncated_normal",
+                };
+                match *class_name {
+                    "VarianceScaling" => {
+                        let config = config! { "scale": scale, "mode": mode, "distribution": distribution };
+                        seedless("VarianceScaling", config)
+                    }
+                    class => seedless(class, config! {}),
+                }
+            }
+            Initializer::Orthogonal(gain) => seedless("Orthogonal", config! { "gain": gain }),
+            Initializer::Unknown(name) => Value::String(name.clone()),
+        }
+    }
+
+    /// From what Keras writes: an object, or a name.
+    ///
+    /// # Errors
+    /// A class or key that is not known.
+    pub fn from_config(value: &Value) -> Result<Initializer, Error> {
+        if let Some(name) = value.as_str() {
+            let made = Initializer::from(name);
+            made.check()?;
+            return Ok(made);
+        }
+        let (class, config) = config::open(value)?;
+        Initializer::from_class(&class, &config).map_err(|e| e.at(format!("initializer `{class}`")))
+    }
+
+    fn from_class(class: &str, config: &Config) -> Result<Initializer, Error> {
+        let mut read = Reader::new(config);
+        read.ignore(&["seed", "input_axes", "output_axes"]);
+        let made = match class {
+            "Zeros" => Initializer::Zeros,
+            "Ones" => Initializer::Ones,
+            "Constant" => Initializer::Constant(read.f32("value", 0.0)?),
+            "Identity" | "IdentityInitializer" => Initializer::Identity(read.f32("gain", 1.0)?),
+            "RandomUniform" => {
+                Initializer::RandomUniform { minval: read.f32("minval", -0.05)?, maxval: read.f32("maxval", 0.05)? }
+            }
+            "RandomNormal" => {
+                Initializer::RandomNormal { mean: read.f32("mean", 0.0)?, stddev: read.f32("stddev", 0.05)? }
+            }
+            "TruncatedNormal" => {
+                Initializer::TruncatedNormal { mean: read.f32("mean", 0.0)?, stddev: read.f32("stddev", 0.05)? }
+            }
+            "VarianceScaling" => Initializer::VarianceScaling {
+                scale: read.f32("scale", 1.0)?,
+                mode: match read.string("mode")?.as_deref() {
+                    None | Some("fan_in") => FanMode::FanIn,
+                    Some("fan_out") => FanMode::FanOut,
+                    Some("fan_avg") => FanMode::FanAvg,
+                    Some(other) => return Err(suggest::unknown("mode", other, &["fan_in", "fan_out", "fan_avg"])),
+                },
+                distribution: match read.string("distribution")?.as_deref() {
+                    None | Some("truncated_normal") => Distribution::TruncatedNormal,
+                    Some("untruncated_normal") => Distribution::UntruncatedNormal,
+                    Some("uniform") => Distribution::Uniform,
+                    Some(other) => {
+                        let legal = ["truncated_normal", "untruncated_normal", "uniform"];
+                        return Err(suggest::unknown("distribution", other, &legal));
+                    }
+                },
+                class_name: "VarianceScaling",
+            },
+            "Orthogonal" | "OrthogonalInitializer" => Initializer::Orthogonal(read.f32("gain", 1.0)?),
+            other => match SCALED.iter().find(|(name, ..)| *name == other) {
+                Some(&(class_name, scale, mode, distribution)) => {
+                    Initializer::VarianceScaling { scale, mode, distribution, class_name }
+                }
+                None => return Err(suggest::unknown("initializer", other, CLASSES)),
+            },
+        };
+        read.finish()?;
+        Ok(made)
+    }
+}
+
+/// A unit normal, drawn again beyond two standard deviations.
+fn truncated(rng: &mut Philox) -> f64 {
+    loop {
+        let x = rng.normal();
+        if x.abs() <= 2.0 {
+            return x;
+        }
+    }
+}
+
+/// Keras' fans of a shape: in and out.
+pub(crate) fn fans(shape: &[usize]) -> (f64, f64) {
+    match *shape {
+        [] => (1.0, 1.0),
+        [n] => (n as f64, n as f64),
+        [ref field @ .., fan_in, fan_out] => {
+            let field: usize = field.iter().product();
+            ((field * fan_in) as f64, (field * fan_out) as f64)
+        }
+    }
+}
+
+/// Orthonormal columns by modified Gram and Schmidt, twice, of a normal matrix with at least as many rows as columns;
+/// the signs are those of a QR decomposition with a positive diagonal. Transposed for a wide shape.
+fn orthogonal(shape: &[usize], gain: f32, rng: &mut Philox) -> Vec<f32> {
+    let columns = shape.last().copied().unwrap_or(1);
+    let rows = shape.iter().product::<usize>() / columns.max(1);
+    let (long, short) = (rows.max(columns), rows.min(columns));
+    let mut q: Vec<Vec<f64>> = Vec::with_capacity(short);
+    while q.len() < short {
+        let mut v: Vec<f64> = (0..long).map(|_| rng.normal()).collect();
+        for _ in 0..2 {
+            for u in &q {
+                let dot: f64 = u.iter().zip(&v).map(|(a, b)| a * b).sum();
+                v.iter_mut().zip(u).for_each(|(x, u)| *x -= dot * u);
+            }
+        }
+        let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if norm > 1e-8 {
+            v.iter_mut().for_each(|x| *x /= norm);
+            q.push(v);
+        }
+    }
+    let at = |row: usize, column: usize| if rows >= columns { q[column][row] } else { q[row][column] };
+    (0..rows * columns).map(|i| gain * at(i / columns, i % columns) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use footlight_tensor::RandomKey;
+
+    fn draw(initializer: &Initializer, shape: &[usize]) -> Vec<f32> {
+        initializer.sample(shape, &mut Philox::new(RandomKey::new(1)))
+    }
+
+    fn variance(x: &[f32]) -> f64 {
+        let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / x.len() as f64;
+        x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / x.len() as f64
+    }
+
+    #[test]
+    fn scaled_initializers_have_the_variance_of_their_fan() {
+        for (name, scale, mode, distribution) in SCALED {
+            let x = draw(&Initializer::from(*name), &[300, 100]);
+            let fan = if *mode == FanMode::FanAvg { 200.0 } else { 300.0 };
+            let want = f64::from(*scale) / fan;
+            assert!((variance(&x) / want - 1.0).abs() < 0.05, "{name}: {} for {want}", variance(&x));
+            let limit = if *distribution == Distribution::Uniform {
+                (3.0 * want).sqrt()
+            } else {
+                2.0 * want.sqrt() / 0.879_625_661_034_239_8
+            };
+            assert!(x.iter().all(|x| f64::from(x.abs()) <= limit * 1.0001), "{name}");
+        }
+    }
+
+    #[test]
+    fn orthogonal_columns_have_unit_products() {
+        for shape in [[6, 4], [4, 6]] {
+            let x = draw(&Initializer::Orthogonal(2.0), &shape);
+            let at = |i: usize, j: usize| f64::from(x[i * shape[1] + j]);
+            let short = shape[0].min(shape[1]);
+            for a in 0..short {
+                for b in 0..short {
+                    let dot: f64 = (0..shape[0].max(shape[1]))
+                        .map(|k| if shape[0] > shape[1] { at(k, a) * at(k, b) } else { at(a, k) * at(b, k) })
+                        .sum();
+                    assert!((dot - if a == b { 4.0 } else { 0.0 }).abs() < 1e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn configurations_round_trip() {
+        for class in CLASSES {
+            let made = Initializer::from(*class);
+            assert_eq!(Initializer::from_config(&made.to_config()), Ok(made), "{class}");
+        }
+        assert_eq!(Initializer::from("he_normal"), Initializer::he_normal());
+        assert!(Initializer::from("he_norml").check().unwrap_err().to_string().contains("did you mean `HeNormal`?"));
+    }
+
+    #[test]
+    fn fans_of_kernels_count_their_field() {
+        assert_eq!(fans(&[3, 3, 16, 32]), (144.0, 288.0));
+        assert_eq!(fans(&[784, 128]), (784.0, 128.0));
+        assert_eq!(fans(&[5]), (5.0, 5.0));
+    }
+}

@@ -1,0 +1,54 @@
+//! An activation as a layer of its own.
+
+use crate::config::{Config, Reader, config};
+use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::{Activation, Error};
+
+/// `y = activation(x)`: Keras' layer `Activation`.
+///
+/// # Shapes
+/// Input and output `[N, ...]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivationLayer {
+    common: Common,
+    activation: Activation,
+}
+
+common_methods!(ActivationLayer);
+
+impl ActivationLayer {
+    /// A layer that applies `activation`, by value or by name.
+    pub fn new(activation: impl Into<Activation>) -> ActivationLayer {
+        ActivationLayer { common: Common::default(), activation: activation.into() }
+    }
+
+    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<ActivationLayer, Error> {
+        let name = read.string("activation")?.unwrap_or_else(|| "linear".into());
+        Ok(ActivationLayer::new(name.as_str()))
+    }
+}
+
+impl Layer for ActivationLayer {
+    layer_basics!("Activation");
+
+    fn config(&self) -> Config {
+        config! { "activation": self.activation.name() }
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        Ok(input.to_vec())
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<WeightSpec>, Error> {
+        self.activation.check()?;
+        Ok(Vec::new())
+    }
+
+    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
+        input.with(self.activation.lower(cx.graph, input.value))
+    }
+
+    fn output_activation(&self) -> Option<&Activation> {
+        Some(&self.activation)
+    }
+}

@@ -1,0 +1,166 @@
+//! The densely connected layer.
+
+use crate::config::{Config, NULL, Reader, config};
+use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layers::features;
+use crate::{Activation, Error, Initializer, Regularizer};
+
+/// `y = activation(x kernel + bias)`, over the last axis.
+///
+/// # Shapes
+/// Input `[N, ..., F]`, kernel `[F, units]`, bias `[units]`, output `[N, ..., units]`.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Activation, Dense, Layer};
+/// let layer = Dense::new(128).activation(Activation::Relu);
+/// assert_eq!(layer.output_shape(&[784]).unwrap(), [128]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    common: Common,
+    units: usize,
+    activation: Activation,
+    use_bias: bool,
+    kernel_initializer: Initializer,
+    bias_initializer: Initializer,
+    kernel_regularizer: Option<Regularizer>,
+    bias_regularizer: Option<Regularizer>,
+}
+
+common_methods!(Dense);
+
+impl Dense {
+    /// A layer of `units` outputs; linear, with a bias of zeros and a Glorot uniform kernel, as in Keras.
+    pub fn new(units: usize) -> Dense {
+        Dense {
+            common: Common::default(),
+            units,
+            activation: Activation::Linear,
+            use_bias: true,
+            kernel_initializer: Initializer::glorot_uniform(),
+            bias_initializer: Initializer::Zeros,
+            kernel_regularizer: None,
+            bias_regularizer: None,
+        }
+    }
+
+    /// The function applied to the output, by value or by name; default linear.
+    pub fn activation(mut self, activation: impl Into<Activation>) -> Dense {
+        self.activation = activation.into();
+        self
+    }
+
+    /// Whether a bias is added; default true.
+    pub fn use_bias(mut self, use_bias: bool) -> Dense {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// How the kernel begins; default Glorot uniform.
+    pub fn kernel_initializer(mut self, initializer: impl Into<Initializer>) -> Dense {
+        self.kernel_initializer = initializer.into();
+        self
+    }
+
+    /// How the bias begins; default zeros.
+    pub fn bias_initializer(mut self, initializer: impl Into<Initializer>) -> Dense {
+        self.bias_initializer = initializer.into();
+        self
+    }
+
+    /// A penalty on the kernel; default none.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Dense {
+        self.kernel_regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the bias; default none.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Dense {
+        self.bias_regularizer = Some(regularizer);
+        self
+    }
+
+    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Dense, Error> {
+        let Some(units) = read.usize("units")? else { return Err(Error::config("`units` is missing")) };
+        let mut layer = Dense::new(units);
+        if let Some(name) = read.string("activation")? {
+            layer.activation = Activation::from(name.as_str());
+        }
+        layer.use_bias = read.bool("use_bias", true)?;
+        if let Some(value) = read.get("kernel_initializer") {
+            layer.kernel_initializer = Initializer::from_config(value)?;
+        }
+        if let Some(value) = read.get("bias_initializer") {
+            layer.bias_initializer = Initializer::from_config(value)?;
+        }
+        layer.kernel_regularizer = read.get("kernel_regularizer").map(Regularizer::from_config).transpose()?;
+        layer.bias_regularizer = read.get("bias_regularizer").map(Regularizer::from_config).transpose()?;
+        read.refuse(&["activity_regularizer", "kernel_constraint", "bias_constraint", "lora_rank"])?;
+        read.ignore(&["lora_alpha", "quantization_config"]);
+        Ok(layer)
+    }
+}
+
+impl Layer for Dense {
+    layer_basics!("Dense");
+
+    fn config(&self) -> Config {
+        config! {
+            "units": self.units,
+            "activation": self.activation.name(),
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer.to_config(),
+            "bias_initializer": self.bias_initializer.to_config(),
+            "kernel_regularizer": self.kernel_regularizer.map(|r| r.to_config()),
+            "bias_regularizer": self.bias_regularizer.map(|r| r.to_config()),
+            "kernel_constraint": NULL,
+            "bias_constraint": NULL,
+            "quantization_config": NULL,
+        }
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        features(input)?;
+        let mut shape = input.to_vec();
+        *shape.last_mut().expect("features has checked this") = self.units;
+        Ok(shape)
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
+        if self.units == 0 {
+            return Err(Error::config("units = 0: a layer needs at least one unit"));
+        }
+        self.activation.check()?;
+        self.kernel_initializer.check()?;
+        self.bias_initializer.check()?;
+        let kernel = WeightSpec::new("kernel", [features(input)?, self.units], self.kernel_initializer.clone());
+        let mut weights = vec![kernel.regularizer(self.kernel_regularizer)];
+        if self.use_bias {
+            let bias = WeightSpec::new("bias", [self.units], self.bias_initializer.clone());
+            weights.push(bias.regularizer(self.bias_regularizer));
+        }
+        Ok(weights)
+    }
+
+    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
+        let g = &mut *cx.graph;
+        let mut shape = g.shape(input.value);
+        let rows = shape.iter().rev().skip(1).product::<usize>();
+        let features = shape.last().copied().unwrap_or(1);
+        let x = g.reshape(input.value, [rows, features]);
+        let mut y = g.matmul(x, cx.weights[0]);
+        if self.use_bias {
+            y = g.add(y, cx.weights[1]);
+        }
+        if let Some(last) = shape.last_mut() {
+            *last = self.units;
+        }
+        let y = g.reshape(y, shape);
+        input.with(self.activation.lower(g, y))
+    }
+
+    fn output_activation(&self) -> Option<&Activation> {
+        Some(&self.activation)
+    }
+}

@@ -1,0 +1,77 @@
+//! Dropout.
+
+use crate::Error;
+use crate::config::{Config, NULL, Reader, config};
+use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
+use footlight_graph::ops::Binary;
+
+/// Drops each number with probability `rate` while training, and divides those that stay by `1 - rate`.
+///
+/// # Shapes
+/// Input and output `[N, ...]`.
+///
+/// # Arguments
+/// `rate`: the fraction dropped, in `[0, 1]`, as in Keras; at 1 everything is dropped.
+///
+/// # Train and infer
+/// When the model answers the layer is not there.
+///
+/// # References
+/// Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropout {
+    common: Common,
+    rate: f32,
+}
+
+common_methods!(Dropout);
+
+impl Dropout {
+    /// A layer that drops the fraction `rate`.
+    pub fn new(rate: f32) -> Dropout {
+        Dropout { common: Common::default(), rate }
+    }
+
+    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Dropout, Error> {
+        read.ignore(&["seed"]);
+        read.refuse(&["noise_shape"])?;
+        Ok(Dropout::new(read.f32("rate", 0.5)?))
+    }
+}
+
+impl Layer for Dropout {
+    layer_basics!("Dropout");
+
+    fn config(&self) -> Config {
+        config! { "rate": self.rate, "seed": NULL, "noise_shape": NULL }
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        Ok(input.to_vec())
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<WeightSpec>, Error> {
+        if !(0.0..=1.0).contains(&self.rate) {
+            let message = format!("rate = {}, a dropout rate must be in [0, 1]", self.rate);
+            return Err(Error::config(message).help("`rate` is the fraction dropped, as in Keras"));
+        }
+        Ok(Vec::new())
+    }
+
+    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
+        let (Mode::Train, Some(step)) = (cx.mode, cx.step) else { return input };
+        if self.rate == 0.0 {
+            return input;
+        }
+        let g = &mut *cx.graph;
+        if self.rate == 1.0 {
+            return input.with(g.mul_scalar(input.value, 0.0));
+        }
+        let shape = g.shape(input.value);
+        let uniform = g.random_uniform(cx.key, step, shape);
+        let rate = g.constant(self.rate);
+        let kept = g.binary(Binary::GreaterEqual, uniform, rate);
+        let scale = g.mul_scalar(kept, 1.0 / (1.0 - self.rate));
+        input.with(g.mul(input.value, scale))
+    }
+}

@@ -1,0 +1,150 @@
+//! Normalisation within each sample.
+
+use crate::config::{Config, NULL, Reader, config};
+use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layers::features;
+use crate::{Error, Initializer, Regularizer};
+use footlight_graph::ops::Unary;
+
+/// `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, over the last axis of each sample.
+///
+/// # Shapes
+/// Input and output `[N, ..., F]`; gamma and beta `[F]`.
+///
+/// # Arguments
+/// Defaults as in Keras: `epsilon` 1e-3 (PyTorch: 1e-5), `center` and `scale` true; the variance is the biased one.
+///
+/// # References
+/// Ba, Kiros and Hinton (2016), "Layer normalization", equation 4.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNormalization {
+    common: Common,
+    epsilon: f32,
+    center: bool,
+    scale: bool,
+    beta_initializer: Initializer,
+    gamma_initializer: Initializer,
+    gamma_regularizer: Option<Regularizer>,
+    beta_regularizer: Option<Regularizer>,
+}
+
+common_methods!(LayerNormalization);
+
+impl Default for LayerNormalization {
+    fn default() -> LayerNormalization {
+        LayerNormalization {
+            common: Common::default(),
+            epsilon: 1e-3,
+            center: true,
+            scale: true,
+            beta_initializer: Initializer::Zeros,
+            gamma_initializer: Initializer::Ones,
+            gamma_regularizer: None,
+            beta_regularizer: None,
+        }
+    }
+}
+
+impl LayerNormalization {
+    /// A layer with Keras' defaults.
+    pub fn new() -> LayerNormalization {
+        LayerNormalization::default()
+    }
+
+    /// Added to the variance; default 1e-3.
+    pub fn epsilon(mut self, epsilon: f32) -> LayerNormalization {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Whether `beta` is added; default true.
+    pub fn center(mut self, center: bool) -> LayerNormalization {
+        self.center = center;
+        self
+    }
+
+    /// Whether `gamma` multiplies; default true.
+    pub fn scale(mut self, scale: bool) -> LayerNormalization {
+        self.scale = scale;
+        self
+    }
+
+    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<LayerNormalization, Error> {
+        let mut layer = LayerNormalization::new();
+        layer.epsilon = read.f32("epsilon", layer.epsilon)?;
+        layer.center = read.bool("center", true)?;
+        layer.scale = read.bool("scale", true)?;
+        if let Some(value) = read.get("beta_initializer") {
+            layer.beta_initializer = Initializer::from_config(value)?;
+        }
+        if let Some(value) = read.get("gamma_initializer") {
+            layer.gamma_initializer = Initializer::from_config(value)?;
+        }
+        layer.gamma_regularizer = read.get("gamma_regularizer").map(Regularizer::from_config).transpose()?;
+        layer.beta_regularizer = read.get("beta_regularizer").map(Regularizer::from_config).transpose()?;
+        read.refuse(&["beta_constraint", "gamma_constraint"])?;
+        match read.i64s("axis")?.as_deref() {
+            None | Some([_]) => Ok(layer),
+            Some(axes) => Err(Error::config(format!("`axis` = {axes:?}: one axis, the last, is supported"))),
+        }
+    }
+}
+
+impl Layer for LayerNormalization {
+    layer_basics!("LayerNormalization");
+
+    fn config(&self) -> Config {
+        config! {
+            "axis": -1,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": self.beta_initializer.to_config(),
+            "gamma_initializer": self.gamma_initializer.to_config(),
+            "beta_regularizer": self.beta_regularizer.map(|r| r.to_config()),
+            "gamma_regularizer": self.gamma_regularizer.map(|r| r.to_config()),
+            "beta_constraint": NULL,
+            "gamma_constraint": NULL,
+        }
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        features(input)?;
+        Ok(input.to_vec())
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
+        let shape = [features(input)?];
+        let mut weights = Vec::new();
+        if self.scale {
+            let gamma = WeightSpec::new("gamma", shape, self.gamma_initializer.clone());
+            weights.push(gamma.regularizer(self.gamma_regularizer));
+        }
+        if self.center {
+            let beta = WeightSpec::new("beta", shape, self.beta_initializer.clone());
+            weights.push(beta.regularizer(self.beta_regularizer));
+        }
+        Ok(weights)
+    }
+
+    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
+        let g = &mut *cx.graph;
+        let x = input.value;
+        let axis = [g.shape(x).len() - 1];
+        let mean = g.reduce_mean(x, &axis, true);
+        let centred = g.sub(x, mean);
+        let square = g.mul(centred, centred);
+        let variance = g.reduce_mean(square, &axis, true);
+        let stable = g.add_scalar(variance, self.epsilon);
+        let deviation = g.unary(Unary::Sqrt, stable);
+        let mut y = g.div(centred, deviation);
+        let mut weights = cx.weights.iter();
+        if self.scale {
+            y = g.mul(y, *weights.next().expect("gamma is a weight"));
+        }
+        if self.center {
+            y = g.add(y, *weights.next().expect("beta is a weight"));
+        }
+        input.with(y)
+    }
+}

@@ -1,0 +1,92 @@
+//! The layers, and the one list they are found by.
+
+mod activation;
+mod batch_normalization;
+mod dense;
+mod dropout;
+mod flatten;
+mod input;
+mod layer_normalization;
+mod reshape;
+
+pub use activation::ActivationLayer;
+pub use batch_normalization::BatchNormalization;
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use input::Input;
+pub use layer_normalization::LayerNormalization;
+pub use reshape::Reshape;
+
+use crate::config::{self, Config, Reader};
+use crate::{Error, Layer, suggest};
+use serde_json::Value;
+
+macro_rules! catalogue {
+    ($($class:literal => $layer:ident),* $(,)?) => {
+        /// Keras' class names of all layers.
+        pub const CLASSES: &[&str] = &[$($class),*];
+
+        fn from_class(class: &str, config: &Config, read: &mut Reader<'_>) -> Result<Box<dyn Layer>, Error> {
+            let _ = config;
+            match class {
+                $($class => Ok(Box::new($layer::from_config(read)?)),)*
+                other => Err(suggest::unknown("layer", other, CLASSES)),
+            }
+        }
+    };
+}
+
+catalogue! {
+    "InputLayer" => Input,
+    "Dense" => Dense,
+    "Activation" => ActivationLayer,
+    "Flatten" => Flatten,
+    "Reshape" => Reshape,
+    "Dropout" => Dropout,
+    "BatchNormalization" => BatchNormalization,
+    "LayerNormalization" => LayerNormalization,
+}
+
+/// A layer from what Keras writes.
+///
+/// # Errors
+/// A class that is no built-in or not known, a key that is not known, a value out of range; named by the layer.
+pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
+    let (class, config) = config::open(value)?;
+    let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_string();
+    let place = |e: Error| if name.is_empty() { e } else { e.at(format!("layer `{name}` ({class})")) };
+    let mut read = Reader::new(&config);
+    read.ignore(&["dtype", "name", "trainable", "batch_shape", "batch_input_shape"]);
+    let mut layer = from_class(&class, &config, &mut read).map_err(place)?;
+    layer.common_mut().trainable = read.bool("trainable", true).map_err(place)?;
+    if !name.is_empty() {
+        layer.common_mut().name = Some(name.clone());
+    }
+    read.finish().map_err(place)?;
+    Ok(layer)
+}
+
+/// A layer as Keras writes it, under the name the model gave.
+pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<usize>>>) -> Value {
+    let mut config = config::config! { "name": name };
+    if layer.class_name() != "InputLayer" {
+        config.insert("trainable".into(), layer.common().trainable.into());
+        let policy = config::config! { "name": "float32" };
+        config.insert("dtype".into(), config::object("keras", "DTypePolicy", policy));
+    }
+    config.extend(layer.config());
+    let mut value = config::object("keras.layers", layer.class_name(), config);
+    if let Some(shape) = build_shape {
+        value["build_config"] = serde_json::json!({ "input_shape": shape });
+    }
+    value
+}
+
+/// What a layer of rank 1 or more needs: the last extent.
+pub(crate) fn features(input: &[usize]) -> Result<usize, Error> {
+    input.last().copied().ok_or_else(|| {
+        Error::new(crate::ErrorKind::Shape, "needs samples of at least one axis, got single numbers")
+            .help("give each sample a feature axis, such as shape [1]")
+    })
+}

@@ -1,0 +1,111 @@
+//! Gradient descent.
+
+use super::{Optimizer, Parameter, Update};
+use crate::Error;
+use crate::config::{Config, Reader, config};
+use footlight_graph::Value;
+
+/// Gradient descent, plain or with momentum; on all samples at once it is full-batch gradient descent.
+///
+/// Plain: `w -= lr g`. With momentum: `m = momentum m - lr g`, then `w += m`, or with Nesterov
+/// `w += momentum m - lr g`.
+///
+/// # Arguments
+/// Defaults as in Keras: `learning_rate` 0.01, `momentum` 0, `nesterov` false.
+///
+/// # References
+/// Sutskever, Martens, Dahl, Hinton (2013), "On the importance of initialization and momentum in deep learning",
+/// equations 1 to 4.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SGD {
+    learning_rate: f32,
+    momentum: f32,
+    nesterov: bool,
+}
+
+impl Default for SGD {
+    fn default() -> SGD {
+        SGD { learning_rate: 0.01, momentum: 0.0, nesterov: false }
+    }
+}
+
+impl SGD {
+    /// Plain gradient descent with learning rate 0.01.
+    pub fn new() -> SGD {
+        SGD::default()
+    }
+
+    /// The size of a step; default 0.01.
+    pub fn learning_rate(mut self, learning_rate: f32) -> SGD {
+        self.learning_rate = learning_rate;
+        self
+    }
+
+    /// How much of the last move stays; default 0.
+    pub fn momentum(mut self, momentum: f32) -> SGD {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Whether the gradient is taken as if after the move; default false.
+    pub fn nesterov(mut self, nesterov: bool) -> SGD {
+        self.nesterov = nesterov;
+        self
+    }
+
+    pub(super) fn from_config(read: &mut Reader<'_>) -> Result<SGD, Error> {
+        Ok(SGD::new().momentum(read.f32("momentum", 0.0)?).nesterov(read.bool("nesterov", false)?))
+    }
+}
+
+impl Optimizer for SGD {
+    fn class_name(&self) -> &'static str {
+        "SGD"
+    }
+
+    fn config(&self) -> Config {
+        config! { "momentum": self.momentum, "nesterov": self.nesterov }
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f32) {
+        self.learning_rate = learning_rate;
+    }
+
+    fn slots(&self) -> Vec<&'static str> {
+        if self.momentum == 0.0 { vec![] } else { vec!["momentum"] }
+    }
+
+    fn update(&self, cx: &mut Update<'_>, _: Option<Value>, p: &Parameter) -> (Value, Vec<Value>) {
+        let g = &mut *cx.graph;
+        let step = g.mul(cx.learning_rate, p.gradient);
+        let Some(slot) = p.slots.first() else { return (g.sub(p.value, step), vec![]) };
+        let kept = g.mul_scalar(*slot, self.momentum);
+        let m = g.sub(kept, step);
+        let next = if self.nesterov {
+            let ahead = g.mul_scalar(m, self.momentum);
+            let moved = g.add(p.value, ahead);
+            g.sub(moved, step)
+        } else {
+            g.add(p.value, m)
+        };
+        (next, vec![m])
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(Error::config(format!("momentum = {} must be in [0, 1]", self.momentum)));
+        }
+        if !(self.learning_rate.is_finite() && self.learning_rate >= 0.0) {
+            return Err(Error::config(format!("learning_rate = {} must be a number of at least 0", self.learning_rate)));
+        }
+        Ok(())
+    }
+
+    fn clone_box(&self) -> Box<dyn Optimizer> {
+        Box::new(self.clone())
+    }
+}
