@@ -10,12 +10,14 @@ pub enum Feed<'a> {
     F32(&'a [f32]),
     /// All elements.
     I32(&'a [i32]),
-    /// Row `i` of the input is row `rows[i]` of `table`, converted and, if the input holds floats, mapped to
+    /// Row `i` of the input is row `first + rows[i]` of `table`, converted and, if the input holds floats, mapped to
     /// `x * scale + offset`.
     Gather {
         /// The samples along axis 0.
         table: &'a Tensor,
-        /// Which of them.
+        /// The sample that row 0 stands for.
+        first: usize,
+        /// Which of them, counted from `first`.
         rows: &'a [u32],
         /// Multiplies each element.
         scale: f32,
@@ -35,13 +37,13 @@ impl Feed<'_> {
             Feed::I32(data) if dtype != DType::I32 || data.len() != wanted => {
                 Some(format!("{} int32 elements given, {wanted} {dtype} wanted", data.len()))
             }
-            Feed::Gather { table, rows: chosen, .. } => {
+            Feed::Gather { table, first, rows: chosen, .. } => {
                 let count = table.shape().first().copied().unwrap_or(0);
                 let has = table.len().checked_div(count).unwrap_or(0);
                 if chosen.len() != rows || has != row_len {
                     return Some(format!("{} rows of {has} elements given, {rows} of {row_len} wanted", chosen.len()));
                 }
-                let outside = chosen.iter().find(|&&r| r as usize >= count);
+                let outside = chosen.iter().find(|&&r| first + r as usize >= count);
                 outside.map(|row| format!("row {row} asked for, the table has {count}"))
             }
             _ => None,
@@ -54,9 +56,9 @@ impl Feed<'_> {
         match self {
             Feed::F32(data) => out.copy_from_slice(&data[first * row_len..][..out.len()]),
             Feed::I32(_) => unreachable!("refused by mismatch"),
-            Feed::Gather { table, rows, scale, offset } => {
+            Feed::Gather { table, first: base, rows, scale, offset } => {
                 for (row, out) in rows[first..].iter().zip(out.chunks_exact_mut(row_len.max(1))) {
-                    let at = *row as usize * row_len;
+                    let at = (base + *row as usize) * row_len;
                     convert(isa, table.data(), at, *scale, *offset, out);
                 }
             }
@@ -68,9 +70,9 @@ impl Feed<'_> {
         match self {
             Feed::I32(data) => out.copy_from_slice(&data[first * row_len..][..out.len()]),
             Feed::F32(_) => unreachable!("refused by mismatch"),
-            Feed::Gather { table, rows, .. } => {
+            Feed::Gather { table, first: base, rows, .. } => {
                 for (row, out) in rows[first..].iter().zip(out.chunks_exact_mut(row_len.max(1))) {
-                    let at = *row as usize * row_len;
+                    let at = (base + *row as usize) * row_len;
                     integers(table.data(), at, out);
                 }
             }

@@ -1,1 +1,47 @@
-//! x
+//! Deep learning that fits on the machine you have, in Keras' vocabulary.
+//!
+//! Describe a model, `compile` it, `fit` it, `evaluate` it, `predict` with it. The whole training step (forward pass,
+//! loss, gradients, update) is planned before it runs: its memory is known in advance and stays as it is, and the same
+//! seed gives the same bytes for any number of threads.
+//!
+//! # Examples
+//! ```
+//! use footlight::prelude::*;
+//!
+//! let x = Samples::from(Tensor::new([4, 2], vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?);
+//! let y = Samples::from(Tensor::new([4, 1], vec![0.0f32, 1.0, 1.0, 0.0])?);
+//! let mut model = Sequential::new(layers![Dense::new(8).activation("tanh"), Dense::new(1).activation("sigmoid")])?;
+//! model.compile(Adam::new().learning_rate(0.1), "binary_crossentropy", ["accuracy"])?;
+//! model.fit(&x, &y, Fit::new().epochs(200).progress(Progress::None))?;
+//! assert_eq!(model.evaluate(&x, &y)?.metric("accuracy"), Some(1.0));
+//! # Ok::<(), footlight::Error>(())
+//! ```
+
+pub mod data;
+mod model;
+pub mod train;
+
+pub use data::{Error, ErrorKind};
+pub use model::{Evaluation, Model, PlanSummary, Sequential};
+
+pub use footlight_cpu as cpu;
+pub use footlight_graph as graph;
+pub use footlight_nn as nn;
+pub use footlight_tensor as tensor;
+
+/// The answer of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What most programs need, to be imported whole.
+pub mod prelude {
+    pub use crate::data::Samples;
+    pub use crate::train::{Fit, History, Progress};
+    pub use crate::{Error, Evaluation, Model, Result, Sequential};
+    pub use footlight_nn::Activation::{self, *};
+    pub use footlight_nn::{
+        ActivationLayer, Adam, AdamW, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Dense, Dropout,
+        Flatten, Initializer, Input, L1, L2, Layer, LayerNormalization, MeanAbsoluteError, MeanSquaredError, RMSprop,
+        Reshape, SGD, SparseCategoricalCrossentropy, layers,
+    };
+    pub use footlight_tensor::Tensor;
+}

@@ -160,7 +160,9 @@ impl Compile {
         let one = g.constant_i32(1);
         let next = g.add(iteration, one);
         g.set_next(iteration, next);
-        let step = g.cast(next, DType::F32);
+        // From the count before this step, so that nothing waits for the count to be overwritten.
+        let before = g.cast(iteration, DType::F32);
+        let step = g.add_scalar(before, 1.0);
         let mut update = Update { graph: g, learning_rate, step };
         let shared = self.optimizer.prepare(&mut update);
         for ((path, shape, value), gradient) in trained.into_iter().zip(gradients) {

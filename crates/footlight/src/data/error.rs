@@ -12,8 +12,16 @@ pub enum ErrorKind {
     Data,
     /// A set that cannot be downloaded.
     Network,
-    /// A request that names nothing.
+    /// A request that names nothing, or a setting that is unknown or out of range.
     Config,
+    /// Shapes that do not fit each other.
+    Shape,
+    /// A gradient that cannot be had.
+    Gradient,
+    /// Numbers that are not finite.
+    Numeric,
+    /// Something asked for too early, or a stage that broke its own law.
+    Invalid,
 }
 
 impl ErrorKind {
@@ -24,6 +32,10 @@ impl ErrorKind {
             ErrorKind::Data => "data",
             ErrorKind::Network => "network",
             ErrorKind::Config => "config",
+            ErrorKind::Shape => "shape",
+            ErrorKind::Gradient => "gradient",
+            ErrorKind::Numeric => "numeric",
+            ErrorKind::Invalid => "invalid",
         }
     }
 }
@@ -90,5 +102,24 @@ impl From<footlight_tensor::Error> for Error {
             _ => ErrorKind::Data,
         };
         Error { kind, message: error.message().to_owned(), help: error.help_text().map(str::to_owned) }
+    }
+}
+
+impl From<footlight_nn::Error> for Error {
+    fn from(error: footlight_nn::Error) -> Error {
+        let kind = match error.kind() {
+            footlight_nn::ErrorKind::Shape => ErrorKind::Shape,
+            footlight_nn::ErrorKind::Config => ErrorKind::Config,
+            footlight_nn::ErrorKind::Gradient => ErrorKind::Gradient,
+            footlight_nn::ErrorKind::File => ErrorKind::File,
+            _ => ErrorKind::Invalid,
+        };
+        Error { kind, message: error.message().into(), help: error.help_text().map(Into::into) }
+    }
+}
+
+impl From<footlight_graph::Error> for Error {
+    fn from(error: footlight_graph::Error) -> Error {
+        footlight_nn::Error::from(error).into()
     }
 }

@@ -1,8 +1,19 @@
-//! Data sets: columns of samples, and where they come from.
+//! Data sets: columns of samples, where they come from, and digits made on the spot when they come from nowhere.
+//!
+//! [`load`] is the one door. A set is held in memory in its stored type; sets larger than memory are not for here.
 
+mod dataset;
 pub mod digits;
+#[cfg(feature = "download")]
+mod download;
 mod error;
+mod folder;
+mod glyphs;
+mod known;
 mod samples;
+mod source;
 
+pub use dataset::{Dataset, Origin};
 pub use error::{Error, ErrorKind};
 pub use samples::Samples;
+pub use source::{LoadOptions, default_cache_folder, load};

@@ -22,10 +22,10 @@ use footlight_tensor::{DType, Data, Tensor};
 /// ```
 /// use footlight::data::Samples;
 /// use footlight_tensor::Tensor;
-/// let x = Samples::from(Tensor::new([2, 2], vec![0u8, 51, 102, 255]).unwrap()) / 255.0;
+/// let x = Samples::from(Tensor::new([2, 2], vec![0u8, 255, 102, 51]).unwrap()) / 255.0;
 /// let mut row = [0.0; 2];
 /// x.row_f32(0, &mut row);
-/// assert_eq!(row, [0.0, 0.2]);
+/// assert_eq!(row, [0.0, 1.0]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Samples {
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!((part.len(), part.sample_shape(), part.range()), (1, &[2, 2][..], 2..3));
         assert_eq!(part.label(0), 8);
         assert_eq!(part.to_tensor(), Tensor::new([1, 2, 2], vec![8u8, 9, 10, 11]).unwrap());
-        assert!(all.slice(5..2).is_empty());
+        assert!(all.slice(Range { start: 5, end: 2 }).is_empty());
         assert!(all.slice(3..3).to_tensor().is_empty());
     }
 

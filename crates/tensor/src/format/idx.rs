@@ -126,7 +126,7 @@ pub struct Plain<R: Read>(Kind<R>);
 type Whole<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
 
 enum Kind<R: Read> {
-    Gzip(MultiGzDecoder<Whole<R>>),
+    Gzip(Box<MultiGzDecoder<Whole<R>>>),
     Plain(Whole<R>),
 }
 
@@ -148,7 +148,7 @@ impl<R: Read> Plain<R> {
         }
         let is_gzip = start == [0x1f, 0x8b];
         let whole = BufReader::with_capacity(64 << 10, Cursor::new(start).chain(reader));
-        Ok(Plain(if is_gzip { Kind::Gzip(MultiGzDecoder::new(whole)) } else { Kind::Plain(whole) }))
+        Ok(Plain(if is_gzip { Kind::Gzip(Box::new(MultiGzDecoder::new(whole))) } else { Kind::Plain(whole) }))
     }
 }
 
@@ -253,7 +253,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn random_bytes_never_panic(kind in 0u8..16, rank in 0u8..5, rest in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn random_bytes_never_panic(
+            kind in 0u8..16,
+            rank in 0u8..5,
+            rest in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
             let mut bytes = vec![0, 0, kind, rank];
             bytes.extend(&rest);
             let _ = read(&bytes);

@@ -149,10 +149,7 @@ mod tests {
         let mut content = npy::write(&Tensor::scalar(1.0)).unwrap();
         content.push(0);
         let error = read(&archive("x.npy", &content)).unwrap_err();
-        assert_eq!(
-            error.message(),
-            "npz: entry `x`: npy: the data ends at byte 132, the archive declares 133 bytes"
-        );
+        assert_eq!(error.message(), "npz: entry `x`: npy: the data ends at byte 132, the archive declares 133 bytes");
     }
 
     #[test]

@@ -1,0 +1,423 @@
+//! A model that can be trained, asked and saved.
+
+use crate::data::Samples;
+use crate::train::{TrainingPlan, check_targets, check_values};
+use crate::{Error, ErrorKind, Result};
+use footlight_cpu::{Engine, Feed, Session};
+use footlight_graph::plan::Plan;
+use footlight_graph::{Graph, Op, Role};
+use footlight_nn::{Architecture, Compile, Layer, Loss, METRIC_STATES, Metric, OptimizerChoice};
+use footlight_tensor::{DType, Tensor};
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Train,
+    Evaluate,
+    Infer,
+}
+
+/// Sessions kept at a time; the one used longest ago gives way.
+const SESSIONS: usize = 8;
+
+/// Makes models of layers one after another.
+#[derive(Debug)]
+pub struct Sequential;
+
+impl Sequential {
+    /// A model of these layers: `Sequential::new(layers![Flatten::new(), Dense::new(10)])`.
+    ///
+    /// # Errors
+    /// All faults of names, settings and shapes together, each with its layer.
+    #[allow(clippy::new_ret_no_self, reason = "the vocabulary is Keras', the type one")]
+    pub fn new(layers: Vec<Box<dyn Layer>>) -> Result<Model> {
+        Model::new(Architecture::sequential(layers)?)
+    }
+}
+
+/// A model: described by an architecture, trained by `compile` and `fit`, asked by `evaluate` and `predict`.
+///
+/// # Examples
+/// ```
+/// use footlight::prelude::*;
+/// let mut model = Sequential::new(layers![Dense::new(3).activation("softmax").input_shape([4])])?;
+/// let x = Samples::from(Tensor::new([2, 4], vec![0.5f32; 8])?);
+/// assert_eq!(model.predict(&x)?.shape(), [2, 3]);
+/// # Ok::<(), footlight::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Model {
+    architecture: Architecture,
+    compile: Option<Compile>,
+    seed: u64,
+    has_weights: bool,
+    pub(crate) engine: Engine,
+    sessions: Vec<(Kind, usize, Session)>,
+}
+
+impl Model {
+    /// A model of an architecture, with seed 0 and as many threads as there are cores.
+    ///
+    /// # Errors
+    /// None at present; weights are made when the shape of the samples is known.
+    pub fn new(architecture: Architecture) -> Result<Model> {
+        let engine = Engine::new(Engine::available_threads());
+        let mut model =
+            Model { architecture, compile: None, seed: 0, has_weights: false, engine, sessions: Vec::new() };
+        model.start_weights();
+        Ok(model)
+    }
+
+    /// Starts anew from another seed: of the first weights, the order of samples and dropout.
+    pub fn seed(mut self, seed: u64) -> Model {
+        self.seed = seed;
+        self.sessions.clear();
+        self.has_weights = false;
+        self.start_weights();
+        self
+    }
+
+    /// Uses at most this many threads; results do not depend on it.
+    pub fn threads(mut self, threads: usize) -> Model {
+        let old = std::mem::replace(&mut self.engine, Engine::new(threads));
+        for (name, role, _) in old.store().entries() {
+            let value = old.store().get(name).expect("it is listed");
+            self.engine.store_mut().set(name, role, &value).expect("a new store takes any state");
+        }
+        self.sessions.clear();
+        self
+    }
+
+    /// The description.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The seed of weights, order and dropout.
+    pub fn seed_value(&self) -> u64 {
+        self.seed
+    }
+
+    /// Chooses optimizer, loss and metrics, by value or by Keras' names.
+    ///
+    /// # Errors
+    /// A name that is not known (with the nearest), or a setting out of range.
+    pub fn compile<'m>(
+        &mut self,
+        optimizer: impl Into<OptimizerChoice>,
+        loss: impl Into<LossChoice>,
+        metrics: impl IntoIterator<Item = &'m str>,
+    ) -> Result<()> {
+        let metrics = metrics.into_iter().map(Metric::from).collect();
+        self.set_compile(Compile::new(optimizer.into().resolve()?, loss.into().0, metrics)?);
+        Ok(())
+    }
+
+    /// Takes over what a model is trained by.
+    pub(crate) fn set_compile(&mut self, compile: Compile) {
+        self.sessions.clear();
+        // Slots and sums of an earlier choice have no meaning for this one: only weights are carried over.
+        let threads = self.engine.threads();
+        let old = std::mem::replace(&mut self.engine, Engine::new(threads));
+        let kept = |role: Role| matches!(role, Role::Parameter | Role::Statistic);
+        for (name, role, _) in old.store().entries().filter(|(_, role, _)| kept(*role)) {
+            let value = old.store().get(name).expect("it is listed");
+            self.engine.store_mut().set(name, role, &value).expect("a new store takes any state");
+        }
+        for (name, role, value) in compile.initial_values() {
+            self.engine.store_mut().set(&name, role, &value).expect("a new store takes any state");
+        }
+        self.compile = Some(compile);
+    }
+
+    /// What the model is trained by.
+    pub fn compiled(&self) -> Result<&Compile> {
+        self.compile.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "the model is not compiled")
+                .help("call compile(\"adam\", loss, [\"accuracy\"]) first")
+        })
+    }
+
+    /// Whether optimizer and loss were chosen.
+    pub fn is_compiled(&self) -> bool {
+        self.compile.is_some()
+    }
+
+    /// Keras' summary table.
+    pub fn summary(&self) -> String {
+        self.architecture.summary(self.compile.as_ref())
+    }
+
+    /// The value of a weight or other state, such as `dense/kernel`.
+    pub fn state(&self, name: &str) -> Option<Tensor> {
+        self.engine.store().get(name)
+    }
+
+    /// Sets a weight or other state.
+    ///
+    /// # Errors
+    /// A name that is not known, or another shape or type; both are named.
+    pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<()> {
+        let role = self.engine.store().entries().find(|(known, ..)| *known == name).map(|(_, role, _)| role);
+        let Some(role) = role else {
+            let names: Vec<&str> = self.engine.store().entries().map(|(name, ..)| name).collect();
+            return Err(footlight_nn::suggest::unknown("state", name, &names).into());
+        };
+        let set = self.engine.store_mut().set(name, role, value);
+        set.map_err(|message| Error::new(ErrorKind::Shape, message))
+    }
+
+    /// Fixes the shape of samples from data, if it is not known yet, and makes the first weights.
+    pub(crate) fn build_for(&mut self, x: &Samples) -> Result<()> {
+        self.architecture.build(x.sample_shape())?;
+        self.start_weights();
+        Ok(())
+    }
+
+    fn start_weights(&mut self) {
+        if self.has_weights || self.architecture.input_shape().is_none() {
+            return;
+        }
+        for (name, role, value) in self.architecture.initial_values(self.seed) {
+            self.engine.store_mut().set(&name, role, &value).expect("weights keep their shapes");
+        }
+        self.has_weights = true;
+    }
+
+    fn lower(&self, kind: Kind, batch: usize) -> Result<Graph> {
+        Ok(match kind {
+            Kind::Infer => self.architecture.lower_infer(batch)?,
+            Kind::Train => self.compiled()?.lower_train(&self.architecture, batch, self.seed)?,
+            Kind::Evaluate => self.compiled()?.lower_evaluate(&self.architecture, batch)?,
+        })
+    }
+
+    /// The session for a kind and number of samples, and the engine it runs on.
+    pub(crate) fn session(&mut self, kind: Kind, batch: usize) -> Result<(&mut Engine, &mut Session)> {
+        let position = self.sessions.iter().position(|(k, b, _)| (*k, *b) == (kind, batch));
+        let session = match position {
+            Some(position) if position + 1 == self.sessions.len() => None,
+            Some(position) => Some(self.sessions.remove(position)),
+            None => {
+                let graph = self.lower(kind, batch)?;
+                Some((kind, batch, self.engine.compile(&graph)?))
+            }
+        };
+        if let Some(session) = session {
+            if self.sessions.len() == SESSIONS {
+                self.sessions.remove(0);
+            }
+            self.sessions.push(session);
+        }
+        let (_, _, session) = self.sessions.last_mut().expect("it was put there");
+        Ok((&mut self.engine, session))
+    }
+
+    /// The plan of one step.
+    pub(crate) fn plan(&mut self, kind: Kind, batch: usize) -> Result<Plan> {
+        Ok(self.session(kind, batch)?.1.plan().clone())
+    }
+
+    /// The plan of one training step (if the model is compiled, else of an answer) for a batch, and what it needs.
+    ///
+    /// # Errors
+    /// A model whose samples' shape is not known, or faults of its ops.
+    pub fn plan_summary(&mut self, batch: usize) -> Result<PlanSummary> {
+        let kind = if self.is_compiled() { Kind::Train } else { Kind::Infer };
+        let plan = self.plan(kind, batch)?;
+        let peak_bytes = plan.state_bytes + plan.arena_bytes + plan.scratch_bytes * self.engine.threads();
+        Ok(PlanSummary { table: plan.to_string(), peak_bytes, flops: flops(&plan.graph) })
+    }
+
+    pub(crate) fn training_plan(&mut self, samples: usize, batch_size: usize, epochs: usize) -> Result<TrainingPlan> {
+        let batch = batch_size.min(samples);
+        let (engine, session) = self.session(Kind::Train, batch)?;
+        let (plan, threads) = (session.plan(), session.workers());
+        let of_role = |roles: &[Role]| -> usize {
+            let states = plan.graph.states().iter().filter(|s| roles.contains(&s.role));
+            states.map(|s| plan.graph.type_of(s.value).size_bytes()).sum()
+        };
+        let (parameter_bytes, optimizer_bytes) = (of_role(&[Role::Parameter, Role::Statistic]), of_role(&[Role::Slot]));
+        let activation_bytes = plan.arena_bytes + plan.scratch_bytes * engine.threads();
+        let flops_per_step = flops(&plan.graph);
+        Ok(TrainingPlan {
+            parameter_bytes,
+            activation_bytes,
+            optimizer_bytes,
+            threads,
+            flops_per_step,
+            seed: self.seed,
+            steps: samples.div_ceil(batch_size),
+            epochs,
+        })
+    }
+
+    /// Sets the sums of all metrics to zero.
+    pub(crate) fn reset_metrics(&mut self) {
+        for name in self.compile.as_ref().map(Compile::metric_names).unwrap_or_default() {
+            for part in METRIC_STATES {
+                if let Some(sum) = self.engine.store_mut().f32_mut(&format!("metric/{name}/{part}")) {
+                    sum[0] = 0.0;
+                }
+            }
+        }
+    }
+
+    /// The means of all metrics so far, by name.
+    pub(crate) fn metric_values(&self) -> Vec<(String, f64)> {
+        let store = self.engine.store();
+        let sum = |name: &str, part: &str| store.f32(&format!("metric/{name}/{part}")).map_or(0.0, |s| f64::from(s[0]));
+        let mean = |name: String| {
+            let [total, count] = METRIC_STATES.map(|part| sum(&name, part));
+            let mean = if count > 0.0 { total / count } else { 0.0 };
+            (name, mean)
+        };
+        let names = self.compile.as_ref().map(Compile::metric_names).unwrap_or_default();
+        let mut values: Vec<(String, f64)> = names.into_iter().map(mean).collect();
+        values.sort_by(|a, b| a.0.cmp(&b.0));
+        values
+    }
+
+    /// Loss and metrics on samples `x` with targets `y`, with fixed weights and no dropout, in batches of 32.
+    ///
+    /// # Errors
+    /// A model that is not compiled, or data that do not fit it.
+    pub fn evaluate(&mut self, x: &Samples, y: &Samples) -> Result<Evaluation> {
+        self.build_for(x)?;
+        let prediction = self.architecture.output_shape().expect("built above").to_vec();
+        check_targets(x, y, &self.compiled()?.loss, &prediction)?;
+        check_values("x", x)?;
+        Ok(Evaluation { values: self.evaluate_batches(x, y, 32)? })
+    }
+
+    pub(crate) fn evaluate_batches(&mut self, x: &Samples, y: &Samples, batch_size: usize) -> Result<Vec<(String, f64)>> {
+        self.reset_metrics();
+        let order: Vec<u32> = (0..x.len() as u32).collect();
+        for batch in order.chunks(batch_size) {
+            let (engine, session) = self.session(Kind::Evaluate, batch.len())?;
+            session.run(engine, &feeds(x, y, batch))?;
+        }
+        Ok(self.metric_values())
+    }
+
+    /// The model's output for samples `x`.
+    ///
+    /// # Errors
+    /// Samples whose shape is not the model's, or that hold numbers that are not finite.
+    pub fn predict(&mut self, x: &Samples) -> Result<Tensor> {
+        self.build_for(x)?;
+        check_values("x", x)?;
+        let shape = self.architecture.output_shape().expect("built above").to_vec();
+        let mut data: Vec<f32> = Vec::with_capacity(x.len() * shape.iter().product::<usize>());
+        let order: Vec<u32> = (0..x.len() as u32).collect();
+        for batch in order.chunks(256) {
+            let (engine, session) = self.session(Kind::Infer, batch.len())?;
+            session.run(engine, &[feed(x, batch)])?;
+            data.extend(session.output_f32(engine, "output_0").unwrap_or_default());
+        }
+        Ok(Tensor::new([&[x.len()], shape.as_slice()].concat(), data)?)
+    }
+}
+
+/// The floats of one sample in, the model's floats for it out, with nothing between: what a server calls.
+impl Model {
+    /// Answers for one sample without allocating.
+    ///
+    /// # Errors
+    /// A model whose samples' shape is not known, or lengths that do not fit it.
+    pub fn predict_one(&mut self, sample: &[f32], out: &mut [f32]) -> Result<()> {
+        let (engine, session) = self.session(Kind::Infer, 1)?;
+        session.run(engine, &[Feed::F32(sample)])?;
+        let answer = session.output_f32(engine, "output_0").unwrap_or_default();
+        if answer.len() != out.len() {
+            let message = format!("the answer has {} numbers, room was given for {}", answer.len(), out.len());
+            return Err(Error::new(ErrorKind::Shape, message));
+        }
+        out.copy_from_slice(answer);
+        Ok(())
+    }
+}
+
+/// Loss and metrics of one evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    values: Vec<(String, f64)>,
+}
+
+impl Evaluation {
+    /// The loss.
+    pub fn loss(&self) -> f64 {
+        self.metric("loss").unwrap_or(f64::NAN)
+    }
+
+    /// A metric by the name it was asked for.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// The accuracy, or NaN if it was not asked for.
+    pub fn accuracy(&self) -> f64 {
+        self.metric("accuracy").unwrap_or(f64::NAN)
+    }
+
+    /// All values, sorted by name.
+    pub fn values(&self) -> &[(String, f64)] {
+        &self.values
+    }
+}
+
+/// What a plan needs.
+#[derive(Clone, Debug)]
+pub struct PlanSummary {
+    /// Each step with op, shapes, bytes and offset.
+    pub table: String,
+    /// Bytes of states, arena and all workers' scratch.
+    pub peak_bytes: usize,
+    /// Floating-point operations of one run.
+    pub flops: f64,
+}
+
+/// A loss by value or by Keras' name.
+#[derive(Debug)]
+pub struct LossChoice(Loss);
+
+impl From<Loss> for LossChoice {
+    fn from(loss: Loss) -> LossChoice {
+        LossChoice(loss)
+    }
+}
+
+impl From<&str> for LossChoice {
+    fn from(name: &str) -> LossChoice {
+        LossChoice(Loss::from(name))
+    }
+}
+
+/// The rows `batch` of samples, as a session is fed with them.
+fn feed<'a>(samples: &'a Samples, batch: &'a [u32]) -> Feed<'a> {
+    let (scale, offset) = samples.scale_offset();
+    Feed::Gather { table: samples.tensor(), first: samples.range().start, rows: batch, scale, offset }
+}
+
+/// Inputs and targets of a batch.
+pub(crate) fn feeds<'a>(x: &'a Samples, y: &'a Samples, batch: &'a [u32]) -> [Feed<'a>; 2] {
+    [feed(x, batch), feed(y, batch)]
+}
+
+/// Floating-point operations: two per term of a product, one per element of an elementwise instruction or reduction.
+fn flops(graph: &Graph) -> f64 {
+    let len = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
+    let of_node = |node: &footlight_graph::Node| match &node.op {
+        Op::MatMul(op) => {
+            let (m, n, k) = op.extents(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape);
+            2.0 * m as f64 * n as f64 * k as f64
+        }
+        Op::Program(op) => len(node.outputs[0]) * op.instructions.len() as f64,
+        Op::AdamUpdate(_) => 12.0 * len(node.outputs[0]),
+        Op::Softmax(_) | Op::SparseSoftmaxCrossEntropy(_) => 5.0 * len(node.inputs[0]),
+        Op::ReduceSum(_) | Op::ReduceMax(_) | Op::ArgMax(_) => len(node.inputs[0]),
+        _ if graph.type_of(node.outputs[0]).dtype == DType::F32 && node.op.is_elementwise() => len(node.outputs[0]),
+        _ => 0.0,
+    };
+    graph.nodes().iter().map(of_node).sum()
+}

@@ -1,0 +1,56 @@
+//! Finds where a loss stopped being a number.
+//!
+//! A run is deterministic, so the epoch is run again from its beginning up to the step in question, and that step is run
+//! op by op, looking at every number.
+
+use crate::model::Model;
+use crate::{Error, ErrorKind};
+use footlight_cpu::{Feed, Session};
+use footlight_graph::OpRule;
+use footlight_tensor::Tensor;
+
+/// The states as an epoch began.
+pub(crate) struct Snapshot(Vec<(String, footlight_graph::Role, Tensor)>);
+
+impl Snapshot {
+    pub(crate) fn take(model: &Model) -> Snapshot {
+        let store = model.engine.store();
+        let entries = store.entries().map(|(name, role, _)| (name.to_string(), role));
+        Snapshot(entries.map(|(name, role)| (name.clone(), role, store.get(&name).expect("it is listed"))).collect())
+    }
+
+    pub(crate) fn restore(&self, model: &mut Model) {
+        for (name, role, value) in &self.0 {
+            model.engine.store_mut().set(name, *role, value).expect("types do not change");
+        }
+    }
+}
+
+/// The first number that is not finite in one step, and the op that wrote it.
+pub(crate) fn first_fault(
+    engine: &mut footlight_cpu::Engine,
+    session: &mut Session,
+    feeds: &[Feed<'_>],
+) -> Option<String> {
+    let mut found: Option<String> = None;
+    let inspected = session.run_inspected(engine, feeds, &mut |step| {
+        if let (None, Some(number)) = (&found, step.non_finite) {
+            let ranges: Vec<String> =
+                step.input_ranges.iter().map(|(low, high)| format!("{low:.4e} to {high:.4e}")).collect();
+            found = Some(format!(
+                "first: {number} from op `{}` in `{}`\n  its inputs ranged over: {}",
+                step.node.op.name(),
+                step.node.path,
+                ranges.join("; ")
+            ));
+        }
+    });
+    inspected.ok().and(found)
+}
+
+/// The error for a loss that is not finite.
+pub(crate) fn error(epoch: usize, step: usize, loss: f32, fault: Option<String>) -> Error {
+    let first = fault.map(|f| format!("\n  {f}")).unwrap_or_default();
+    let message = format!("the loss became {loss} at epoch {}, step {step}{first}", epoch + 1);
+    Error::new(ErrorKind::Numeric, message).help("lower the learning rate, or scale the inputs to about -1 to 1")
+}
