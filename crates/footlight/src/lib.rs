@@ -18,10 +18,12 @@
 //! ```
 
 pub mod data;
+mod file;
 mod model;
 pub mod train;
 
 pub use data::{Error, ErrorKind};
+pub use file::write_atomically;
 pub use model::{Evaluation, Model, PlanSummary, Sequential};
 
 pub use footlight_cpu as cpu;

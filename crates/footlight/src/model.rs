@@ -229,7 +229,11 @@ impl Model {
         Ok(PlanSummary { table: plan.to_string(), peak_bytes, flops: flops(&plan.graph) })
     }
 
-    pub(crate) fn training_plan(&mut self, samples: usize, batch_size: usize, epochs: usize) -> Result<TrainingPlan> {
+    /// What training on `samples` samples needs, before the first step.
+    ///
+    /// # Errors
+    /// A model that is not compiled or whose samples' shape is not known.
+    pub fn training_plan(&mut self, samples: usize, batch_size: usize, epochs: usize) -> Result<TrainingPlan> {
         let batch = batch_size.min(samples);
         let (engine, session) = self.session(Kind::Train, batch)?;
         let (plan, threads) = (session.plan(), session.workers());

@@ -1,0 +1,178 @@
+//! `footlight bench`: how fast training steps are on this machine, through the public API.
+
+use crate::output;
+use clap::Parser;
+use footlight::prelude::*;
+use footlight::train::Callback;
+use footlight::{ErrorKind, nn};
+use std::time::Instant;
+
+/// Measure training steps (shuffling and batching included) or answers on synthetic data
+#[derive(Parser)]
+#[command(after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer")]
+pub struct Bench {
+    /// What to measure [default: all]; known: mlp
+    #[arg(value_name = "WORKLOAD")]
+    workloads: Vec<String>,
+    /// Threads to use [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Measure answers instead of training
+    #[arg(long)]
+    infer: bool,
+    /// Epochs to measure
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    epochs: usize,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// The names of all workloads.
+const WORKLOADS: [&str; 1] = ["mlp"];
+/// Samples of an epoch of the mlp workload.
+const SAMPLES: usize = 60_000;
+const BATCH: usize = 128;
+
+impl Bench {
+    pub fn run(self) -> Result<()> {
+        if self.threads == Some(0) || self.epochs == 0 {
+            return Err(Error::new(ErrorKind::Config, "--threads and --epochs must be at least 1"));
+        }
+        if let Some(unknown) = self.workloads.iter().find(|w| !WORKLOADS.contains(&w.as_str())) {
+            return Err(nn::suggest::unknown("workload", unknown, &WORKLOADS).into());
+        }
+        let threads = self.threads.unwrap_or_else(footlight::cpu::Engine::available_threads);
+        if self.infer { self.infer(threads) } else { self.train(threads) }
+    }
+
+    fn train(&self, threads: usize) -> Result<()> {
+        let (x, y) = synthetic(SAMPLES)?;
+        let mut model = mlp()?.threads(threads);
+        model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])?;
+        let flops = model.plan_summary(BATCH)?.flops;
+        // The first epoch warms caches and makes the plans.
+        let mut steps = Steps::default();
+        let fit = Fit::new().epochs(self.epochs + 1).batch_size(BATCH);
+        model.fit_with(&x, &y, fit, &mut [&mut steps])?;
+        let mut epochs: Vec<f64> = steps.epochs[1..].to_vec();
+        epochs.sort_by(f64::total_cmp);
+        let median = epochs[epochs.len() / 2];
+        self.line(Line {
+            threads,
+            mode: "train",
+            batch: BATCH,
+            median_ms: median * 1e3,
+            min_ms: epochs[0] * 1e3,
+            flops,
+            p50_us: None,
+        });
+        Ok(())
+    }
+
+    fn infer(&self, threads: usize) -> Result<()> {
+        let mut model = mlp()?.threads(threads);
+        let flops = model.plan_summary(1)?.flops;
+        let sample: Vec<f32> = (0..784).map(|i| (i % 17) as f32 / 17.0).collect();
+        let mut out = [0.0; 10];
+        let mut times: Vec<f64> = Vec::with_capacity(20_000);
+        for call in 0..22_000 {
+            let begin = Instant::now();
+            model.predict_one(&sample, &mut out)?;
+            if call >= 2_000 {
+                times.push(begin.elapsed().as_secs_f64());
+            }
+        }
+        times.sort_by(f64::total_cmp);
+        let median = times[times.len() / 2];
+        self.line(Line {
+            threads,
+            mode: "infer",
+            batch: 1,
+            median_ms: median * 1e3,
+            min_ms: times[0] * 1e3,
+            flops,
+            p50_us: Some(median * 1e6),
+        });
+        Ok(())
+    }
+
+    fn line(&self, line: Line) {
+        let Line { threads, mode, batch, median_ms, min_ms, flops, p50_us } = line;
+        let samples_per_s = batch as f64 / median_ms * 1e3;
+        let gflops = flops / median_ms / 1e6;
+        let rss = peak_rss_mb();
+        if self.json {
+            let mut object = serde_json::json!({
+                "workload": "mlp", "batch": batch, "threads": threads, "mode": mode, "step_ms_median": median_ms,
+                "step_ms_min": min_ms, "samples_per_s": samples_per_s, "gflops": gflops, "peak_rss_mb": rss,
+            });
+            if let Some(p50_us) = p50_us {
+                object["p50_us"] = p50_us.into();
+            }
+            return output::print(&format!("{object}\n"));
+        }
+        let rss = rss.map_or(String::new(), |mb| format!(", peak {mb:.0} MB"));
+        output::print(&format!(
+            "mlp {mode}, batch {batch}, {threads} threads: {median_ms:.4} ms (fastest {min_ms:.4}), \
+             {samples_per_s:.0} samples/s, {gflops:.1} GFLOP/s{rss}\n"
+        ));
+    }
+}
+
+struct Line {
+    threads: usize,
+    mode: &'static str,
+    batch: usize,
+    median_ms: f64,
+    min_ms: f64,
+    flops: f64,
+    p50_us: Option<f64>,
+}
+
+/// Seconds per step of each epoch, shuffling included.
+#[derive(Default)]
+struct Steps {
+    begin: Option<Instant>,
+    steps: usize,
+    epochs: Vec<f64>,
+}
+
+impl Callback for Steps {
+    fn on_epoch_begin(&mut self, _: usize) {
+        self.begin = Some(Instant::now());
+    }
+    fn on_batch_end(&mut self, step: usize, _: &dyn Fn() -> Vec<(String, f64)>) {
+        self.steps = step;
+    }
+    fn on_epoch_end(&mut self, _: usize, _: &[(String, f64)]) {
+        let seconds = self.begin.map_or(0.0, |b| b.elapsed().as_secs_f64());
+        self.epochs.push(seconds / self.steps.max(1) as f64);
+    }
+}
+
+fn mlp() -> Result<Model> {
+    Sequential::new(layers![
+        Flatten::new().input_shape([28, 28]),
+        Dense::new(128).activation(Relu),
+        Dropout::new(0.2),
+        Dense::new(10).activation(Softmax),
+    ])
+}
+
+/// Random bytes as pictures, random classes as labels.
+fn synthetic(count: usize) -> Result<(Samples, Samples)> {
+    let mut rng = footlight::tensor::Philox::new(footlight::tensor::RandomKey::new(1));
+    let pixels: Vec<u8> = (0..count * 784 / 4).flat_map(|_| rng.word().to_le_bytes()).collect();
+    let labels: Vec<u8> = (0..count).map(|_| rng.below(10) as u8).collect();
+    let x = Samples::from(Tensor::new([count, 28, 28], pixels)?) / 255.0;
+    Ok((x, Samples::from(Tensor::new([count], labels)?)))
+}
+
+/// The most memory this process has held, where the system tells.
+fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let kb: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kb / 1024.0)
+}

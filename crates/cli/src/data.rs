@@ -1,0 +1,22 @@
+//! Where the command finds its data.
+
+use footlight::data::{Dataset, LoadOptions, Samples, load};
+use footlight::tensor::DType;
+use footlight::Result;
+use std::io::IsTerminal;
+
+/// Loads a named set, a folder, or the default with its fallback.
+pub fn dataset(request: Option<&str>, seed: u64) -> Result<Dataset> {
+    let options = LoadOptions {
+        data_folder: std::env::var_os("FOOTLIGHT_DATA").filter(|v| !v.is_empty()).map(Into::into),
+        show_progress: std::io::stderr().is_terminal(),
+        seed,
+        ..LoadOptions::default()
+    };
+    load(request, &options, &mut std::io::stderr())
+}
+
+/// Pictures as numbers between 0 and 1: bytes are divided by 255, anything else is left as it is.
+pub fn scaled(x: Samples) -> Samples {
+    if x.dtype() == DType::U8 { x / 255.0 } else { x }
+}

@@ -1,0 +1,42 @@
+//! How the command speaks: errors with their exit codes, and lines that survive a closed pipe.
+
+use footlight::{Error, ErrorKind};
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Writes to standard output; a reader who has gone away ends the program quietly, as with other filters.
+pub fn print(text: &str) {
+    if std::io::stdout().write_all(text.as_bytes()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Tells of an error; the exit code is 2 for bad use and 1 for what could not be done.
+pub fn report(error: &Error) -> ExitCode {
+    let mut text = format!("error[{}]: {}\n", error.kind().name(), error.message());
+    if let Some(help) = error.help_text() {
+        text += &format!("  help: {help}\n");
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    if error.kind() == ErrorKind::Config { ExitCode::from(2) } else { ExitCode::from(1) }
+}
+
+/// The error of a file that cannot be written.
+pub fn write_error(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::File, format!("`{}`: cannot be written: {error}", path.display()))
+        .help("choose another place with --output, or make room there")
+}
+
+/// Makes sure, before hours are spent, that a file can be written where it is wanted.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let probe = folder.join(format!(".footlight-{}", std::process::id()));
+    let result = std::fs::write(&probe, b"").map_err(|e| write_error(path, &e));
+    let _ = std::fs::remove_file(&probe);
+    if path.is_dir() {
+        return Err(Error::new(ErrorKind::File, format!("`{}` is a folder", path.display()))
+            .help("name a file in it, such as model.keras"));
+    }
+    result
+}
