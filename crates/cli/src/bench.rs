@@ -9,7 +9,9 @@ use std::time::Instant;
 
 /// Measure training steps (shuffling and batching included) or answers on synthetic data
 #[derive(Parser)]
-#[command(after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer")]
+#[command(
+    after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer"
+)]
 pub struct Bench {
     /// What to measure [default: all]; known: mlp
     #[arg(value_name = "WORKLOAD")]

@@ -1,8 +1,8 @@
 //! Where the command finds its data.
 
+use footlight::Result;
 use footlight::data::{Dataset, LoadOptions, Samples, load};
 use footlight::tensor::DType;
-use footlight::Result;
 use std::io::IsTerminal;
 
 /// Loads a named set, a folder, or the default with its fallback.

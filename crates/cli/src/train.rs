@@ -88,15 +88,15 @@ impl Train {
         if progress != Progress::None {
             output::print(&format!("Data: {} ({})\n", set.name, set.origin));
             output::print(&model.summary());
-            output::print(&format!("{}\n", model.training_plan(x_train.len(), self.batch_size.max(1), self.epochs)?.to_text()));
+            output::print(&format!(
+                "{}\n",
+                model.training_plan(x_train.len(), self.batch_size.max(1), self.epochs)?.to_text()
+            ));
         }
         let history = model.fit(&x_train, &set.y_train, fit)?;
         let evaluation = model.evaluate(&x_test, &set.y_test)?;
         if let Some(path) = &self.history {
             footlight::write_atomically(path, history.to_json().as_bytes())?;
-        }
-        if progress != Progress::None {
-            ()
         }
         output::print(&format!("Accuracy: {:.4}\n", evaluation.accuracy()));
         Ok(())

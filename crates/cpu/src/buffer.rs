@@ -36,10 +36,6 @@ impl Buffer {
         }
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     pub(crate) fn pointer(&self) -> *mut u8 {
         self.start.as_ptr()
     }

@@ -167,9 +167,8 @@ impl Kernel {
                     (0..from.len()).for_each(|i| *outputs[0].cast::<i32>().add(i) = from[i] as i32);
                 }
                 Kernel::Integers { kind, row_len, scalar } => {
-                    let at = |input: usize, i: usize| {
-                        *inputs[input].cast::<i32>().add(if scalar[input] { 0 } else { i })
-                    };
+                    let at =
+                        |input: usize, i: usize| *inputs[input].cast::<i32>().add(if scalar[input] { 0 } else { i });
                     for i in 0..rows * row_len {
                         let (a, b) = (at(0, i), at(1, i));
                         *outputs[0].cast::<i32>().add(i) = match kind {

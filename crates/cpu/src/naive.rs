@@ -56,8 +56,20 @@ macro_rules! scalar {
                     Binary::Sub => a - b,
                     Binary::Mul => a * b,
                     Binary::Div => a / b,
-                    Binary::Maximum => if a >= b || a.is_nan() { a } else { b },
-                    Binary::Minimum => if a <= b || a.is_nan() { a } else { b },
+                    Binary::Maximum => {
+                        if a >= b || a.is_nan() {
+                            a
+                        } else {
+                            b
+                        }
+                    }
+                    Binary::Minimum => {
+                        if a <= b || a.is_nan() {
+                            a
+                        } else {
+                            b
+                        }
+                    }
                     Binary::Pow => a.powf(b),
                     Binary::Equal => truth(a == b),
                     Binary::Greater => truth(a > b),
@@ -158,8 +170,12 @@ pub fn run<S: Scalar>(
     let mut values: Vec<Option<NaiveValue<S>>> = vec![None; graph.values().len()];
     for node in graph.nodes() {
         let outputs = match &node.op {
-            Op::Input(op) => vec![feeds.get(&op.name).cloned().ok_or_else(|| format!("input `{}` not given", op.name))?],
-            Op::State(op) => vec![states.get(&op.name).cloned().ok_or_else(|| format!("state `{}` not given", op.name))?],
+            Op::Input(op) => {
+                vec![feeds.get(&op.name).cloned().ok_or_else(|| format!("input `{}` not given", op.name))?]
+            }
+            Op::State(op) => {
+                vec![states.get(&op.name).cloned().ok_or_else(|| format!("state `{}` not given", op.name))?]
+            }
             op => {
                 let inputs: Vec<&NaiveValue<S>> =
                     node.inputs.iter().map(|v| values[v.index()].as_ref().expect("nodes are in order")).collect();
@@ -192,9 +208,9 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
         Op::Select(_) => one(select(inputs)),
         Op::Cast(op) => one(cast(op.dtype, inputs[0])),
         Op::ReduceSum(op) => one(fold(inputs[0], &op.axes, op.keepdims, 0.0, |a, b| S::binary(Binary::Add, a, b))),
-        Op::ReduceMax(op) => one(fold(inputs[0], &op.axes, op.keepdims, f64::NEG_INFINITY, |a, b| {
-            S::binary(Binary::Maximum, a, b)
-        })),
+        Op::ReduceMax(op) => {
+            one(fold(inputs[0], &op.axes, op.keepdims, f64::NEG_INFINITY, |a, b| S::binary(Binary::Maximum, a, b)))
+        }
         Op::ArgMax(ArgMax) => one(argmax(inputs[0])),
         Op::MatMul(op) => one(matmul(*op, inputs[0], inputs[1])),
         Op::Reshape(op) => one(NaiveValue { shape: op.shape.clone(), data: inputs[0].data.clone() }),
@@ -283,7 +299,13 @@ fn cast<S: Scalar>(dtype: DType, x: &NaiveValue<S>) -> NaiveValue<S> {
     }
 }
 
-fn fold<S: Scalar>(x: &NaiveValue<S>, axes: &[usize], keepdims: bool, start: f64, f: impl Fn(S, S) -> S) -> NaiveValue<S> {
+fn fold<S: Scalar>(
+    x: &NaiveValue<S>,
+    axes: &[usize],
+    keepdims: bool,
+    start: f64,
+    f: impl Fn(S, S) -> S,
+) -> NaiveValue<S> {
     let kept: Vec<usize> = x.shape.iter().enumerate().map(|(a, &d)| if axes.contains(&a) { 1 } else { d }).collect();
     let mut out = vec![S::from_f64(start); kept.iter().product()];
     for (x, at) in x.floats().iter().zip(broadcast_indices(&kept, &x.shape)) {
@@ -397,10 +419,8 @@ fn cross_entropy<S: Scalar>(logits: &NaiveValue<S>, labels: &NaiveValue<S>) -> V
 
 fn program<S: Scalar>(op: &Program, inputs: &[&NaiveValue<S>]) -> NaiveValue<S> {
     let count: usize = op.shape.iter().product();
-    let wide: Vec<Vec<S>> = inputs
-        .iter()
-        .map(|v| v.as_float().map_or(vec![], |_| broadcast(v, &op.shape).floats().to_vec()))
-        .collect();
+    let wide: Vec<Vec<S>> =
+        inputs.iter().map(|v| v.as_float().map_or(vec![], |_| broadcast(v, &op.shape).floats().to_vec())).collect();
     let element = |e: usize| {
         let mut registers: Vec<S> = Vec::with_capacity(op.instructions.len());
         for instruction in &op.instructions {
@@ -412,7 +432,13 @@ fn program<S: Scalar>(op: &Program, inputs: &[&NaiveValue<S>]) -> NaiveValue<S> 
             let y = match *instruction {
                 Instruction::Unary(kind, a) => S::unary(kind, get(a)),
                 Instruction::Binary(kind, a, b) => S::binary(kind, get(a), get(b)),
-                Instruction::Select(c, a, b) => if get(c).to_f64() != 0.0 { get(a) } else { get(b) },
+                Instruction::Select(c, a, b) => {
+                    if get(c).to_f64() != 0.0 {
+                        get(a)
+                    } else {
+                        get(b)
+                    }
+                }
                 Instruction::Uniform { key, step } => uniform(key, inputs[step].ints()[0] as u32, e),
             };
             registers.push(y);

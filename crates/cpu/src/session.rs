@@ -171,8 +171,7 @@ impl Session {
     ) -> Result<(), Error> {
         self.begin(engine, feeds)?;
         let arena = engine.arena.pointer();
-        let context =
-            Context { session: self, feeds, arena, isa: engine.isa, workers: 1, poison: engine.poisons() };
+        let context = Context { session: self, feeds, arena, isa: engine.isa, workers: 1, poison: engine.poisons() };
         for phase in &self.phases {
             for chain in &phase.chains {
                 for block in 0..chain.blocks {
@@ -291,7 +290,9 @@ impl Context<'_> {
 
     /// Waits until all workers have come here.
     fn barrier(&self, phase: usize) {
-        self.meet((phase + 1) * self.workers * (1 + usize::from(self.poison)) - self.workers * usize::from(self.poison));
+        self.meet(
+            (phase + 1) * self.workers * (1 + usize::from(self.poison)) - self.workers * usize::from(self.poison),
+        );
     }
 
     fn barrier_after_poison(&self, phase: usize) {

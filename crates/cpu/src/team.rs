@@ -187,7 +187,9 @@ mod tests {
         for round in 0..2_000 {
             let calls: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
             let workers = 1 + round % 4;
-            team.run(workers, &|index| drop(calls[index].fetch_add(1, Ordering::Relaxed)));
+            team.run(workers, &|index| {
+                calls[index].fetch_add(1, Ordering::Relaxed);
+            });
             let counts: Vec<usize> = calls.iter().map(|c| c.load(Ordering::Relaxed)).collect();
             assert_eq!(counts, (0..4).map(|i| usize::from(i < workers)).collect::<Vec<_>>());
             if round % 500 == 0 {

@@ -242,21 +242,22 @@ fn any_number_of_threads_gives_the_same_bytes() {
 
 #[test]
 fn ties_and_kinks_follow_their_conventions() {
-    let gradient = |build: &dyn Fn(&mut Builder, footlight_graph::Value, footlight_graph::Value) -> footlight_graph::Value,
-                    a: f64,
-                    b: f64| {
-        let mut g = Builder::new();
-        let (x, y) = (g.state("a", Type::f32([1]), Role::Parameter), g.state("b", Type::f32([1]), Role::Parameter));
-        let z = build(&mut g, x, y);
-        let loss = g.sum_all(z);
-        let d = differentiate(&mut g, loss, &[x]).unwrap()[0];
-        g.output("d", d);
-        let mut states = HashMap::from([
-            ("a".to_string(), NaiveValue::<f64>::float([1], vec![a])),
-            ("b".to_string(), NaiveValue::float([1], vec![b])),
-        ]);
-        naive::run(&g.finish().unwrap(), &HashMap::new(), &mut states).unwrap()["d"].as_float().unwrap()[0]
-    };
+    let gradient =
+        |build: &dyn Fn(&mut Builder, footlight_graph::Value, footlight_graph::Value) -> footlight_graph::Value,
+         a: f64,
+         b: f64| {
+            let mut g = Builder::new();
+            let (x, y) = (g.state("a", Type::f32([1]), Role::Parameter), g.state("b", Type::f32([1]), Role::Parameter));
+            let z = build(&mut g, x, y);
+            let loss = g.sum_all(z);
+            let d = differentiate(&mut g, loss, &[x]).unwrap()[0];
+            g.output("d", d);
+            let mut states = HashMap::from([
+                ("a".to_string(), NaiveValue::<f64>::float([1], vec![a])),
+                ("b".to_string(), NaiveValue::float([1], vec![b])),
+            ]);
+            naive::run(&g.finish().unwrap(), &HashMap::new(), &mut states).unwrap()["d"].as_float().unwrap()[0]
+        };
     assert_eq!(gradient(&|g, a, b| g.binary(Binary::Maximum, a, b), 1.0, 1.0), 1.0, "a tie of maxima goes to a");
     assert_eq!(gradient(&|g, a, b| g.binary(Binary::Minimum, a, b), 1.0, 1.0), 1.0, "a tie of minima goes to a");
     assert_eq!(gradient(&|g, a, _| g.unary(Unary::Abs, a), 0.0, 0.0), 0.0, "the slope of |x| at 0 is 0");
@@ -273,19 +274,22 @@ fn ties_and_kinks_follow_their_conventions() {
 #[test]
 fn fused_ops_equal_their_composed_form() {
     let mut failures = Vec::new();
-    let mut check = |name: &str, sample: &Sample, compose: &dyn Fn(&mut Builder, &[footlight_graph::Value]) -> Vec<footlight_graph::Value>| {
-        let (mut g, inputs, _, case) = build(sample, 23);
-        for (i, value) in compose(&mut g, &inputs).into_iter().enumerate() {
-            g.output(&format!("composed{i}"), value);
-        }
-        let outputs = naive::run(&g.finish().unwrap(), &case.feeds, &mut case.states.clone()).unwrap();
-        for i in 0.. {
-            let Some(composed) = outputs.get(&format!("composed{i}")) else { break };
-            if let Some(message) = difference(composed, &outputs[&format!("y{i}")], 1e-12) {
-                failures.push(format!("{name} output {i}: {message}"));
+    let mut check =
+        |name: &str,
+         sample: &Sample,
+         compose: &dyn Fn(&mut Builder, &[footlight_graph::Value]) -> Vec<footlight_graph::Value>| {
+            let (mut g, inputs, _, case) = build(sample, 23);
+            for (i, value) in compose(&mut g, &inputs).into_iter().enumerate() {
+                g.output(&format!("composed{i}"), value);
             }
-        }
-    };
+            let outputs = naive::run(&g.finish().unwrap(), &case.feeds, &mut case.states.clone()).unwrap();
+            for i in 0.. {
+                let Some(composed) = outputs.get(&format!("composed{i}")) else { break };
+                if let Some(message) = difference(composed, &outputs[&format!("y{i}")], 1e-12) {
+                    failures.push(format!("{name} output {i}: {message}"));
+                }
+            }
+        };
     for (name, sample) in samples() {
         match sample.op.clone() {
             Op::Softmax(_) => check(&name, &sample, &|g, x| vec![composed_softmax(g, x[0])]),
@@ -339,8 +343,9 @@ fn composed_adam(g: &mut Builder, op: AdamUpdate, x: &[footlight_graph::Value]) 
 fn labels_outside_of_the_classes_give_nan() {
     let logits = NaiveValue::<f32>::float([2, 3], vec![0.0; 6]);
     let labels = NaiveValue::int([2], vec![3, -1]);
-    let outputs = naive::evaluate(&Op::SparseSoftmaxCrossEntropy(footlight_graph::ops::SparseSoftmaxCrossEntropy), &[
-        &logits, &labels,
-    ]);
+    let outputs = naive::evaluate(
+        &Op::SparseSoftmaxCrossEntropy(footlight_graph::ops::SparseSoftmaxCrossEntropy),
+        &[&logits, &labels],
+    );
     assert!(outputs[0].as_float().unwrap().iter().all(|x| x.to_f64().is_nan()));
 }

@@ -33,7 +33,8 @@ fn ties_nan_overflow_and_positions_outside_follow_the_docs() {
     let max = |keepdims| Op::from(ReduceMax { axes: vec![1], keepdims });
     let unary = |kind: Unary| Op::from(kind);
     let extremes = [i32::MAX, i32::MIN, 1 << 20];
-    let cases: Vec<(&str, Op, Vec<NaiveValue<f64>>, NaiveValue<f64>)> = vec![
+    type Convention = (&'static str, Op, Vec<NaiveValue<f64>>, NaiveValue<f64>);
+    let cases: Vec<Convention> = vec![
         (
             "the first maximum wins",
             ArgMax.into(),

@@ -294,7 +294,12 @@ impl Model {
         Ok(Evaluation { values: self.evaluate_batches(x, y, 32)? })
     }
 
-    pub(crate) fn evaluate_batches(&mut self, x: &Samples, y: &Samples, batch_size: usize) -> Result<Vec<(String, f64)>> {
+    pub(crate) fn evaluate_batches(
+        &mut self,
+        x: &Samples,
+        y: &Samples,
+        batch_size: usize,
+    ) -> Result<Vec<(String, f64)>> {
         self.reset_metrics();
         let order: Vec<u32> = (0..x.len() as u32).collect();
         for batch in order.chunks(batch_size) {

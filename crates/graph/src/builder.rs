@@ -414,10 +414,7 @@ mod tests {
             error.faults()[0].message,
             "op `matmul`: inner extents differ: 128 in [4, 128] and 256 in [256, 64]"
         );
-        assert_eq!(
-            error.faults()[1].message,
-            "op `add`: shapes [4, 128] and [256, 64] do not broadcast on axis 0"
-        );
+        assert_eq!(error.faults()[1].message, "op `add`: shapes [4, 128] and [256, 64] do not broadcast on axis 0");
     }
 
     #[test]

@@ -48,8 +48,14 @@ impl Architecture {
         }
         let names = naming::unique(&layers)?;
         let input_shape = layers.first().and_then(|l| l.common().input_shape.clone());
-        let mut architecture =
-            Architecture { name: name.into(), layers, names, input_shape: None, output_shapes: vec![], weights: vec![] };
+        let mut architecture = Architecture {
+            name: name.into(),
+            layers,
+            names,
+            input_shape: None,
+            output_shapes: vec![],
+            weights: vec![],
+        };
         if let Some(shape) = input_shape {
             architecture.build(&shape)?;
         }
@@ -173,11 +179,8 @@ impl Architecture {
     pub(crate) fn lower(&self, g: &mut Builder, batch: usize, mode: Mode, seed: u64) -> Result<Lowered, Error> {
         let sample = self.require_built()?;
         let x = g.input("x", Type::f32([&[batch], sample].concat()));
-        let weights: Vec<Value> = self
-            .weights
-            .iter()
-            .map(|w| g.state(&w.path, Type::f32(w.spec.shape.clone()), role(w)))
-            .collect();
+        let weights: Vec<Value> =
+            self.weights.iter().map(|w| g.state(&w.path, Type::f32(w.spec.shape.clone()), role(w))).collect();
         let step = (mode == Mode::Train).then(|| g.state("optimizer/iteration", Type::i32([]), Role::Slot));
         let key = RandomKey::new(seed).child("layers");
         let mut current = Masked::new(x);
@@ -247,9 +250,10 @@ impl Architecture {
         read.ignore(&["trainable", "dtype"]);
         let name = read.string("name")?.unwrap_or_else(|| "sequential".into());
         let list = read.get("layers").and_then(Json::as_array).cloned().unwrap_or_default();
-        let shape: Option<Vec<usize>> = read.get("build_input_shape").and_then(Json::as_array).and_then(|shape| {
-            shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect()
-        });
+        let shape: Option<Vec<usize>> = read
+            .get("build_input_shape")
+            .and_then(Json::as_array)
+            .and_then(|shape| shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect());
         read.finish()?;
         let list: Vec<Box<dyn Layer>> = list.iter().map(layers::from_config).collect::<Result<_, _>>()?;
         let mut architecture = Architecture::named(&name, list)?;

@@ -26,9 +26,7 @@ pub use config::Config;
 pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Layer, Masked, Mode, WeightSpec};
-pub use layers::{
-    ActivationLayer, BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization, Reshape,
-};
+pub use layers::{ActivationLayer, BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization, Reshape};
 pub use losses::{
     BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanAbsoluteError, MeanSquaredError,
     SparseCategoricalCrossentropy,

@@ -174,7 +174,8 @@ impl Loss {
     pub fn lower(&self, g: &mut Builder, y: Value, p: Prediction<'_>) -> Value {
         let rank = g.shape(p.value).len();
         if rank < 2 {
-            let message = format!("predictions have shape {}, a loss needs a last axis", display_shape(&g.shape(p.value)));
+            let message =
+                format!("predictions have shape {}, a loss needs a last axis", display_shape(&g.shape(p.value)));
             return g.fault(footlight_graph::ErrorKind::Shape, message, Some("end the model with a Dense layer"));
         }
         let last = [rank - 1];

@@ -96,7 +96,9 @@ impl Metric {
             Some(Kind::Accuracy) if is_integer => &Kind::SparseCategorical,
             Some(Kind::Accuracy) => &Kind::Categorical,
             Some(kind) => kind,
-            None => return g.fault(footlight_graph::ErrorKind::Invalid, format!("unknown metric `{}`", self.name), None),
+            None => {
+                return g.fault(footlight_graph::ErrorKind::Invalid, format!("unknown metric `{}`", self.name), None);
+            }
         };
         match kind {
             Kind::Binary => {

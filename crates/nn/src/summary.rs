@@ -48,11 +48,21 @@ impl Architecture {
             .filter(|(_, (layer, _))| layer.class_name() != "InputLayer")
             .map(|(index, (layer, name))| {
                 let first = format!("{name} ({})", layer.class_name());
-                let Some(shape) = self.output_shapes().get(index) else { return [first, "?".into(), "0 (unbuilt)".into()] };
+                let Some(shape) = self.output_shapes().get(index) else {
+                    return [first, "?".into(), "0 (unbuilt)".into()];
+                };
                 let extents: Vec<String> = shape.iter().map(|d| format!(", {d}")).collect();
-                let count: usize =
-                    self.weights().iter().filter(|w| w.layer == index).map(|w| w.spec.shape.iter().product::<usize>()).sum();
-                [first, format!("(None{}{})", extents.concat(), if shape.is_empty() { "," } else { "" }), grouped(count)]
+                let count: usize = self
+                    .weights()
+                    .iter()
+                    .filter(|w| w.layer == index)
+                    .map(|w| w.spec.shape.iter().product::<usize>())
+                    .sum();
+                [
+                    first,
+                    format!("(None{}{})", extents.concat(), if shape.is_empty() { "," } else { "" }),
+                    grouped(count),
+                ]
             })
             .collect()
     }

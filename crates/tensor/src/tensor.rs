@@ -139,11 +139,13 @@ impl Tensor {
     }
 
     /// The elements converted to `f32` (rounded to nearest).
+    #[allow(clippy::unnecessary_cast, reason = "one line for every element type")]
     pub fn to_f32(&self) -> Vec<f32> {
         for_each_data!(&self.data, v => v.iter().map(|&x| x as f32).collect())
     }
 
     /// The elements converted to `f64`.
+    #[allow(clippy::unnecessary_cast, reason = "one line for every element type")]
     pub fn to_f64(&self) -> Vec<f64> {
         for_each_data!(&self.data, v => v.iter().map(|&x| x as f64).collect())
     }

@@ -1,86 +1,24 @@
 //! Matrix products: `C [M, N] = A [M, K] B [K, N]`, single-threaded, on a block of rows of `C`.
 //!
-//! `B` is packed once into panels of `NR` columns, so that the inner loop reads it in order; `A` is read by strides, so a
-//! transposed `A` costs no copy of the matrix. Every element of `C` is one chain of multiply-adds over ascending `k`,
-//! whatever the block, so any split of the rows gives the same bytes.
+//! `B` is packed once into panels of `NR` columns (see [`super::pack`]), so that the inner loop reads it in order. `A` is
+//! read where it lies if its rows are contiguous; otherwise a few tiles of it are copied at a time, so a transposed `A`
+//! costs no copy of the matrix. Every element of `C` is one chain of multiply-adds over ascending `k`, whatever the block,
+//! so any split of the rows gives the same bytes, and so does [`gemm_direct`], which leaves `B` as it lies.
 //!
 //! # References
 //! Goto and van de Geijn (2008), "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3): panels and register
 //! tiles.
 
-use crate::isa::Isa;
+use super::math::mul_add;
+pub(crate) use super::pack::{pack_b, packed_len};
+use super::tile::{Tile, panel_width, run_tile, tile_rows};
+use crate::isa::{Isa, multiversion};
 
 /// Rows of `B` that are walked at a time: a panel's slice of them stays in the L1 cache.
 const K_CHUNK: usize = 256;
 
-/// The most rows of a register tile of any instruction set.
-const MAX_TILE_ROWS: usize = 14;
-
-/// The columns of a panel.
-pub(crate) fn panel_width(isa: Isa) -> usize {
-    match isa {
-        Isa::Avx512 => 32,
-        Isa::Avx2 | Isa::Portable => 16,
-    }
-}
-
-/// The most rows of a register tile.
-fn tile_rows(isa: Isa) -> usize {
-    match isa {
-        Isa::Avx512 => 14,
-        Isa::Avx2 => 6,
-        Isa::Portable => 4,
-    }
-}
-
-/// Floats that a packed `B` takes.
-pub(crate) fn packed_len(isa: Isa, k: usize, n: usize) -> usize {
-    n.next_multiple_of(panel_width(isa)) * k
-}
-
-/// Packs `B [K, N]`, element `(p, j)` at `b[p * row_stride + j * column_stride]`, into panels: panel `j` holds `K` rows of
-/// `NR` columns, zeros beyond `N`.
-///
-/// # Safety
-/// `b` holds the matrix at these strides; `out` has room for [`packed_len`] floats.
-pub(crate) unsafe fn pack_b(
-    isa: Isa,
-    b: *const f32,
-    row_stride: usize,
-    column_stride: usize,
-    [k, n]: [usize; 2],
-    out: *mut f32,
-) {
-    let width = panel_width(isa);
-    for first in (0..n).step_by(width) {
-        let columns = width.min(n - first);
-        // SAFETY: panel and source column lie inside what the caller vouches for.
-        let (panel, source) = unsafe { (out.add(first * k), b.add(first * column_stride)) };
-        if column_stride == 1 {
-            for p in 0..k {
-                // SAFETY: `columns` floats of row `p` are there, and a row of the panel has `width` of them.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(source.add(p * row_stride), panel.add(p * width), columns);
-                    panel.add(p * width + columns).write_bytes(0, width - columns);
-                }
-            }
-        } else {
-            // Sixteen rows at a time, so that both the source's lines and the panel's stay in cache.
-            for begin in (0..k).step_by(16) {
-                let end = (begin + 16).min(k);
-                for j in 0..width {
-                    for p in begin..end {
-                        // SAFETY: element `(p, first + j)` is read only where it exists.
-                        unsafe {
-                            let x = if j < columns { *source.add(p * row_stride + j * column_stride) } else { 0.0 };
-                            *panel.add(p * width + j) = x;
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
+/// Floats of `A` that are copied at a time; two tiles of any instruction set fit.
+const COPY: usize = 28 * K_CHUNK;
 
 /// The left side of a product: `A [M, K]`, element `(i, p)` at `pointer[i * row_stride + p * column_stride]`.
 #[derive(Clone, Copy)]
@@ -88,6 +26,17 @@ pub(crate) struct Left {
     pub pointer: *const f32,
     pub row_stride: usize,
     pub column_stride: usize,
+}
+
+/// A block of `C`, `m` rows of `n` columns, and the packed `B [k, n]` that makes it.
+#[derive(Clone, Copy)]
+struct Product {
+    isa: Isa,
+    n: usize,
+    k: usize,
+    packed: *const f32,
+    c: *mut f32,
+    c_row_stride: usize,
 }
 
 /// `C = A B` with packed `B`; row `i` of `C` begins at `c[i * c_row_stride]`.
@@ -103,43 +52,15 @@ pub(crate) unsafe fn gemm_packed(
     c: *mut f32,
     c_row_stride: usize,
 ) {
-    let width = panel_width(isa);
-    let tiles = m.div_ceil(tile_rows(isa));
-    for k_begin in (0..k).step_by(K_CHUNK) {
-        let chunk = K_CHUNK.min(k - k_begin);
-        let is_first = k_begin == 0;
-        let tile = |i: usize, rows: usize, a: Left, first: usize| {
-            let columns = width.min(n - first);
-            // SAFETY: rows `i..i + rows` and columns `first..first + columns` lie inside `C`; the panel's slice holds
-            // `chunk` rows.
-            unsafe {
-                let b = packed.add(first * k + k_begin * width);
-                let c = c.add(i * c_row_stride + first);
-                run_tile(isa, rows, chunk, a, b, c, c_row_stride, columns, is_first);
-            }
-        };
-        if a.row_stride == 1 && a.column_stride != 1 {
-            // Transposed: copy a tile of A once, then use it for all panels.
-            let mut copy = [0f32; MAX_TILE_ROWS * K_CHUNK];
-            for (i, rows) in balanced(m, tiles) {
-                // SAFETY: the tile lies inside A; the copy holds `chunk` groups of `rows`.
-                unsafe {
-                    let source = a.pointer.add(k_begin * a.column_stride + i);
-                    for p in 0..chunk {
-                        let from = source.add(p * a.column_stride);
-                        std::ptr::copy_nonoverlapping(from, copy.as_mut_ptr().add(p * rows), rows);
-                    }
-                }
-                let left = Left { pointer: copy.as_ptr(), row_stride: 1, column_stride: rows };
-                (0..n).step_by(width).for_each(|first| tile(i, rows, left, first));
-            }
-        } else {
-            for first in (0..n).step_by(width) {
-                for (i, rows) in balanced(m, tiles) {
-                    // SAFETY: row `i` and column `k_begin` lie inside A.
-                    let pointer = unsafe { a.pointer.add(i * a.row_stride + k_begin * a.column_stride) };
-                    tile(i, rows, Left { pointer, ..a }, first);
-                }
+    let product = Product { isa, n, k, packed, c, c_row_stride };
+    for first in (0..k).step_by(K_CHUNK) {
+        let chunk = [first, K_CHUNK.min(k - first)];
+        // SAFETY: the caller's contract, for these rows of B and columns of A.
+        unsafe {
+            if a.column_stride == 1 {
+                product.contiguous(m, a, chunk);
+            } else {
+                product.copied(m, a, chunk);
             }
         }
     }
@@ -151,147 +72,123 @@ pub(crate) unsafe fn gemm_packed(
     }
 }
 
-/// `m` rows in `tiles` tiles whose sizes differ by at most one: first row and rows of each.
-fn balanced(m: usize, tiles: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..tiles).map(move |t| (t * m / tiles, (t + 1) * m / tiles - t * m / tiles))
-}
-
-macro_rules! by_rows {
-    ($rows:expr, $tile:ident, $args:tt, [$($n:literal),*]) => {
-        // SAFETY: the contract of `run_tile`; the instruction set is there because `isa` says so.
-        match $rows { $($n => unsafe { $tile::<$n> $args },)* rows => unreachable!("a tile of {rows} rows") }
-    };
-}
-
-/// One register tile: `rows` rows of `A` by one panel, into (or, but for the first chunk of `k`, onto) `C`.
-///
-/// # Safety
-/// As [`gemm_packed`], for the tile.
-#[allow(clippy::too_many_arguments)]
-#[inline]
-unsafe fn run_tile(
-    isa: Isa,
-    rows: usize,
-    k: usize,
-    a: Left,
-    b: *const f32,
-    c: *mut f32,
-    c_row_stride: usize,
-    columns: usize,
-    is_first: bool,
-) {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => by_rows!(rows, tile_avx512, (k, a, b, c, c_row_stride, columns, is_first),
-            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => by_rows!(rows, tile_avx2, (k, a, b, c, c_row_stride, columns, is_first), [1, 2, 3, 4, 5, 6]),
-        _ => by_rows!(rows, tile_portable, (k, a, b, c, c_row_stride, columns, is_first), [1, 2, 3, 4]),
+impl Product {
+    /// Columns `first..first + len` of a row-major `A`, read where they lie: panel by panel, so that a panel's slice is
+    /// read by all rows while it is in the L1 cache.
+    unsafe fn contiguous(&self, m: usize, a: Left, [first, len]: [usize; 2]) {
+        for column in (0..self.n).step_by(panel_width(self.isa)) {
+            for (i, rows) in balanced(m, tile_rows(self.isa)) {
+                // SAFETY: rows `i..i + rows` lie inside `A` and `C`.
+                unsafe {
+                    let pointer = a.pointer.add(i * a.row_stride + first);
+                    self.tile::<false>([i, rows], column, pointer, a.row_stride, [first, len]);
+                }
+            }
+        }
     }
-}
 
-macro_rules! x86_tile {
-    ($name:ident, $features:literal, $lanes:literal, $zero:ident, $load:ident, $set1:ident, $fma:ident, $store:ident) => {
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = $features)]
-        unsafe fn $name<const ROWS: usize>(
-            k: usize,
-            a: Left,
-            mut b: *const f32,
-            c: *mut f32,
-            c_row_stride: usize,
-            columns: usize,
-            is_first: bool,
-        ) {
-            use std::arch::x86_64::*;
-            // SAFETY: the contract of `run_tile`; a partial panel goes through a buffer of full width.
-            unsafe {
-                let mut whole = [0f32; 2 * $lanes];
-                let is_whole = columns == 2 * $lanes;
-                let mut sums = [[$zero(); 2]; ROWS];
-                if !is_first {
-                    for i in 0..ROWS {
-                        let mut row = c.add(i * c_row_stride) as *const f32;
-                        if !is_whole {
-                            std::ptr::copy_nonoverlapping(row, whole.as_mut_ptr(), columns);
-                            row = whole.as_ptr();
-                        }
-                        sums[i] = [$load(row), $load(row.add($lanes))];
-                    }
+    /// The same for any other `A`: some tiles at a time are copied as `[len, rows]`, which all panels then read.
+    unsafe fn copied(&self, m: usize, a: Left, [first, len]: [usize; 2]) {
+        let mut copy = [const { std::mem::MaybeUninit::<f32>::uninit() }; COPY];
+        let copy: *mut f32 = copy.as_mut_ptr().cast();
+        let most = tile_rows(self.isa);
+        // Tiles whose copies fit: `group * rows * len <= COPY`.
+        let group = COPY / (most * len);
+        let tiles = m.div_ceil(most);
+        for group_begin in (0..tiles).step_by(group) {
+            let in_group = || balanced(m, most).skip(group_begin).take(group);
+            for (at, (i, rows)) in in_group().enumerate() {
+                // SAFETY: the tile lies inside `A`, its copy inside the buffer.
+                unsafe {
+                    let source = a.pointer.add(i * a.row_stride + first * a.column_stride);
+                    let to = copy.add(at * most * len);
+                    copy_tile(Left { pointer: source, ..a }, rows, len, to);
                 }
-                let mut column = a.pointer;
-                for _ in 0..k {
-                    let (b0, b1) = ($load(b), $load(b.add($lanes)));
-                    for i in 0..ROWS {
-                        let x = $set1(*column.add(i * a.row_stride));
-                        sums[i] = [$fma(x, b0, sums[i][0]), $fma(x, b1, sums[i][1])];
-                    }
-                    b = b.add(2 * $lanes);
-                    column = column.wrapping_add(a.column_stride);
-                }
-                for i in 0..ROWS {
-                    let row = c.add(i * c_row_stride);
-                    let to = if is_whole { row } else { whole.as_mut_ptr() };
-                    $store(to, sums[i][0]);
-                    $store(to.add($lanes), sums[i][1]);
-                    if !is_whole {
-                        std::ptr::copy_nonoverlapping(whole.as_ptr(), row, columns);
+            }
+            for column in (0..self.n).step_by(panel_width(self.isa)) {
+                for (at, (i, rows)) in in_group().enumerate() {
+                    // SAFETY: as above; the copy was written before.
+                    unsafe {
+                        let pointer = copy.add(at * most * len);
+                        self.tile::<true>([i, rows], column, pointer, rows, [first, len]);
                     }
                 }
             }
         }
-    };
+    }
+
+    /// Rows `i..i + rows` of the panel that begins at `column`, for rows `first..first + len` of `B`.
+    #[inline(always)]
+    unsafe fn tile<const BY_COLUMNS: bool>(
+        &self,
+        [i, rows]: [usize; 2],
+        column: usize,
+        a: *const f32,
+        a_stride: usize,
+        [first, len]: [usize; 2],
+    ) {
+        let width = panel_width(self.isa);
+        // SAFETY: the panel holds `k` rows of `width`, and `C` these rows and columns.
+        unsafe {
+            let tile = Tile {
+                k: len,
+                a,
+                a_stride,
+                b: self.packed.add(column * self.k + first * width),
+                c: self.c.add(i * self.c_row_stride + column),
+                c_row_stride: self.c_row_stride,
+                columns: width.min(self.n - column),
+                is_first: first == 0,
+            };
+            run_tile::<BY_COLUMNS>(self.isa, rows, tile);
+        }
+    }
 }
 
-x86_tile!(
-    tile_avx2, "avx2,fma", 8, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps
-);
-x86_tile!(
-    tile_avx512, "avx512f", 16, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps
-);
+/// `m` rows in as few tiles of at most `most` as there can be, whose sizes differ by at most one: first row and rows of
+/// each, the larger ones first.
+fn balanced(m: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let tiles = m.div_ceil(most);
+    let (size, larger) = if tiles == 0 { (0, 0) } else { (m / tiles, m % tiles) };
+    (0..tiles).map(move |t| (t * size + t.min(larger), size + usize::from(t < larger)))
+}
 
-/// The same tile in plain loops, for the compiler to vectorise.
-unsafe fn tile_portable<const ROWS: usize>(
-    k: usize,
-    a: Left,
-    mut b: *const f32,
-    c: *mut f32,
-    c_row_stride: usize,
-    columns: usize,
-    is_first: bool,
-) {
-    const WIDTH: usize = 16;
-    let mut sums = [[0f32; WIDTH]; ROWS];
-    // SAFETY: the contract of `run_tile`.
+/// Copies `rows` rows and `len` columns of `A` as `[len, rows]`.
+unsafe fn copy_tile(a: Left, rows: usize, len: usize, to: *mut f32) {
+    /// Groups of neighbouring floats, a fixed number each, so that a copy is a few instructions and no call.
+    unsafe fn groups<const ROWS: usize>(from: *const f32, stride: usize, len: usize, to: *mut f32) {
+        for p in 0..len {
+            // SAFETY: `copy_tile`'s caller vouches for the group; the copy has `len` of them.
+            unsafe { *to.add(p * ROWS).cast::<[f32; ROWS]>() = *from.add(p * stride).cast::<[f32; ROWS]>() };
+        }
+    }
+    // SAFETY: the caller vouches for rows and columns of `A` and for room for their copy.
     unsafe {
-        if !is_first {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                std::ptr::copy_nonoverlapping(c.add(i * c_row_stride), sum.as_mut_ptr(), columns);
-            }
-        }
-        let mut column = a.pointer;
-        for _ in 0..k {
-            let row = &*b.cast::<[f32; WIDTH]>();
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let x = *column.add(i * a.row_stride);
-                for (s, y) in sum.iter_mut().zip(row) {
-                    *s += x * y;
+        match (a.row_stride, rows) {
+            (1, 4) => groups::<4>(a.pointer, a.column_stride, len, to),
+            (1, 5) => groups::<5>(a.pointer, a.column_stride, len, to),
+            (1, 6) => groups::<6>(a.pointer, a.column_stride, len, to),
+            (1, 12) => groups::<12>(a.pointer, a.column_stride, len, to),
+            (1, 13) => groups::<13>(a.pointer, a.column_stride, len, to),
+            (1, 14) => groups::<14>(a.pointer, a.column_stride, len, to),
+            _ => {
+                for p in 0..len {
+                    for i in 0..rows {
+                        *to.add(p * rows + i) = *a.pointer.add(i * a.row_stride + p * a.column_stride);
+                    }
                 }
             }
-            b = b.add(WIDTH);
-            column = column.wrapping_add(a.column_stride);
-        }
-        for (i, sum) in sums.iter().enumerate() {
-            std::ptr::copy_nonoverlapping(sum.as_ptr(), c.add(i * c_row_stride), columns);
         }
     }
 }
 
-crate::isa::multiversion! {
-    /// `C = A B` for few rows: `B [K, N]` is read once, row by row, as it lies; sums live in `c` and the cache.
+multiversion! {
+    /// `C = A B` for few rows: `B [K, N]` is read once, as it lies, some rows at a time; the sums live in `C`, which stays
+    /// in the cache. Meant for up to 4 rows, where packing `B` would cost more than it saves.
     ///
     /// # Safety
-    /// `a` holds `m` rows and `k` columns, `b` `k` rows of `n` at `b_row_stride`, `c` has room for `m` rows of `n`.
+    /// `a` holds `m` rows and `k` columns, `b` `k` rows of `n` at `b_row_stride`, `c` has room for `m` rows of `n` and
+    /// overlaps neither.
     pub(crate) unsafe fn gemm_direct(
         extents: [usize; 3],
         a: Left,
@@ -300,36 +197,45 @@ crate::isa::multiversion! {
         c: *mut f32,
         c_row_stride: usize,
     ) {
-        const WIDTH: usize = 64;
+        /// Rows of `B` that are added in one pass over the sums.
+        const DEPTH: usize = 8;
+        /// Columns worked on at a time, so that the rows of a pass stay in the L1 cache for all rows of `A`.
+        const STRIP: usize = 512;
         let [m, n, k] = extents;
-        for i in 0..m {
-            // SAFETY: rows and columns are inside what the caller vouches for.
-            unsafe {
-                let row = a.pointer.add(i * a.row_stride);
-                let out = c.add(i * c_row_stride);
-                let mut first = 0;
-                while first < n {
-                    let columns = WIDTH.min(n - first);
-                    let mut sums = [0f32; WIDTH];
-                    if columns == WIDTH {
-                        for p in 0..k {
-                            let x = *row.add(p * a.column_stride);
-                            let source = &*b.add(p * b_row_stride + first).cast::<[f32; WIDTH]>();
-                            for j in 0..WIDTH {
-                                sums[j] = crate::kernels::math::mul_add::<FMA>(x, source[j], sums[j]);
+        for first in (0..n).step_by(STRIP) {
+            let columns = STRIP.min(n - first);
+            for i in 0..m {
+                // SAFETY: row `i` of `C` has these columns.
+                unsafe { c.add(i * c_row_stride + first).write_bytes(0, columns) };
+            }
+            for begin in (0..k).step_by(DEPTH) {
+                let depth = DEPTH.min(k - begin);
+                for i in 0..m {
+                    // SAFETY: rows `begin..begin + depth` of `B` and row `i` of `A` and `C` have what is read of them.
+                    unsafe {
+                        let x = |p: usize| *a.pointer.add(i * a.row_stride + (begin + p) * a.column_stride);
+                        let row = |p: usize| b.add((begin + p) * b_row_stride + first);
+                        let sums = std::slice::from_raw_parts_mut(c.add(i * c_row_stride + first), columns);
+                        if depth == DEPTH {
+                            let (x, rows): ([f32; DEPTH], [*const f32; DEPTH]) =
+                                (std::array::from_fn(x), std::array::from_fn(row));
+                            let rows = rows.map(|row| std::slice::from_raw_parts(row, columns));
+                            for j in 0..columns {
+                                let mut sum = sums[j];
+                                for p in 0..DEPTH {
+                                    sum = mul_add::<FMA>(x[p], rows[p][j], sum);
+                                }
+                                sums[j] = sum;
                             }
-                        }
-                    } else {
-                        for p in 0..k {
-                            let x = *row.add(p * a.column_stride);
-                            let source = std::slice::from_raw_parts(b.add(p * b_row_stride + first), columns);
-                            for (s, y) in sums.iter_mut().zip(source) {
-                                *s = crate::kernels::math::mul_add::<FMA>(x, *y, *s);
+                        } else {
+                            for p in 0..depth {
+                                let (x, row) = (x(p), std::slice::from_raw_parts(row(p), columns));
+                                for j in 0..columns {
+                                    sums[j] = mul_add::<FMA>(x, row[j], sums[j]);
+                                }
                             }
                         }
                     }
-                    std::ptr::copy_nonoverlapping(sums.as_ptr(), out.add(first), columns);
-                    first += columns;
                 }
             }
         }

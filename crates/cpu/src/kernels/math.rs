@@ -138,8 +138,15 @@ pub(crate) fn erf<const FMA: bool>(x: f32) -> f32 {
 }
 
 /// Coefficients of `erf(x) / x` in `x^2` for `|x| < 0.921875`, the highest power first (Chebyshev fit, degree 6).
-const ERF_NEAR: [f32; 7] =
-    [8.392_697e-5, -8.148_506e-4, 5.201_592e-3, -2.685_965e-2, 1.128_370_05e-1, -3.761_263_4e-1, 1.128_379_2];
+const ERF_NEAR: [f32; 7] = [
+    8.392_697e-5,
+    -8.148_506e-4,
+    5.201_592e-3,
+    -2.685_965e-2,
+    1.128_37e-1,
+    -3.761_263_4e-1,
+    std::f32::consts::FRAC_2_SQRT_PI,
+];
 
 /// Coefficients of `ln(1 - erf(x)) / x` in `x` up to 4, the highest power first (Chebyshev fit, degree 8).
 const ERF_FAR: [f32; 9] = [

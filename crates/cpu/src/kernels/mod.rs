@@ -6,7 +6,9 @@
 pub(crate) mod gemm;
 pub(crate) mod layout;
 pub(crate) mod math;
+mod pack;
 pub(crate) mod program;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+mod tile;
 pub(crate) mod update;

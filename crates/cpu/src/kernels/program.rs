@@ -3,8 +3,8 @@
 
 use super::math;
 use crate::isa::{Isa, multiversion};
-use footlight_graph::ops::{Binary, Instruction, Operand, Program, Unary};
 use footlight_graph::Type;
+use footlight_graph::ops::{Binary, Instruction, Operand, Program, Unary};
 use footlight_tensor::{DType, RandomKey};
 
 /// Elements of a tile.

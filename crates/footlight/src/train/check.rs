@@ -30,7 +30,9 @@ pub(crate) fn check_values(name: &str, samples: &Samples) -> Result<()> {
 pub(crate) fn check_targets(x: &Samples, y: &Samples, loss: &Loss, prediction: &[usize]) -> Result<()> {
     if x.len() != y.len() {
         let message = format!("x has {} samples, y has {}", x.len(), y.len());
-        return Err(Error::new(ErrorKind::Data, message).help("every sample needs one target: check how they were split"));
+        return Err(
+            Error::new(ErrorKind::Data, message).help("every sample needs one target: check how they were split")
+        );
     }
     if x.is_empty() {
         return Err(Error::new(ErrorKind::Data, "there are no samples").help("check the data's path and its filters"));

@@ -53,12 +53,15 @@ fn is_writer(graph: &Graph, value: Value, next: Value) -> bool {
         return false;
     }
     // The node may read the old value only at the place it writes, and nobody may read it after the node.
-    let in_step = node.inputs.iter().enumerate().all(|(i, v)| {
-        root(graph, *v) != value || (*v == value && access(graph, node, i) == Access::Rows)
-    });
-    in_step && !graph.nodes().iter().enumerate().any(|(reader, n)| {
-        reader != index && n.inputs.iter().any(|v| root(graph, *v) == value) && depends_on(graph, reader, index)
-    })
+    let in_step = node
+        .inputs
+        .iter()
+        .enumerate()
+        .all(|(i, v)| root(graph, *v) != value || (*v == value && access(graph, node, i) == Access::Rows));
+    in_step
+        && !graph.nodes().iter().enumerate().any(|(reader, n)| {
+            reader != index && n.inputs.iter().any(|v| root(graph, *v) == value) && depends_on(graph, reader, index)
+        })
 }
 
 /// Whether node `later` needs node `earlier`.
@@ -162,8 +165,8 @@ impl ChainBuilder {
         let phase_of = |d: &Dependency| self.chains[self.of_node[&d.on]].phase;
         let last = dependencies.iter().map(phase_of).max();
         let nearest: Vec<&Dependency> = dependencies.iter().filter(|d| Some(phase_of(d)) == last).collect();
-        let joins = !nearest.is_empty()
-            && nearest.iter().all(|d| d.by_rows && self.chains[self.of_node[&d.on]].rows == rows);
+        let joins =
+            !nearest.is_empty() && nearest.iter().all(|d| d.by_rows && self.chains[self.of_node[&d.on]].rows == rows);
         let chain = if joins {
             let mut together: Vec<usize> = nearest.iter().map(|d| self.of_node[&d.on]).collect();
             together.sort_unstable();

@@ -63,8 +63,7 @@ impl<'a> Rewrite<'a> {
 
 /// Which nodes a result depends on; inputs and states are always kept.
 pub(crate) fn alive(graph: &Graph) -> Vec<bool> {
-    let mut alive: Vec<bool> =
-        graph.nodes().iter().map(|n| matches!(n.op, Op::Input(_) | Op::State(_))).collect();
+    let mut alive: Vec<bool> = graph.nodes().iter().map(|n| matches!(n.op, Op::Input(_) | Op::State(_))).collect();
     let mut open: Vec<NodeIndex> = graph.results().map(|v| graph.producer_index(v)).collect();
     while let Some(index) = open.pop() {
         if !std::mem::replace(&mut alive[index], true) {

@@ -100,7 +100,10 @@ impl Optimizer for SGD {
             return Err(Error::config(format!("momentum = {} must be in [0, 1]", self.momentum)));
         }
         if !(self.learning_rate.is_finite() && self.learning_rate >= 0.0) {
-            return Err(Error::config(format!("learning_rate = {} must be a number of at least 0", self.learning_rate)));
+            return Err(Error::config(format!(
+                "learning_rate = {} must be a number of at least 0",
+                self.learning_rate
+            )));
         }
         Ok(())
     }

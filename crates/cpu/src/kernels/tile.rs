@@ -1,0 +1,226 @@
+//! The register tiles of products: a few rows of `A` times one panel of `B`, all sums in registers.
+
+use super::math::mul_add;
+use crate::isa::Isa;
+
+/// What one register tile reads and writes.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    /// Rows of the panel's slice.
+    pub k: usize,
+    /// `A`: element `(i, p)` at `a[p * a_stride + i]` if it lies by columns, else at `a[i * a_stride + p]`.
+    pub a: *const f32,
+    /// The distance between columns, or between rows.
+    pub a_stride: usize,
+    /// The panel's slice `[k, NR]`.
+    pub b: *const f32,
+    /// The tile's first element of `C`.
+    pub c: *mut f32,
+    /// The distance between rows of `C`.
+    pub c_row_stride: usize,
+    /// Columns of `C`, at most `NR`.
+    pub columns: usize,
+    /// Whether the sums start at 0 rather than at `C`.
+    pub is_first: bool,
+}
+
+/// The columns `NR` of a panel: two vectors.
+pub(crate) fn panel_width(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 => 32,
+        Isa::Avx2 => 16,
+        Isa::Portable => PORTABLE_WIDTH,
+    }
+}
+
+/// The most rows of a tile: as many as leave registers for a row of the panel and an element of `A`.
+pub(super) fn tile_rows(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 => 14,
+        Isa::Avx2 => 6,
+        Isa::Portable => PORTABLE_ROWS,
+    }
+}
+
+macro_rules! by_rows {
+    ($tile:ident, $by_columns:ident, $rows:expr, $args:expr, [$($n:literal),*]) => {
+        // SAFETY: the contract of `run_tile`; the processor has the instruction set, because `isa` says so.
+        match $rows { $($n => unsafe { $tile::<$n, $by_columns>($args) },)* rows => unreachable!("a tile of {rows} rows") }
+    };
+}
+
+/// Adds (for the first slice: stores) `rows` rows of `A` times a slice of a panel to `C`.
+///
+/// # Safety
+/// `tile` points at `rows` rows of `A` and `C` and at the panel's slice, and `C` overlaps neither.
+#[inline(always)]
+pub(super) unsafe fn run_tile<const BY_COLUMNS: bool>(isa: Isa, rows: usize, tile: Tile) {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => {
+            by_rows!(tile_avx512, BY_COLUMNS, rows, tile, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => by_rows!(tile_avx2, BY_COLUMNS, rows, tile, [1, 2, 3, 4, 5, 6]),
+        _ => by_rows!(tile_portable, BY_COLUMNS, rows, tile, [1, 2, 3, 4, 5, 6, 7, 8]),
+    }
+}
+
+/// Some of the lanes of a vector, for the last panel's columns: which they are, and to read and write them.
+#[cfg(target_arch = "x86_64")]
+mod part {
+    use std::arch::x86_64::*;
+
+    /// The first `count` lanes; all of them from 8 on.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub fn mask_avx2(count: usize) -> __m256i {
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(8) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub unsafe fn load_avx2(from: *const f32, mask: __m256i) -> __m256 {
+        // SAFETY: lanes outside of the mask are not read.
+        unsafe { _mm256_maskload_ps(from, mask) }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub unsafe fn store_avx2(to: *mut f32, mask: __m256i, x: __m256) {
+        // SAFETY: lanes outside of the mask are not written.
+        unsafe { _mm256_maskstore_ps(to, mask, x) }
+    }
+
+    /// The first `count` lanes; all of them from 16 on.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub fn mask_avx512(count: usize) -> __mmask16 {
+        ((1u32 << count.min(16)) - 1) as __mmask16
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub unsafe fn load_avx512(from: *const f32, mask: __mmask16) -> __m512 {
+        // SAFETY: lanes outside of the mask are not read.
+        unsafe { _mm512_maskz_loadu_ps(mask, from) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub unsafe fn store_avx512(to: *mut f32, mask: __mmask16, x: __m512) {
+        // SAFETY: lanes outside of the mask are not written.
+        unsafe { _mm512_mask_storeu_ps(to, mask, x) }
+    }
+}
+
+macro_rules! x86_tile {
+    (
+        $name:ident, $features:literal, $lanes:literal, $zero:ident, $set1:ident, $fma:ident,
+        whole: $load:ident, $store:ident, part: $mask:ident, $load_part:ident, $store_part:ident
+    ) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile) {
+            use part::{$load_part, $mask, $store_part};
+            use std::arch::x86_64::*;
+            let Tile { k, mut a, a_stride, mut b, c, c_row_stride, columns, is_first } = tile;
+            let is_whole = columns == 2 * $lanes;
+            let masks = [$mask(columns), $mask(columns.saturating_sub($lanes))];
+            // Row `i` of the tile has its sums in `sums[i]`, two vectors of columns.
+            let mut sums = [[$zero(); 2]; ROWS];
+            // SAFETY: the contract of `run_tile`. Pointers that may leave their buffers are stepped with `wrapping_add`
+            // and not read there.
+            unsafe {
+                if !is_first {
+                    for i in 0..ROWS {
+                        let row = c.wrapping_add(i * c_row_stride);
+                        sums[i] = if is_whole {
+                            [$load(row), $load(row.add($lanes))]
+                        } else {
+                            [$load_part(row, masks[0]), $load_part(row.wrapping_add($lanes), masks[1])]
+                        };
+                    }
+                }
+                // One row `p` of the panel: `sums[i] += A(i, p) B(p, ..)`. Addresses in `A` are base and distance, so
+                // that the loop steps two pointers however many rows there are.
+                let step = |sums: &mut [[_; 2]; ROWS], a: *const f32, b: *const f32| {
+                    let row = [$load(b), $load(b.add($lanes))];
+                    for i in 0..ROWS {
+                        let x = $set1(*a.add(if BY_COLUMNS { i } else { i * a_stride }));
+                        sums[i] = [$fma(x, row[0], sums[i][0]), $fma(x, row[1], sums[i][1])];
+                    }
+                };
+                let a_step = if BY_COLUMNS { a_stride } else { 1 };
+                for _ in 0..k / 4 {
+                    for p in 0..4 {
+                        step(&mut sums, a.add(p * a_step), b.add(p * 2 * $lanes));
+                    }
+                    a = a.wrapping_add(4 * a_step);
+                    b = b.wrapping_add(4 * 2 * $lanes);
+                }
+                for _ in 0..k % 4 {
+                    step(&mut sums, a, b);
+                    a = a.wrapping_add(a_step);
+                    b = b.wrapping_add(2 * $lanes);
+                }
+                for i in 0..ROWS {
+                    let row = c.wrapping_add(i * c_row_stride);
+                    if is_whole {
+                        $store(row, sums[i][0]);
+                        $store(row.add($lanes), sums[i][1]);
+                    } else {
+                        $store_part(row, masks[0], sums[i][0]);
+                        $store_part(row.wrapping_add($lanes), masks[1], sums[i][1]);
+                    }
+                }
+            }
+        }
+    };
+}
+
+x86_tile!(
+    tile_avx2, "avx2,fma", 8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps,
+    whole: _mm256_loadu_ps, _mm256_storeu_ps, part: mask_avx2, load_avx2, store_avx2
+);
+x86_tile!(
+    tile_avx512, "avx512f", 16, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps,
+    whole: _mm512_loadu_ps, _mm512_storeu_ps, part: mask_avx512, load_avx512, store_avx512
+);
+
+/// Two vectors of four, as SSE and NEON have them.
+const PORTABLE_WIDTH: usize = 8;
+
+/// Sums fill half of the vector registers: 16 of SSE, 32 of NEON.
+const PORTABLE_ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
+
+/// Whether the compiler's target fuses a multiply-add into one instruction.
+const PORTABLE_FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+
+/// The same tile in plain loops over arrays of fixed size, for the compiler to vectorise.
+unsafe fn tile_portable<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile) {
+    let Tile { k, mut a, a_stride, mut b, c, c_row_stride, columns, is_first } = tile;
+    let mut sums = [[0f32; PORTABLE_WIDTH]; ROWS];
+    // SAFETY: the contract of `run_tile`.
+    unsafe {
+        if !is_first {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                std::ptr::copy_nonoverlapping(c.add(i * c_row_stride), sum.as_mut_ptr(), columns);
+            }
+        }
+        for _ in 0..k {
+            let row = *b.cast::<[f32; PORTABLE_WIDTH]>();
+            for i in 0..ROWS {
+                let x = *a.add(if BY_COLUMNS { i } else { i * a_stride });
+                for j in 0..PORTABLE_WIDTH {
+                    sums[i][j] = mul_add::<PORTABLE_FMA>(x, row[j], sums[i][j]);
+                }
+            }
+            a = a.wrapping_add(if BY_COLUMNS { a_stride } else { 1 });
+            b = b.wrapping_add(PORTABLE_WIDTH);
+        }
+        for (i, sum) in sums.iter().enumerate() {
+            std::ptr::copy_nonoverlapping(sum.as_ptr(), c.add(i * c_row_stride), columns);
+        }
+    }
+}

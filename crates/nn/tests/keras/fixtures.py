@@ -1,0 +1,197 @@
+"""Writes keras.json beside this file: configurations, summaries, names and optimizer trajectories as Keras has them.
+
+    KERAS_BACKEND=jax python crates/nn/tests/keras/fixtures.py
+
+Values and gradients of layers, losses and short trainings are recorded in /fixtures; here is what they leave out.
+"""
+
+import json
+import os
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+import jax
+import keras
+import numpy as np
+from keras import initializers, layers, losses, metrics, optimizers, regularizers
+
+OUT = Path(__file__).with_name("keras.json")
+STEPS = 20
+serialize = keras.saving.serialize_keras_object
+
+
+def float32(values):
+    """The shortest decimals that read back to the same float32."""
+    return [float(str(v)) for v in np.asarray(values, np.float32).ravel()]
+
+
+def stacks():
+    """Every layer, with and without arguments; the second model has no shape of its own."""
+    yield "defaults", [
+        layers.Input((4, 3)),
+        layers.Flatten(),
+        layers.Dense(8),
+        layers.Activation("gelu"),
+        layers.Reshape((2, -1)),
+        layers.BatchNormalization(),
+        layers.LayerNormalization(),
+        layers.Dropout(0.2),
+        layers.Flatten(),
+        layers.Dense(3, activation="softmax"),
+    ]
+    regular = {"kernel_regularizer": regularizers.L2(0.02), "bias_regularizer": regularizers.L1L2(0.01, 0.03)}
+    yield "arguments", [
+        layers.Input((6, 5), name="samples"),
+        layers.Dense(7, "relu", kernel_initializer="he_normal", bias_initializer=initializers.Constant(0.5), **regular),
+        layers.Dense(4, use_bias=False, trainable=False),
+        layers.BatchNormalization(momentum=0.9, epsilon=1e-5, center=False, gamma_regularizer=regularizers.L1(0.1)),
+        layers.BatchNormalization(scale=False, name="norm"),
+        layers.LayerNormalization(epsilon=1e-6, scale=False),
+        layers.Dropout(0.25, seed=3),
+        layers.Activation("leaky_relu"),
+        layers.Flatten(),
+        layers.Dense(2, name="head"),
+    ]
+    yield "article", [
+        layers.Input((28, 28)),
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dropout(0.2),
+        layers.Dense(10, activation="softmax"),
+    ]
+    yield "unbuilt", [layers.Flatten(), layers.Dense(3)]
+    yield "wide", [
+        layers.Input((3,)),
+        layers.Dense(1_000_000, name="a_name_that_is_longer_than_its_column_is_wide"),
+    ]
+
+
+def summary(model):
+    lines = []
+    model.summary(print_fn=lambda text, line_break=False: lines.append(text))
+    return "\n".join(lines)
+
+
+def models():
+    for name, stack in stacks():
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential(stack, name="sequential")
+        weights = [[w.path.removeprefix("sequential/"), list(w.shape), w.trainable] for w in model.weights]
+        config = serialize(model)
+        text = summary(model)
+        model.compile(optimizer="adam", loss="mse")
+        if model.built:
+            model.optimizer.build(model.trainable_variables)
+        yield {"name": name, "config": config, "weights": weights, "summary": text, "summary_compiled": summary(model)}
+
+
+OPTIMIZERS = [
+    optimizers.SGD,
+    lambda: optimizers.SGD(0.1, momentum=0.9),
+    lambda: optimizers.SGD(0.1, momentum=0.8, nesterov=True),
+    optimizers.RMSprop,
+    lambda: optimizers.RMSprop(0.01, rho=0.8, momentum=0.9, epsilon=1e-3, centered=True),
+    lambda: optimizers.RMSprop(0.01, centered=True),
+    optimizers.Adam,
+    lambda: optimizers.Adam(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-4, amsgrad=True),
+    lambda: optimizers.Adam(0.1),
+    optimizers.AdamW,
+    lambda: optimizers.AdamW(0.1, weight_decay=0.1, amsgrad=True),
+]
+
+
+def trajectories():
+    rng = np.random.default_rng(5)
+    start = rng.normal(size=(2, 3)).astype(np.float32)
+    # Gradients of changing scale: a bias correction or an epsilon in the wrong place shows.
+    gradients = (rng.normal(size=(STEPS, 2, 3)) * 10.0 ** rng.integers(-3, 1, (STEPS, 1, 1))).astype(np.float32)
+    for make in OPTIMIZERS:
+        keras.backend.clear_session()
+        optimizer, w = make(), keras.Variable(start, name="kernel")
+        optimizer.build([w])
+        path = []
+        for gradient in gradients:
+            optimizer.apply([jax.numpy.asarray(gradient)], [w])
+            path.append(float32(w.value))
+        slots = [v for v in optimizer.variables if v.shape == w.shape]
+        yield {
+            "config": serialize(optimizer),
+            "start": float32(start),
+            "gradients": [float32(g) for g in gradients],
+            "weights": path,
+            "slots": [{"name": v.name, "data": float32(v.value)} for v in slots],
+        }
+
+
+def slot_orders():
+    """All variables of optimizers of two weights, in the order in which they stand in a file."""
+    for make in OPTIMIZERS:
+        keras.backend.clear_session()
+        optimizer = make()
+        optimizer.build([keras.Variable(np.zeros(2), name="a"), keras.Variable(np.zeros(3), name="b")])
+        yield {"config": serialize(optimizer), "names": [v.name for v in optimizer.variables]}
+
+
+def compile_configs():
+    scce = losses.SparseCategoricalCrossentropy
+    for optimizer, loss, metric in [
+        ("adam", "sparse_categorical_crossentropy", ["accuracy"]),
+        (lambda: optimizers.SGD(0.1, momentum=0.9), "mse", ["mae", "mse"]),
+        (optimizers.RMSprop, scce(from_logits=True), [metrics.SparseCategoricalAccuracy()]),
+        (optimizers.AdamW, losses.BinaryCrossentropy(), [metrics.BinaryAccuracy(name="right"), "binary_crossentropy"]),
+        ("adam", losses.CategoricalCrossentropy(), [metrics.CategoricalCrossentropy(from_logits=True)]),
+        ("sgd", "mae", None),
+    ]:
+        keras.backend.clear_session()
+        model = keras.Sequential([layers.Input((3,)), layers.Dense(2)])
+        model.compile(optimizer=optimizer if isinstance(optimizer, str) else optimizer(), loss=loss, metrics=metric)
+        yield model.get_compile_config()
+
+
+def initializer_objects():
+    for name in (
+        "Zeros Ones Constant Identity RandomUniform RandomNormal TruncatedNormal VarianceScaling GlorotUniform "
+        "GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal"
+    ).split():
+        yield getattr(initializers, name)()
+    yield initializers.Constant(0.5)
+    yield initializers.RandomUniform(-0.5, 0.25, seed=4)
+    yield initializers.RandomNormal(1.0, 2.0)
+    yield initializers.VarianceScaling(3.0, "fan_out", "uniform")
+    yield initializers.Orthogonal(gain=2.0)
+    yield initializers.Identity(gain=0.5)
+
+
+def main():
+    snake_case = keras.src.utils.naming.to_snake_case
+    classes = sorted(n for n in dir(layers) if isinstance(getattr(layers, n), type))
+    sections = {
+        "models": list(models()),
+        "trajectories": list(trajectories()),
+        "slot_orders": list(slot_orders()),
+        "compile_configs": list(compile_configs()),
+        "initializers": [serialize(i) for i in initializer_objects()],
+        "regularizers": [serialize(r) for r in (regularizers.L1(), regularizers.L2(0.5), regularizers.L1L2(0.25, 0.5))],
+        "layer_names": [[name, snake_case(getattr(layers, name).__name__)] for name in classes],
+    }
+    head = {
+        "generator": "crates/nn/tests/keras/fixtures.py",
+        "versions": {"keras": keras.__version__, "jax": jax.__version__, "numpy": np.__version__},
+        "tolerance": {
+            "absolute": 1e-6,
+            "relative": 1e-5,
+            "reason": "float32 rounding over twenty updates, in another order of operations",
+        },
+    }
+    lines = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in head.items()]
+    for key, cases in sections.items():
+        body = ",\n".join(f"  {json.dumps(case, allow_nan=False)}" for case in cases)
+        lines.append(f" {json.dumps(key)}: [\n{body}\n ]")
+    OUT.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"{OUT.name}: {OUT.stat().st_size} bytes, " + ", ".join(f"{len(v)} {k}" for k, v in sections.items()))
+
+
+if __name__ == "__main__":
+    main()
