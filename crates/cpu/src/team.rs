@@ -169,8 +169,13 @@ fn next_ticket(shared: &Shared, index: usize, seen: u64) -> Option<u64> {
                 return None;
             }
         }
-        shared.asleep[index].store(true, Ordering::SeqCst);
-        while shared.ticket.load(Ordering::SeqCst) == seen && !shared.stop.load(Ordering::SeqCst) {
+        // Said again before each look at the ticket: a caller that stored the last ticket may have been taken off its
+        // core before it took the flag away, and then a worker that has done that job would park unnoticed.
+        loop {
+            shared.asleep[index].store(true, Ordering::SeqCst);
+            if shared.ticket.load(Ordering::SeqCst) != seen || shared.stop.load(Ordering::SeqCst) {
+                break;
+            }
             std::thread::park();
         }
         shared.asleep[index].store(false, Ordering::SeqCst);
@@ -195,6 +200,25 @@ mod tests {
             if round % 500 == 0 {
                 std::thread::sleep(SPIN * 3);
             }
+        }
+    }
+
+    /// A wake-up that comes late, for a job that is already done, must not make a worker deaf for the next one.
+    #[test]
+    fn a_late_wake_up_leaves_a_worker_that_still_hears() {
+        let mut team = Team::new(2);
+        for _ in 0..5 {
+            std::thread::sleep(SPIN * 4);
+            // What a caller does that was stopped between its ticket and its wake-up.
+            if team.shared.asleep[1].swap(false, Ordering::SeqCst) {
+                team.threads[0].unpark();
+            }
+            std::thread::sleep(SPIN * 4);
+            let calls = AtomicUsize::new(0);
+            team.run(2, &|_| {
+                calls.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(calls.into_inner(), 2);
         }
     }
 

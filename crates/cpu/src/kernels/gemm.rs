@@ -149,7 +149,7 @@ impl Product {
 /// each, the larger ones first.
 fn balanced(m: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let tiles = m.div_ceil(most);
-    let (size, larger) = if tiles == 0 { (0, 0) } else { (m / tiles, m % tiles) };
+    let (size, larger) = (m / tiles.max(1), m % tiles.max(1));
     (0..tiles).map(move |t| (t * size + t.min(larger), size + usize::from(t < larger)))
 }
 

@@ -9,17 +9,20 @@ pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// `2^n` for whole `n` in `[-126, 127]`, through the exponent's bits.
+/// `2^n` for whole `n` in `[-126, 127]`, through the exponent's bits; for other `n`, which only a NaN brings, any number.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
-    f32::from_bits(((n + 127) << 23) as u32)
+    f32::from_bits((n.wrapping_add(127) << 23) as u32)
 }
 
-/// `round(x)` to the nearest whole number for `|x| < 2^22`, by adding and taking away `1.5 * 2^23`.
+/// The whole number nearest to `x`, as float and as integer, for `|x| < 2^22`: adding `1.5 * 2^23` leaves it in the low
+/// bits of the sum. No conversion is needed, whose care for NaN would keep loops from being vectorised; of a NaN the
+/// integer means nothing.
 #[inline(always)]
-fn round(x: f32) -> f32 {
+fn round(x: f32) -> (f32, i32) {
     const MAGIC: f32 = 12_582_912.0;
-    (x + MAGIC) - MAGIC
+    let sum = x + MAGIC;
+    (sum - MAGIC, (sum.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32))
 }
 
 const LN_2_HIGH: f32 = 0.693_359_4;
@@ -39,29 +42,26 @@ fn exp_tail<const FMA: bool>(r: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
     let clamped = x.clamp(-104.0, 89.0);
-    let n = round(clamped * std::f32::consts::LOG2_E);
+    let (n, whole) = round(clamped * std::f32::consts::LOG2_E);
     let r = mul_add::<FMA>(n, -LN_2_HIGH, clamped);
     let r = mul_add::<FMA>(n, -LN_2_LOW, r);
     let y = mul_add::<FMA>(exp_tail::<FMA>(r) * r, r, r) + 1.0;
-    // Two factors, because 2^n itself may be below or above what a float holds.
-    // Saturating, so that a NaN gives a harmless exponent; the NaN itself comes through `y`.
-    let n = n as i32;
-    let half = n >> 1;
-    y * power_of_two(half) * power_of_two(n - half)
+    // Two factors, because 2^n itself may be below or above what a float holds. A NaN comes through `y`.
+    let half = whole >> 1;
+    y * power_of_two(half) * power_of_two(whole.wrapping_sub(half))
 }
 
 /// `e^x - 1`, exact near 0. At most 3 ulp where the result is not near -1.
 #[inline(always)]
 pub(crate) fn expm1<const FMA: bool>(x: f32) -> f32 {
     let clamped = x.clamp(-104.0, 89.0);
-    let n = round(clamped * std::f32::consts::LOG2_E);
+    let (n, whole) = round(clamped * std::f32::consts::LOG2_E);
     let r = mul_add::<FMA>(n, -LN_2_HIGH, clamped);
     let r = mul_add::<FMA>(n, -LN_2_LOW, r);
     // e^r - 1; then 2^n (e^r - 1) + (2^n - 1).
     let y = mul_add::<FMA>(exp_tail::<FMA>(r) * r, r, r);
-    let n = n as i32;
-    let half = n >> 1;
-    let (a, b) = (power_of_two(half), power_of_two(n - half));
+    let half = whole >> 1;
+    let (a, b) = (power_of_two(half), power_of_two(whole.wrapping_sub(half)));
     mul_add::<FMA>(y * a, b, a * b - 1.0)
 }
 

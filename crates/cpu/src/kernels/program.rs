@@ -1,14 +1,19 @@
 //! Runs a program of elementwise instructions tile by tile: a tile of every register stays in the L1 cache, and each
 //! instruction is one vectorised loop over it.
+//!
+//! Tiles are whole rows of the output, as many as fit, or pieces of one row where a row is longer. So what repeats for
+//! every row looks the same in every tile and is spread out once, and what is one number per row is one number per piece.
 
-use super::math;
-use crate::isa::{Isa, multiversion};
+use super::elementwise::{Argument, binary, select, unary};
+use super::layout::gather_strided;
+use super::random::uniform;
+use crate::isa::Isa;
 use footlight_graph::Type;
 use footlight_graph::ops::{Binary, Instruction, Operand, Program, Unary};
 use footlight_tensor::{DType, RandomKey};
 
 /// Elements of a tile.
-const TILE: usize = 512;
+const TILE: usize = 1024;
 
 /// How an input's elements are found from the output's.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,10 +38,8 @@ enum Layout {
 enum Source {
     /// A tile of scratch.
     Tile(usize),
-    /// An input read where it lies.
+    /// An input read where it lies: elements, or one number for the whole tile.
     Input(usize),
-    /// A number of an input.
-    Scalar(usize),
     /// A number of the program.
     Constant(f32),
 }
@@ -54,8 +57,10 @@ enum Work {
 pub(crate) struct Compiled {
     work: Vec<(Work, usize)>,
     layouts: Vec<Layout>,
-    /// Inputs that are expanded into a tile before the instructions run: input, tile.
-    expanded: Vec<(usize, usize)>,
+    /// Inputs that are spread out into a tile before the instructions run: input, tile, and whether once is enough.
+    spread: Vec<(usize, usize, bool)>,
+    /// Inputs of the output's shape that the last instruction reads.
+    read_last: Vec<usize>,
     tiles: usize,
     row_len: usize,
 }
@@ -63,7 +68,21 @@ pub(crate) struct Compiled {
 impl Compiled {
     /// Resolves operands and gives registers tiles by their lifetimes.
     pub(crate) fn new(program: &Program, inputs: &[Type]) -> Compiled {
+        let row_len: usize = program.shape.iter().skip(1).product();
         let layouts: Vec<Layout> = inputs.iter().map(|ty| layout(ty, &program.shape)).collect();
+        let is_short = row_len <= TILE;
+        let mut spread = Vec::new();
+        for (input, layout) in layouts.iter().enumerate() {
+            let needs_tile = match layout {
+                Layout::PerRow => is_short,
+                Layout::Repeated { period } => is_short || *period != row_len,
+                Layout::Strided { .. } => true,
+                Layout::Same | Layout::Scalar | Layout::Step => false,
+            };
+            if needs_tile {
+                spread.push((input, spread.len(), is_short && matches!(layout, Layout::Repeated { .. })));
+            }
+        }
         let mut last_use = vec![0; program.instructions.len()];
         for (index, instruction) in program.instructions.iter().enumerate() {
             for operand in instruction.operands() {
@@ -72,24 +91,17 @@ impl Compiled {
                 }
             }
         }
-        let mut expanded = Vec::new();
-        for (input, layout) in layouts.iter().enumerate() {
-            if matches!(layout, Layout::PerRow | Layout::Repeated { .. } | Layout::Strided { .. }) {
-                expanded.push((input, expanded.len()));
-            }
-        }
-        let mut tiles = expanded.len();
+        let mut tiles = spread.len();
         let mut free: Vec<usize> = Vec::new();
-        let mut tile_of = vec![0; program.instructions.len()];
+        let mut tile_of: Vec<usize> = Vec::new();
         let mut work = Vec::new();
         for (index, instruction) in program.instructions.iter().enumerate() {
             let source = |operand: Operand| match operand {
                 Operand::Constant(c) => Source::Constant(c),
                 Operand::Register(register) => Source::Tile(tile_of[register]),
-                Operand::Input(input) => match layouts[input] {
-                    Layout::Same => Source::Input(input),
-                    Layout::Scalar => Source::Scalar(input),
-                    _ => Source::Tile(expanded.iter().find(|(i, _)| *i == input).map_or(0, |(_, tile)| *tile)),
+                Operand::Input(input) => match spread.iter().find(|(i, ..)| *i == input) {
+                    Some((_, tile, _)) => Source::Tile(*tile),
+                    None => Source::Input(input),
                 },
             };
             let what = match *instruction {
@@ -98,7 +110,14 @@ impl Compiled {
                 Instruction::Select(c, a, b) => Work::Select(source(c), source(a), source(b)),
                 Instruction::Uniform { key, step } => Work::Uniform(key, step),
             };
-            // A register whose last reader is this instruction may be overwritten by it: each element is read first.
+            // The result takes a free tile; those read here for the last time are free only for the next instruction,
+            // so that no loop writes what it reads.
+            let tile = free.pop().unwrap_or_else(|| {
+                tiles += 1;
+                tiles - 1
+            });
+            tile_of.push(tile);
+            work.push((what, tile));
             for operand in instruction.operands() {
                 if let Operand::Register(register) = operand
                     && last_use[register] == index
@@ -107,14 +126,15 @@ impl Compiled {
                     free.push(tile_of[register]);
                 }
             }
-            tile_of[index] = free.pop().unwrap_or_else(|| {
-                tiles += 1;
-                tiles - 1
-            });
-            work.push((what, tile_of[index]));
         }
-        let row_len = program.shape.iter().skip(1).product();
-        Compiled { work, layouts, expanded, tiles, row_len }
+        let last = program.instructions.last().into_iter().flat_map(Instruction::operands);
+        let read_last = last
+            .filter_map(|operand| match operand {
+                Operand::Input(input) if layouts[input] == Layout::Same => Some(input),
+                _ => None,
+            })
+            .collect();
+        Compiled { work, layouts, spread, read_last, tiles, row_len }
     }
 
     /// Floats of scratch that [`Compiled::run`] needs.
@@ -136,75 +156,109 @@ impl Compiled {
         scratch: *mut f32,
     ) {
         let count = rows * self.row_len;
-        for begin in (0..count).step_by(TILE) {
-            let len = TILE.min(count - begin);
-            for &(input, tile) in &self.expanded {
-                // SAFETY: tile `tile` is inside scratch; the input holds what its layout says.
-                unsafe {
-                    let to = std::slice::from_raw_parts_mut(scratch.add(tile * TILE), len);
-                    self.expand(&self.layouts[input], inputs[input].cast(), first_row, begin, to);
+        if count == 0 {
+            return;
+        }
+        let piece = if self.row_len <= TILE { TILE / self.row_len * self.row_len } else { TILE };
+        // The last instruction may not write where it reads; then its result goes through its tile.
+        let is_in_place = self.read_last.iter().any(|input| inputs[*input].cast() == out);
+        let mut begin = 0;
+        while begin < count {
+            let row_left = self.row_len - begin % self.row_len;
+            let len = if self.row_len <= TILE { piece.min(count - begin) } else { piece.min(row_left) };
+            let at = Place { first_row, begin, len, row_len: self.row_len };
+            for &(input, tile, once) in &self.spread {
+                if begin == 0 || !once {
+                    // SAFETY: tile `tile` is inside scratch; the input holds what its layout says.
+                    unsafe {
+                        let to = std::slice::from_raw_parts_mut(scratch.add(tile * TILE), len);
+                        at.spread(&self.layouts[input], inputs[input].cast(), to);
+                    }
                 }
             }
-            for (index, (work, tile)) in self.work.iter().enumerate() {
+            for (index, &(work, tile)) in self.work.iter().enumerate() {
                 let is_last = index + 1 == self.work.len();
-                // SAFETY: `begin + len` elements of every same-shaped operand are inside the block.
+                // SAFETY: `len` elements from `begin` of every same-shaped operand are inside the block, tiles inside
+                // scratch; no instruction writes to a tile that it reads, nor to an input.
                 unsafe {
-                    let to = if is_last { out.add(begin) } else { scratch.add(tile * TILE) };
-                    let get = |source: Source| match source {
-                        Source::Tile(tile) => Argument::Many(scratch.add(tile * TILE)),
-                        Source::Input(input) => Argument::Many(inputs[input].cast::<f32>().add(begin)),
-                        Source::Scalar(input) => Argument::One(inputs[input].cast::<f32>().read()),
-                        Source::Constant(c) => Argument::One(c),
-                    };
-                    match *work {
-                        Work::Unary(kind, a) => unary(isa, kind, get(a), to, len),
-                        Work::Binary(kind, a, b) => binary(isa, kind, get(a), get(b), to, len),
-                        Work::Select(c, a, b) => select(isa, [get(c), get(a), get(b)], to, len),
-                        Work::Uniform(key, step) => {
-                            let step = inputs[step].cast::<i32>().read() as u32;
-                            let first = first_row * self.row_len + begin;
-                            uniform(isa, key, step, first as u64, to, len);
-                        }
+                    let tile = scratch.add(tile * TILE);
+                    let to = if is_last && !is_in_place { out.add(begin) } else { tile };
+                    self.step(isa, work, at, inputs, scratch, to);
+                    if is_last && is_in_place {
+                        std::ptr::copy_nonoverlapping(tile, out.add(begin), len);
                     }
+                }
+            }
+            begin += len;
+        }
+    }
+
+    /// One instruction on one tile.
+    #[inline]
+    unsafe fn step(&self, isa: Isa, work: Work, at: Place, inputs: &[*mut u8], scratch: *mut f32, to: *mut f32) {
+        let Place { first_row, begin, len, row_len } = at;
+        // SAFETY: the caller's contract; where an input lies is what its layout says.
+        unsafe {
+            let get = |source: Source| match source {
+                Source::Constant(c) => Argument::One(c),
+                Source::Tile(tile) => Argument::Many(scratch.add(tile * TILE)),
+                Source::Input(input) => {
+                    let pointer = inputs[input].cast::<f32>();
+                    match self.layouts[input] {
+                        Layout::Scalar => Argument::One(*pointer),
+                        Layout::PerRow => Argument::One(*pointer.add(begin / row_len)),
+                        Layout::Repeated { .. } => Argument::Many(pointer.add(begin % row_len)),
+                        _ => Argument::Many(pointer.add(begin)),
+                    }
+                }
+            };
+            match work {
+                Work::Unary(kind, a) => unary(isa, kind, get(a), to, len),
+                Work::Binary(kind, a, b) => binary(isa, kind, get(a), get(b), to, len),
+                Work::Select(c, a, b) => select(isa, [get(c), get(a), get(b)], to, len),
+                Work::Uniform(key, step) => {
+                    let step = inputs[step].cast::<i32>().read() as u32;
+                    uniform(isa, key, step, (first_row * row_len + begin) as u64, to, len);
                 }
             }
         }
     }
+}
 
-    /// Writes elements `begin..` of the block, as the output sees the input, to a tile.
-    unsafe fn expand(&self, layout: &Layout, from: *const f32, first_row: usize, begin: usize, to: &mut [f32]) {
+/// Where a tile is: elements `begin..begin + len` of the block that begins at row `first_row`.
+#[derive(Clone, Copy)]
+struct Place {
+    first_row: usize,
+    begin: usize,
+    len: usize,
+    row_len: usize,
+}
+
+impl Place {
+    /// Writes the tile's elements, as the output sees the input, to `to`.
+    unsafe fn spread(self, layout: &Layout, from: *const f32, to: &mut [f32]) {
+        let Place { first_row, begin, len, row_len } = self;
         match layout {
             Layout::PerRow => {
-                let mut done = 0;
-                while done < to.len() {
-                    let (row, within) = ((begin + done) / self.row_len, (begin + done) % self.row_len);
-                    let run = (self.row_len - within).min(to.len() - done);
-                    // SAFETY: `row` counts from the block's first row, where the input's pointer is.
-                    to[done..done + run].fill(unsafe { *from.add(row) });
-                    done += run;
+                for (row, to) in to.chunks_mut(row_len).enumerate() {
+                    // SAFETY: rows count from the block's first row, where the input's pointer is.
+                    to.fill(unsafe { *from.add(begin / row_len + row) });
                 }
             }
             Layout::Repeated { period } => {
                 let mut done = 0;
-                while done < to.len() {
+                while done < len {
                     let within = (begin + done) % period;
-                    let run = (period - within).min(to.len() - done);
+                    let run = (period - within).min(len - done);
                     // SAFETY: the input has `period` elements.
                     unsafe { std::ptr::copy_nonoverlapping(from.add(within), to[done..].as_mut_ptr(), run) };
                     done += run;
                 }
             }
             Layout::Strided { extents, strides, by_rows } => {
-                let first = if *by_rows { 0 } else { first_row * self.row_len };
-                for (i, x) in to.iter_mut().enumerate() {
-                    let (mut rest, mut at) = (first + begin + i, 0);
-                    for (extent, stride) in extents.iter().zip(strides).rev() {
-                        at += rest % extent * stride;
-                        rest /= extent;
-                    }
-                    // SAFETY: every index is below its extent, so `at` lies inside the input.
-                    *x = unsafe { *from.add(at) };
-                }
+                let first = begin + if *by_rows { 0 } else { first_row * row_len };
+                // SAFETY: every index is below its extent, so what is read lies inside the input.
+                unsafe { gather_strided(extents, strides, from.cast(), [first, len], to.as_mut_ptr().cast()) };
             }
             Layout::Same | Layout::Scalar | Layout::Step => {}
         }
@@ -239,166 +293,86 @@ fn layout(ty: &Type, shape: &[usize]) -> Layout {
     Layout::Strided { extents: shape.to_vec(), strides, by_rows }
 }
 
-/// An operand of one loop.
-#[derive(Clone, Copy)]
-enum Argument {
-    Many(*const f32),
-    One(f32),
-}
-
-/// `out[i] = f(a[i])`; `out` may be `a`.
-#[inline(always)]
-unsafe fn map(a: Argument, out: *mut f32, len: usize, f: impl Fn(f32) -> f32) {
-    // SAFETY: the caller vouches for `len` elements of each.
-    unsafe {
-        match a {
-            Argument::Many(a) => (0..len).for_each(|i| *out.add(i) = f(*a.add(i))),
-            Argument::One(a) => {
-                let y = f(a);
-                (0..len).for_each(|i| *out.add(i) = y);
-            }
-        }
-    }
-}
-
-/// `out[i] = f(a[i], b[i])`; `out` may be either.
-#[inline(always)]
-unsafe fn zip(a: Argument, b: Argument, out: *mut f32, len: usize, f: impl Fn(f32, f32) -> f32) {
-    // SAFETY: the caller vouches for `len` elements of each.
-    unsafe {
-        match (a, b) {
-            (Argument::Many(a), Argument::Many(b)) => (0..len).for_each(|i| *out.add(i) = f(*a.add(i), *b.add(i))),
-            (Argument::Many(a), Argument::One(b)) => (0..len).for_each(|i| *out.add(i) = f(*a.add(i), b)),
-            (Argument::One(a), Argument::Many(b)) => (0..len).for_each(|i| *out.add(i) = f(a, *b.add(i))),
-            (Argument::One(a), Argument::One(b)) => {
-                let y = f(a, b);
-                (0..len).for_each(|i| *out.add(i) = y);
-            }
-        }
-    }
-}
-
-fn truth(is: bool) -> f32 {
-    if is { 1.0 } else { 0.0 }
-}
-
-multiversion! {
-    /// One function over a tile.
-    ///
-    /// # Safety
-    /// `a` and `out` hold `len` elements.
-    unsafe fn unary(kind: Unary, a: Argument, out: *mut f32, len: usize) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            match kind {
-                Unary::Identity => map(a, out, len, |x| x),
-                Unary::Neg => map(a, out, len, |x| -x),
-                Unary::Abs => map(a, out, len, f32::abs),
-                Unary::Sign => map(a, out, len, |x| if x.is_nan() { x } else { truth(x > 0.0) - truth(x < 0.0) }),
-                Unary::Exp => map(a, out, len, math::exp::<FMA>),
-                Unary::Log => map(a, out, len, math::log::<FMA>),
-                Unary::Log1p => map(a, out, len, math::log1p::<FMA>),
-                Unary::Expm1 => map(a, out, len, math::expm1::<FMA>),
-                Unary::Sqrt => map(a, out, len, f32::sqrt),
-                Unary::Tanh => map(a, out, len, math::tanh::<FMA>),
-                Unary::Sigmoid => map(a, out, len, math::sigmoid::<FMA>),
-                Unary::Erf => map(a, out, len, math::erf::<FMA>),
-                Unary::Floor => map(a, out, len, f32::floor),
-            }
-        }
-    }
-}
-
-multiversion! {
-    /// One function of two operands over a tile.
-    ///
-    /// # Safety
-    /// `a`, `b` and `out` hold `len` elements.
-    unsafe fn binary(kind: Binary, a: Argument, b: Argument, out: *mut f32, len: usize) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            match kind {
-                Binary::Add => zip(a, b, out, len, |x, y| x + y),
-                Binary::Sub => zip(a, b, out, len, |x, y| x - y),
-                Binary::Mul => zip(a, b, out, len, |x, y| x * y),
-                Binary::Div => zip(a, b, out, len, |x, y| x / y),
-                // A NaN on either side comes through.
-                Binary::Maximum => zip(a, b, out, len, |x, y| if x >= y || x.is_nan() { x } else { y }),
-                Binary::Minimum => zip(a, b, out, len, |x, y| if x <= y || x.is_nan() { x } else { y }),
-                Binary::Pow => zip(a, b, out, len, f32::powf),
-                Binary::Equal => zip(a, b, out, len, |x, y| truth(x == y)),
-                Binary::Greater => zip(a, b, out, len, |x, y| truth(x > y)),
-                Binary::GreaterEqual => zip(a, b, out, len, |x, y| truth(x >= y)),
-            }
-        }
-    }
-}
-
-multiversion! {
-    /// `out = a` where the condition is not 0, else `b`.
-    ///
-    /// # Safety
-    /// All operands and `out` hold `len` elements.
-    unsafe fn select(operands: [Argument; 3], out: *mut f32, len: usize) {
-        let [condition, a, b] = operands;
-        let get = |argument: Argument, i: usize| match argument {
-            // SAFETY: `i < len`.
-            Argument::Many(pointer) => unsafe { *pointer.add(i) },
-            Argument::One(x) => x,
-        };
-        for i in 0..len {
-            let chosen = if get(condition, i) != 0.0 { get(a, i) } else { get(b, i) };
-            // SAFETY: `i < len`.
-            unsafe { *out.add(i) = chosen };
-        }
-    }
-}
-
-multiversion! {
-    /// Elements `first..first + len` of the uniform numbers of `key` at `step`.
-    ///
-    /// # Safety
-    /// `out` has room for `len` elements.
-    unsafe fn uniform(key: RandomKey, step: u32, first: u64, out: *mut f32, len: usize) {
-        /// Philox blocks worked on side by side.
-        const BLOCKS: usize = 8;
-        // SAFETY: `out` has room for `len` elements.
-        let out = unsafe { std::slice::from_raw_parts_mut(out, len) };
-        let mut words = [0u32; 4 * BLOCKS];
-        let mut at = 0;
-        while at < len {
-            let element = first + at as u64;
-            let block = element / 4;
-            for i in 0..BLOCKS {
-                let four = key.words(block + i as u64, step);
-                words[4 * i..4 * i + 4].copy_from_slice(&four);
-            }
-            let skip = (element % 4) as usize;
-            let run = (words.len() - skip).min(len - at);
-            for (x, word) in out[at..at + run].iter_mut().zip(&words[skip..]) {
-                *x = (word >> 8) as f32 * (1.0 / 16_777_216.0);
-            }
-            at += run;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::naive::{self, NaiveValue};
+    use footlight_graph::Op;
+    use footlight_tensor::Philox;
+
+    /// The program over blocks of `block` rows, with `out` in the place of input 0 if asked.
+    fn run(isa: Isa, program: &Program, inputs: &[NaiveValue<f32>], block: usize, in_place: bool) -> Vec<f32> {
+        let types: Vec<Type> = inputs
+            .iter()
+            .map(|v| if v.as_int().is_some() { Type::i32(v.shape.clone()) } else { Type::f32(v.shape.clone()) })
+            .collect();
+        let compiled = Compiled::new(program, &types);
+        let row_len: usize = program.shape.iter().skip(1).product();
+        let all_rows = program.shape.first().copied().unwrap_or(1);
+        let mut data: Vec<Vec<f32>> = inputs
+            .iter()
+            .map(|v| v.as_float().map_or_else(|| vec![f32::from_bits(v.as_int().unwrap()[0] as u32)], <[f32]>::to_vec))
+            .collect();
+        let (mut out, mut scratch) = (vec![f32::NAN; all_rows * row_len], vec![f32::NAN; compiled.scratch_floats()]);
+        for first in (0..all_rows).step_by(block) {
+            let by_rows = |ty: &Type| ty.rank() == program.shape.len() && ty.rank() > 0 && ty.shape[0] == all_rows;
+            let pointers: Vec<*mut u8> = data
+                .iter_mut()
+                .zip(&types)
+                .map(
+                    |(v, ty)| {
+                        if by_rows(ty) { v[first * (ty.len() / all_rows)..].as_mut_ptr() } else { v.as_mut_ptr() }
+                    },
+                )
+                .map(|pointer| pointer.cast())
+                .collect();
+            let to = if in_place { pointers[0].cast() } else { out[first * row_len..].as_mut_ptr() };
+            // SAFETY: buffers are of the types' sizes, and aligned inputs point at the block's first row.
+            unsafe { compiled.run(isa, [first, block.min(all_rows - first)], &pointers, to, scratch.as_mut_ptr()) };
+        }
+        if in_place { data.swap_remove(0) } else { out }
+    }
 
     #[test]
-    fn random_numbers_are_those_of_their_elements_for_any_split() {
-        let key = RandomKey::new(9).child("dropout");
-        for isa in Isa::available() {
-            for first in [0u64, 1, 3, 8, 1001] {
-                let mut out = vec![f32::NAN; 300];
-                // SAFETY: the vector has this length.
-                unsafe { uniform(isa, key, 5, first, out.as_mut_ptr(), out.len()) };
-                for (i, x) in out.iter().enumerate() {
-                    let element = first + i as u64;
-                    let word = key.words(element / 4, 5)[(element % 4) as usize];
-                    assert_eq!(*x, (word >> 8) as f32 / 16_777_216.0, "{isa:?} {first} {i}");
+    fn programs_match_the_specification_for_any_shape_split_and_place() {
+        use Operand::{Constant, Input, Register};
+        let instructions = vec![
+            Instruction::Binary(Binary::Add, Input(0), Input(1)),
+            Instruction::Binary(Binary::Mul, Register(0), Input(2)),
+            Instruction::Uniform { key: RandomKey::new(8), step: 4 },
+            Instruction::Binary(Binary::Greater, Register(2), Constant(0.3)),
+            Instruction::Select(Register(3), Register(1), Input(3)),
+            Instruction::Unary(Unary::Abs, Register(4)),
+            Instruction::Binary(Binary::Sub, Register(5), Register(0)),
+            Instruction::Binary(Binary::Maximum, Input(0), Register(6)),
+        ];
+        let shapes: [[&[usize]; 4]; 8] = [
+            [&[7, 5], &[5], &[7, 1], &[]],
+            [&[3, 2500], &[2500], &[3, 1], &[1, 1]],
+            [&[200], &[1], &[200], &[]],
+            [&[6, 3, 5], &[3, 5], &[6, 3, 1], &[6, 1, 5]],
+            [&[4, 30, 70], &[70], &[30, 1], &[4, 1, 1]],
+            [&[5, 1024], &[1, 1024], &[5, 1], &[5, 1024]],
+            [&[], &[], &[], &[]],
+            [&[1, 9], &[9], &[1, 1], &[9]],
+        ];
+        let mut rng = Philox::new(RandomKey::new(21));
+        for [a, b, c, d] in shapes {
+            let mut inputs: Vec<NaiveValue<f32>> = [a, b, c, d]
+                .iter()
+                .map(|shape| {
+                    let data = (0..shape.iter().product()).map(|_| rng.uniform() - 0.5).collect();
+                    NaiveValue::float(shape.to_vec(), data)
+                })
+                .collect();
+            inputs.push(NaiveValue::int([], vec![77]));
+            let program = Program { instructions: instructions.clone(), shape: a.to_vec() };
+            let references: Vec<&NaiveValue<f32>> = inputs.iter().collect();
+            let want = naive::evaluate(&Op::Program(program.clone()), &references).remove(0);
+            for isa in Isa::available() {
+                for (block, in_place) in [(1, false), (2, false), (3, true), (1 << 20, false), (1 << 20, true)] {
+                    let got = run(isa, &program, &inputs, block, in_place);
+                    assert_eq!(want.as_float().unwrap(), got, "{isa:?} {a:?} blocks of {block}, in place: {in_place}");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Sums, maxima and their positions. The order of every sum depends on the shape alone.
 
+use super::elementwise::maximum;
 use crate::isa::{Isa, multiversion};
 
 /// Lanes of the sums along the last axis.
@@ -35,9 +36,14 @@ pub(crate) enum Kind {
     Max,
 }
 
-#[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
-    if a >= b || a.is_nan() { a } else { b }
+impl Kind {
+    /// What the fold of nothing is.
+    fn start(self) -> f32 {
+        match self {
+            Kind::Sum => 0.0,
+            Kind::Max => f32::NEG_INFINITY,
+        }
+    }
 }
 
 /// Folds elements `begin..begin + count` of the output `[outer, inner]`; `x` points at the block's first outer row if
@@ -65,8 +71,31 @@ pub(crate) unsafe fn fold(isa: Isa, kind: Kind, view: Fold, x: *const f32, begin
     }
 }
 
+/// Folds a row in [`LANES`] lanes, element `i` in lane `i % LANES`, and then halves the lanes until one is left.
+#[inline(always)]
+fn fold_row(x: &[f32], start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; LANES];
+    let (groups, rest) = x.as_chunks::<LANES>();
+    for group in groups {
+        for i in 0..LANES {
+            lanes[i] = f(lanes[i], group[i]);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane = f(*lane, *x);
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = f(lanes[i], lanes[i + width]);
+        }
+    }
+    lanes[0]
+}
+
 multiversion! {
-    /// Folds `rows` rows of `len`, each in [`LANES`] lanes that are then folded in order.
+    /// Folds `rows` rows of `len`.
     ///
     /// # Safety
     /// `x` holds `rows * len` elements, `out` has room for `rows`.
@@ -75,31 +104,19 @@ multiversion! {
             // SAFETY: the row lies inside `x`.
             let x = unsafe { std::slice::from_raw_parts(x.add(row * len), len) };
             let y = match kind {
-                Kind::Sum => {
-                    let mut lanes = [0f32; LANES];
-                    let whole = x.chunks_exact(LANES);
-                    let rest = whole.remainder();
-                    for chunk in whole {
-                        for i in 0..LANES {
-                            lanes[i] += chunk[i];
-                        }
-                    }
-                    rest.iter().enumerate().for_each(|(i, x)| lanes[i] += x);
-                    let mut width = LANES;
-                    while width > 1 {
-                        width /= 2;
-                        for i in 0..width {
-                            lanes[i] += lanes[i + width];
-                        }
-                    }
-                    lanes[0]
-                }
-                Kind::Max => x.iter().fold(f32::NEG_INFINITY, |a, &b| larger(a, b)),
+                Kind::Sum => fold_row(x, kind.start(), |a, b| a + b),
+                Kind::Max => fold_row(x, kind.start(), maximum),
             };
             // SAFETY: `row < rows`.
             unsafe { *out.add(row) = y };
         }
     }
+}
+
+/// `out[j] = f(out[j], x[j])`.
+#[inline(always)]
+fn fold_into(out: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+    out.iter_mut().zip(x).for_each(|(o, x)| *o = f(*o, *x));
 }
 
 multiversion! {
@@ -111,14 +128,13 @@ multiversion! {
         let [length, stride] = extents;
         // SAFETY: the caller's contract.
         let out = unsafe { std::slice::from_raw_parts_mut(out, count) };
-        let start = match kind { Kind::Sum => 0.0, Kind::Max => f32::NEG_INFINITY };
-        out.fill(start);
+        out.fill(kind.start());
         for row in 0..length {
             // SAFETY: row `row` has `count` columns.
             let x = unsafe { std::slice::from_raw_parts(x.add(row * stride), count) };
             match kind {
-                Kind::Sum => out.iter_mut().zip(x).for_each(|(o, x)| *o += x),
-                Kind::Max => out.iter_mut().zip(x).for_each(|(o, x)| *o = larger(*o, *x)),
+                Kind::Sum => fold_into(out, x, |a, b| a + b),
+                Kind::Max => fold_into(out, x, maximum),
             }
         }
     }
@@ -137,12 +153,8 @@ pub(crate) unsafe fn fold_any(kind: Kind, shape: &[usize], axes: &[usize], x: *c
             stride *= shape[axis];
         }
     }
-    let start = match kind {
-        Kind::Sum => 0.0,
-        Kind::Max => f32::NEG_INFINITY,
-    };
     // SAFETY: `stride` is now the size of the output.
-    (0..stride).for_each(|i| unsafe { *out.add(i) = start });
+    (0..stride).for_each(|i| unsafe { *out.add(i) = kind.start() });
     for element in 0..shape.iter().product() {
         let (mut rest, mut at) = (element, 0);
         for axis in (0..shape.len()).rev() {
@@ -154,7 +166,7 @@ pub(crate) unsafe fn fold_any(kind: Kind, shape: &[usize], axes: &[usize], x: *c
             let to = &mut *out.add(at);
             *to = match kind {
                 Kind::Sum => *to + *x.add(element),
-                Kind::Max => larger(*to, *x.add(element)),
+                Kind::Max => maximum(*to, *x.add(element)),
             };
         }
     }

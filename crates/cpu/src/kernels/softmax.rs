@@ -3,23 +3,63 @@
 use super::math::exp;
 use crate::isa::multiversion;
 
-/// Lanes of the sums: element `i` goes to lane `i % LANES`, and the lanes are added in order.
-const LANES: usize = 8;
+/// Elements worked on at once: element `i` goes to lane `i % LANES` of maximum and sum.
+const LANES: usize = 16;
 
-/// Writes `e^(x - max x)` and answers the maximum and the sum.
+/// The lanes in one, halved until one is left: the order depends on their number alone.
 #[inline(always)]
-fn exponentials<const FMA: bool>(x: &[f32], y: &mut [f32]) -> (f32, f32) {
-    let max = x.iter().fold(f32::NEG_INFINITY, |a, &b| if a >= b { a } else { b });
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = exp::<FMA>(x - max);
-    }
-    let mut lanes = [0f32; LANES];
-    for chunk in y.chunks(LANES) {
-        for (lane, e) in lanes.iter_mut().zip(chunk) {
-            *lane += e;
+fn join(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = f(lanes[i], lanes[i + width]);
         }
     }
-    (max, lanes.iter().sum())
+    lanes[0]
+}
+
+/// The elements of a short group, filled up with `-inf`: it is never the maximum, and its exponential adds nothing.
+#[inline(always)]
+fn filled(x: &[f32]) -> [f32; LANES] {
+    let mut group = [f32::NEG_INFINITY; LANES];
+    for (to, x) in group.iter_mut().zip(x) {
+        *to = *x;
+    }
+    group
+}
+
+/// Writes `e^(x - max x)` and answers the maximum and the sum. A NaN makes the sum NaN.
+#[inline(always)]
+fn exponentials<const FMA: bool>(x: &[f32], y: &mut [f32]) -> (f32, f32) {
+    let larger = |a: f32, b: f32| if a >= b { a } else { b };
+    let (groups, rest) = x.as_chunks::<LANES>();
+    let mut lanes = filled(rest);
+    for group in groups {
+        for i in 0..LANES {
+            lanes[i] = larger(group[i], lanes[i]);
+        }
+    }
+    let max = join(lanes, larger);
+    let mut sums = [0f32; LANES];
+    let mut add = |x: &[f32; LANES]| {
+        let mut e = [0f32; LANES];
+        for i in 0..LANES {
+            e[i] = exp::<FMA>(x[i] - max);
+            sums[i] += e[i];
+        }
+        e
+    };
+    let (y_groups, y_rest) = y.as_chunks_mut::<LANES>();
+    for (y, x) in y_groups.iter_mut().zip(groups) {
+        *y = add(x);
+    }
+    if !rest.is_empty() {
+        for (y, e) in y_rest.iter_mut().zip(add(&filled(rest))) {
+            *y = e;
+        }
+    }
+    (max, join(sums, |a, b| a + b))
 }
 
 multiversion! {

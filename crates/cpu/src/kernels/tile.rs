@@ -210,10 +210,10 @@ unsafe fn tile_portable<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile) {
         }
         for _ in 0..k {
             let row = *b.cast::<[f32; PORTABLE_WIDTH]>();
-            for i in 0..ROWS {
+            for (i, sum) in sums.iter_mut().enumerate() {
                 let x = *a.add(if BY_COLUMNS { i } else { i * a_stride });
                 for j in 0..PORTABLE_WIDTH {
-                    sums[i][j] = mul_add::<PORTABLE_FMA>(x, row[j], sums[i][j]);
+                    sum[j] = mul_add::<PORTABLE_FMA>(x, row[j], sum[j]);
                 }
             }
             a = a.wrapping_add(if BY_COLUMNS { a_stride } else { 1 });
