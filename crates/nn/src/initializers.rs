@@ -5,7 +5,7 @@ use crate::{Error, suggest};
 use footlight_tensor::Philox;
 use serde_json::Value;
 
-/// What the scale of a [`VarianceScaling`] is divided by.
+/// What the scale of a [`Initializer::VarianceScaling`] is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FanMode {
     /// The inputs of a unit.

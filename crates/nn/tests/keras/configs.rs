@@ -1,0 +1,229 @@
+//! Models, names, summaries and compile configurations against what Keras writes.
+
+use crate::support::*;
+use footlight_nn::{Architecture, Compile, Initializer, Regularizer, optimizers, to_snake_case};
+use serde_json::{Value as Json, json};
+
+/// Where this crate writes something else on purpose. Keys that newer versions of Keras added are left out where they are
+/// null or false, so that older versions read the file too; a shape to build from is written for every layer, Keras leaves
+/// it out where there is nothing to build; Keras itself forgets the gain of an identity; a seed does not outlive the
+/// numbers it gave; optimizer and loss are written by [`Compile`].
+fn unexpected(got: &Json, want: &Json) -> Vec<String> {
+    const ON_PURPOSE: [&str; 9] = [
+        "input_axes is missing",
+        "output_axes is missing",
+        "rms_scaling is missing",
+        "renorm is missing",
+        "renorm_clipping is missing",
+        "renorm_momentum is missing",
+        "build_config is not Keras'",
+        "gain is not Keras'",
+        "compile_config is missing",
+    ];
+    let is_meant = |d: &String| ON_PURPOSE.iter().any(|known| d.ends_with(known)) || d.contains("seed: null, not ");
+    differences(got, want).into_iter().filter(|d| !is_meant(d)).collect()
+}
+
+/// The models that Keras wrote, each with its name.
+fn models() -> Vec<(String, Json)> {
+    list(&keras()["models"]).iter().map(|m| (text(&m["name"]).to_string(), m.clone())).collect()
+}
+
+#[test]
+#[ignore = "known fault: LayerNormalization refuses the key rms_scaling that Keras 3.15 writes"]
+fn models_of_keras_are_read_with_their_weights() {
+    let mut report = Report::default();
+    for (case, record) in models() {
+        let model = match Architecture::from_config(&record["config"]) {
+            Ok(model) => model,
+            Err(error) => {
+                report.fail(&case, error);
+                continue;
+            }
+        };
+        let weights: Vec<Json> =
+            model.weights().iter().map(|w| json!([w.path, w.spec.shape, w.spec.trainable])).collect();
+        report.equal(&case, &weights[..], list(&record["weights"]));
+    }
+    report.finish();
+}
+
+#[test]
+fn models_are_written_as_keras_writes_them() {
+    let mut report = Report::default();
+    for (case, record) in models() {
+        let Ok(model) = Architecture::from_config(&record["config"]) else { continue };
+        report.equal(&case, unexpected(&model.to_config(), &record["config"]), vec![]);
+    }
+    report.finish();
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    for (case, record) in models() {
+        let Ok(model) = Architecture::from_config(&record["config"]) else { continue };
+        let written = model.to_config();
+        let again = Architecture::from_config(&written).unwrap();
+        assert_eq!(differences(&again.to_config(), &written), Vec::<String>::new(), "{case}");
+    }
+}
+
+/// Keras' total includes the optimizer's state; this crate's is the model's alone, by design.
+fn without_total(summary: &str) -> Vec<&str> {
+    let lines = summary.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    lines.filter(|line| !line.starts_with(" Total params")).collect()
+}
+
+#[test]
+#[ignore = "known fault: long names widen the column, Keras wraps them"]
+fn summaries_are_those_of_keras() {
+    let mut report = Report::default();
+    for (case, record) in models() {
+        let Ok(model) = Architecture::from_config(&record["config"]) else { continue };
+        let adam = Compile::new(optimizers::from_name("adam").unwrap(), "mse".into(), vec![]).unwrap();
+        let plain = model.summary(None);
+        let lines = |text: &str| without_total(text).iter().map(|l| format!("\n{l}")).collect::<String>();
+        report.equal(&case, lines(&plain), lines(text(&record["summary"])));
+        let compiled = model.input_shape().is_some().then_some(&adam);
+        report.equal(
+            &format!("{case} compiled"),
+            lines(&model.summary(compiled)),
+            lines(text(&record["summary_compiled"])),
+        );
+        // Before it is compiled the total agrees as well.
+        let total = |text: &str| text.lines().find(|l| l.starts_with(" Total")).map(str::to_string);
+        report.equal(&format!("{case} total"), total(&plain), total(text(&record["summary"])));
+    }
+    report.finish();
+}
+
+#[test]
+fn class_names_become_keras_names() {
+    let (record, mut report) = (keras(), Report::default());
+    for pair in list(&record["layer_names"]) {
+        // Aliases such as AvgPool2D have another class name; only those that are their own are rules.
+        let (class, name) = (text(&pair[0]), text(&pair[1]));
+        let aliases = ["AvgPool", "MaxPool1", "MaxPool2", "MaxPool3", "Convolution", "GroupQuery", "Solarization"];
+        if aliases.iter().any(|a| class.contains(a)) {
+            continue;
+        }
+        report.equal(class, to_snake_case(class), name.to_string());
+    }
+    report.finish();
+}
+
+#[test]
+fn initializers_and_regularizers_are_read_and_written() {
+    let (record, mut report) = (keras(), Report::default());
+    for case in list(&record["initializers"]) {
+        match Initializer::from_config(case) {
+            Ok(made) => report.equal(&format!("{case}"), unexpected(&made.to_config(), case), vec![]),
+            Err(error) => report.fail(&format!("{case}"), error),
+        }
+    }
+    for case in list(&record["regularizers"]) {
+        match Regularizer::from_config(case) {
+            Ok(made) => report.equal(&format!("{case}"), unexpected(&made.to_config(), case), vec![]),
+            Err(error) => report.fail(&format!("{case}"), error),
+        }
+    }
+    report.finish();
+}
+
+#[test]
+#[ignore = "known fault: optimizer names, and metrics with a name of their own"]
+fn compile_configurations_are_read_and_what_is_written_means_the_same() {
+    let (record, mut report) = (keras(), Report::default());
+    for (i, case) in list(&record["compile_configs"]).iter().enumerate() {
+        let label = format!("compile configuration {i}");
+        let compile = match Compile::from_config(case.as_object().expect("an object")) {
+            Ok(compile) => compile,
+            Err(error) => {
+                report.fail(&label, error);
+                continue;
+            }
+        };
+        let written = compile.to_config();
+        report.equal(&format!("{label}: optimizer"), differences(&written["optimizer"], &case["optimizer"]), vec![]);
+        match Compile::from_config(written.as_object().expect("an object")) {
+            Ok(again) => {
+                report.equal(&format!("{label}: loss"), format!("{:?}", again.loss), format!("{:?}", compile.loss));
+                let metrics = |c: &Compile| format!("{:?}", c.metrics);
+                report.equal(&format!("{label}: metrics"), metrics(&again), metrics(&compile));
+            }
+            Err(error) => report.fail(&label, error),
+        }
+    }
+    report.finish();
+}
+
+/// A file that Keras saved and this crate cannot honour must be refused, for it would compute something else.
+#[test]
+#[ignore = "known fault: an axis, a quantization and arguments of metrics are dropped silently"]
+fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
+    let dense = |key: &str, value: Json| {
+        let mut config = json!({ "name": "d", "units": 2 });
+        config[key] = value;
+        layer("Dense", config)
+    };
+    let norm = |class: &str, key: &str, value: Json| {
+        let mut config = json!({ "name": "n" });
+        config[key] = value;
+        layer(class, config)
+    };
+    let max_norm = json!({ "module": "keras.constraints", "class_name": "MaxNorm", "config": {} });
+    let l2 = json!({ "module": "keras.regularizers", "class_name": "L2", "config": { "l2": 0.1 } });
+    let mut report = Report::default();
+    for (what, value) in [
+        ("kernel_constraint", dense("kernel_constraint", max_norm.clone())),
+        ("bias_constraint", dense("bias_constraint", max_norm.clone())),
+        ("activity_regularizer", dense("activity_regularizer", l2)),
+        ("lora_rank", dense("lora_rank", json!(4))),
+        ("quantization_config", dense("quantization_config", json!({ "class_name": "Int8" }))),
+        ("noise_shape", norm("Dropout", "noise_shape", json!([null, 1]))),
+        ("gamma_constraint", norm("BatchNormalization", "gamma_constraint", max_norm)),
+        ("renorm", norm("BatchNormalization", "renorm", json!(true))),
+        ("batch axis 1", norm("BatchNormalization", "axis", json!(1))),
+        ("layer axis 1", norm("LayerNormalization", "axis", json!([1]))),
+        ("layer axes", norm("LayerNormalization", "axis", json!([-1, -2]))),
+        ("rms_scaling", norm("LayerNormalization", "rms_scaling", json!(true))),
+        ("channels_first", norm("Flatten", "data_format", json!("channels_first"))),
+    ] {
+        let model = json!({
+            "module": "keras", "class_name": "Sequential", "registered_name": null,
+            "config": { "name": "s", "layers": [layer("InputLayer", json!({ "batch_shape": [null, 3, 4], "name": "i" })), value] },
+        });
+        let read = Architecture::from_config(&model).and_then(|m| m.lower_infer(2));
+        report.equal(what, read.is_err(), true);
+    }
+    let metric =
+        |class: &str, config: Json| json!({ "module": "keras.metrics", "class_name": class, "config": config });
+    for (what, value) in [
+        ("threshold", metric("BinaryAccuracy", json!({ "name": "b", "threshold": 0.7 }))),
+        ("smoothing", metric("CategoricalCrossentropy", json!({ "name": "c", "label_smoothing": 0.1 }))),
+        ("exact equality", metric("Accuracy", json!({ "name": "accuracy" }))),
+    ] {
+        report.equal(&format!("metric {what}"), footlight_nn::Metric::from_config(&value).is_err(), true);
+    }
+    report.finish();
+}
+
+fn layer(class: &str, config: Json) -> Json {
+    json!({ "module": "keras.layers", "class_name": class, "config": config, "registered_name": null })
+}
+
+#[test]
+fn nothing_of_someone_else_and_no_code_is_read() {
+    let custom = json!({ "module": "mine", "class_name": "Dense", "config": {}, "registered_name": "mine>Dense" });
+    let lambda = json!({ "module": "keras.layers", "class_name": "Lambda", "config": {}, "registered_name": null });
+    let disguised =
+        json!({ "module": "keras.layers", "class_name": "Dense", "config": {}, "registered_name": "mine>Dense" });
+    let elsewhere = json!({ "module": "kerasx.layers", "class_name": "Dense", "config": { "units": 2 } });
+    for value in [custom, lambda, disguised, elsewhere] {
+        let message = footlight_nn::layers::from_config(&value).unwrap_err().to_string();
+        assert!(message.contains("Dense") || message.contains("Lambda"), "{message}");
+    }
+    // Files of Keras on PyTorch name optimizers by an internal module.
+    let adam = json!({ "module": "keras.src.backend.torch.optimizers.torch_adam", "class_name": "Adam", "config": {} });
+    assert!(optimizers::from_config(&adam).is_ok());
+}

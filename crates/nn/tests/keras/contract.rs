@@ -1,0 +1,305 @@
+//! What every layer keeps; a class of the catalogue without a sample here fails.
+
+use crate::support::*;
+use footlight_cpu::naive::NaiveValue;
+use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
+use footlight_nn::{
+    ActivationLayer, Architecture, BatchNormalization, Call, Dense, Dropout, Flatten, Input, L1, L2, Layer,
+    LayerNormalization, Masked, Mode, Reshape, layers,
+};
+use footlight_tensor::{Philox, RandomKey};
+
+const BATCH: usize = 3;
+
+/// Layers of every class, with the shape of a sample each is given.
+fn samples() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
+    let mut all: Vec<(Box<dyn Layer>, Vec<usize>)> = Vec::new();
+    let mut add = |layer: Box<dyn Layer>, shape: &[usize]| all.push((layer, shape.to_vec()));
+    add(Box::new(Input::new([4, 2])), &[4, 2]);
+    add(Box::new(Dense::new(3)), &[4]);
+    add(Box::new(Dense::new(2).use_bias(false).activation("tanh").kernel_regularizer(L2::new(0.1))), &[5, 4]);
+    add(Box::new(Dense::new(3).activation("softmax").bias_regularizer(L1::new(0.2))), &[2, 2, 3]);
+    add(Box::new(Dense::new(3).trainable(false)), &[4]);
+    add(Box::new(ActivationLayer::new("softplus")), &[3, 2]);
+    add(Box::new(Flatten::new()), &[3, 2, 2]);
+    add(Box::new(Flatten::new()), &[5]);
+    add(Box::new(Reshape::new([3, -1])), &[2, 6]);
+    add(Box::new(Reshape::new([6])), &[2, 3]);
+    add(Box::new(Dropout::new(0.4)), &[7, 3]);
+    add(Box::new(Dropout::new(0.0)), &[5]);
+    add(Box::new(Dropout::new(1.0)), &[5]);
+    add(Box::new(BatchNormalization::new()), &[4]);
+    add(Box::new(BatchNormalization::new().center(false).momentum(0.5).epsilon(0.1)), &[3, 4]);
+    add(Box::new(BatchNormalization::new().scale(false)), &[2, 3, 2]);
+    add(Box::new(BatchNormalization::new().trainable(false)), &[3]);
+    add(Box::new(LayerNormalization::new()), &[4]);
+    add(Box::new(LayerNormalization::new().scale(false).epsilon(0.1)), &[2, 4]);
+    add(Box::new(LayerNormalization::new().center(false)), &[2, 4]);
+    all
+}
+
+fn label(layer: &dyn Layer, shape: &[usize]) -> String {
+    format!("{} {:?} on {shape:?}", layer.class_name(), layer.config().get("units").or(layer.config().get("rate")))
+}
+
+/// A layer lowered alone: states are its weights, the output `y`.
+struct Lowered {
+    builder: Builder,
+    x: Value,
+    y: Masked,
+    weights: Vec<Value>,
+}
+
+fn lower(layer: &dyn Layer, shape: &[usize], mode: Mode, seed: u64) -> Lowered {
+    let mut g = Builder::new();
+    let x = g.input("x", Type::f32([&[BATCH], shape].concat()));
+    let specs = layer.weights(shape).unwrap();
+    let role = |trainable| if trainable { Role::Parameter } else { Role::Statistic };
+    let weights: Vec<Value> =
+        specs.iter().map(|s| g.state(s.name, Type::f32(s.shape.clone()), role(s.trainable))).collect();
+    let step = (mode == Mode::Train).then(|| g.input("step", Type::i32([])));
+    let mut call = Call { graph: &mut g, mode, weights: &weights, step, key: RandomKey::new(seed) };
+    let y = layer.call(&mut call, Masked::new(x));
+    Lowered { builder: g, x, y, weights }
+}
+
+fn noise(shape: &[usize], rng: &mut Philox) -> NaiveValue<f64> {
+    let count = shape.iter().product();
+    NaiveValue::float(shape, (0..count).map(|_| rng.normal()).collect())
+}
+
+/// Weights away from their first values; a variance stays positive.
+fn weights_of(layer: &dyn Layer, shape: &[usize], rng: &mut Philox) -> Values<f64> {
+    let value = |spec: &footlight_nn::WeightSpec, rng: &mut Philox| {
+        let noise = noise(&spec.shape, rng);
+        match spec.name {
+            "moving_variance" => {
+                NaiveValue::float(spec.shape.clone(), numbers(&noise).iter().map(|x| 0.5 + x * x).collect())
+            }
+            _ => noise,
+        }
+    };
+    layer.weights(shape).unwrap().iter().map(|spec| (spec.name.to_string(), value(spec, rng))).collect()
+}
+
+fn output(graph: &Graph, x: NaiveValue<f64>, weights: &Values<f64>, step: i32) -> NaiveValue<f64> {
+    let feeds = [("x", x), ("step", NaiveValue::int([], vec![step]))];
+    run(graph, &feeds, &mut weights.clone())["y"].clone()
+}
+
+fn graph_of(mut lowered: Lowered) -> Graph {
+    lowered.builder.output("y", lowered.y.value);
+    lowered.builder.finish().unwrap()
+}
+
+#[test]
+fn every_class_of_the_catalogue_has_a_sample() {
+    let samples = samples();
+    for class in layers::CLASSES {
+        assert!(samples.iter().any(|(layer, _)| layer.class_name() == *class), "add a sample of {class} here");
+    }
+}
+
+#[test]
+fn the_shape_rule_tells_the_lowered_shape() {
+    let mut report = Report::default();
+    for (layer, shape) in samples() {
+        let told = [&[BATCH], layer.output_shape(&shape).unwrap().as_slice()].concat();
+        for mode in [Mode::Train, Mode::Infer] {
+            let lowered = lower(layer.as_ref(), &shape, mode, 0);
+            let got = lowered.builder.shape(lowered.y.value);
+            report.equal(&format!("{} {mode:?}", label(layer.as_ref(), &shape)), got, told.clone());
+            report.equal(
+                &format!("{} {mode:?} faults", label(layer.as_ref(), &shape)),
+                lowered.builder.faults().len(),
+                0,
+            );
+        }
+    }
+    report.finish();
+}
+
+#[test]
+fn configurations_round_trip_and_copies_are_equal() {
+    let mut report = Report::default();
+    for (layer, shape) in samples() {
+        let case = label(layer.as_ref(), &shape);
+        let written = layers::to_config(layer.as_ref(), "some_name", None);
+        let again = layers::from_config(&written).unwrap();
+        report.equal(&format!("{case}: name"), again.common().name.as_deref(), Some("some_name"));
+        report.equal(&case, differences(&layers::to_config(again.as_ref(), "some_name", None), &written), vec![]);
+        let copy = layer.clone_box();
+        report.equal(&format!("{case}: copy"), format!("{copy:?}"), format!("{layer:?}"));
+    }
+    report.finish();
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name() {
+    for (layer, _) in samples() {
+        let mut written = layers::to_config(layer.as_ref(), "some_name", None);
+        written["config"]["no_such_key"] = 1.into();
+        let message = layers::from_config(&written).unwrap_err().to_string();
+        assert!(message.contains("`some_name`") && message.contains("`no_such_key`"), "{message}");
+    }
+}
+
+#[test]
+fn answering_draws_no_random_numbers_and_moves_no_statistic() {
+    for (layer, shape) in samples() {
+        let graph = graph_of(lower(layer.as_ref(), &shape, Mode::Infer, 0));
+        let random = graph.nodes().iter().any(|n| matches!(n.op, Op::RandomUniform(_)));
+        assert!(!random, "{}", label(layer.as_ref(), &shape));
+        assert!(graph.states().iter().all(|s| s.next.is_none()), "{}", label(layer.as_ref(), &shape));
+    }
+}
+
+#[test]
+fn an_answer_does_not_depend_on_the_other_samples() {
+    let mut rng = Philox::new(RandomKey::new(1));
+    for (layer, shape) in samples() {
+        let graph = graph_of(lower(layer.as_ref(), &shape, Mode::Infer, 0));
+        let weights = weights_of(layer.as_ref(), &shape, &mut rng);
+        let x = noise(&[&[BATCH], shape.as_slice()].concat(), &mut rng);
+        let mut other = x.as_float().unwrap().to_vec();
+        let row = other.len() / BATCH;
+        other[row..].iter_mut().for_each(|x| *x = 1.0 - 2.0 * *x);
+        let first = numbers(&output(&graph, x.clone(), &weights, 0));
+        let second = numbers(&output(&graph, NaiveValue::float(x.shape.clone(), other), &weights, 0));
+        let row = first.len() / BATCH;
+        assert_eq!(first[..row], second[..row], "{}", label(layer.as_ref(), &shape));
+    }
+}
+
+#[test]
+fn a_layer_that_is_not_trainable_trains_as_it_answers() {
+    for class in ["Dense", "BatchNormalization"] {
+        let found = samples().into_iter().find(|(l, _)| l.class_name() == class && !l.common().trainable);
+        let (layer, shape) = found.unwrap();
+        let model = Architecture::sequential(vec![layer.clone_box()]).and_then(|mut model| {
+            model.build(&shape)?;
+            Ok(model)
+        });
+        assert_eq!(model.unwrap().trainable_weights().count(), 0, "{class}");
+        let [train, infer] = [Mode::Train, Mode::Infer].map(|mode| graph_of(lower(layer.as_ref(), &shape, mode, 0)));
+        assert!(train.states().iter().all(|s| s.next.is_none()), "{class}");
+        let mut rng = Philox::new(RandomKey::new(2));
+        let weights = weights_of(layer.as_ref(), &shape, &mut rng);
+        let x = noise(&[&[BATCH], shape.as_slice()].concat(), &mut rng);
+        assert_eq!(output(&train, x.clone(), &weights, 0), output(&infer, x, &weights, 0), "{class}");
+    }
+}
+
+/// Central differences of `sum(y * direction)` in double precision, by the input and every trained weight. The error is
+/// measured against the largest gradient of the tensor.
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    let mut report = Report::default();
+    for ((layer, shape), mode) in samples().into_iter().flat_map(|s| [(s.clone(), Mode::Train), (s, Mode::Infer)]) {
+        let case = format!("{} {mode:?}", label(layer.as_ref(), &shape));
+        let mut rng = Philox::new(RandomKey::new(3).child(&case));
+        let mut lowered = lower(layer.as_ref(), &shape, mode, 5);
+        let weights = weights_of(layer.as_ref(), &shape, &mut rng);
+        let x = noise(&[&[BATCH], shape.as_slice()].concat(), &mut rng);
+        let direction = noise(&lowered.builder.shape(lowered.y.value), &mut rng);
+        let g = &mut lowered.builder;
+        let d = g.input("direction", Type::f32(direction.shape.clone()));
+        let product = g.mul(lowered.y.value, d);
+        let scalar = g.sum_all(product);
+        let specs = layer.weights(&shape).unwrap();
+        let named = specs.iter().zip(&lowered.weights).filter(|(s, _)| s.trainable);
+        let by: Vec<(&str, Value)> = [("x", lowered.x)].into_iter().chain(named.map(|(s, v)| (s.name, *v))).collect();
+        let gradients = differentiate(g, scalar, &by.iter().map(|(_, v)| *v).collect::<Vec<_>>()).unwrap();
+        g.output("scalar", scalar);
+        for ((name, _), gradient) in by.iter().zip(gradients) {
+            g.output(&format!("d{name}"), gradient);
+        }
+        let graph = lowered.builder.finish().unwrap();
+        let at = |x: &NaiveValue<f64>, weights: &Values<f64>| {
+            let step = NaiveValue::int([], vec![4]);
+            let feeds = [("x", x.clone()), ("direction", direction.clone()), ("step", step)];
+            run(&graph, &feeds, &mut weights.clone())
+        };
+        let base = at(&x, &weights);
+        for (name, _) in by {
+            let got = numbers(&base[&format!("d{name}")]);
+            let want: Vec<f64> = (0..got.len())
+                .map(|i| {
+                    let value = |offset: f64| {
+                        let (mut x, mut weights) = (x.clone(), weights.clone());
+                        let target = if name == "x" { &mut x } else { weights.get_mut(name).unwrap() };
+                        let mut data = numbers(target);
+                        data[i] += offset;
+                        *target = NaiveValue::float(target.shape.clone(), data);
+                        numbers(&at(&x, &weights)["scalar"])[0]
+                    };
+                    (value(6e-6) - value(-6e-6)) / 1.2e-5
+                })
+                .collect();
+            let largest = want.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+            let tolerance = Tolerance { absolute: 1e-6 * largest + 1e-9, relative: 0.0 };
+            report.close(&format!("{case}: d{name}"), &got, &want, tolerance);
+        }
+    }
+    report.finish();
+}
+
+#[test]
+fn a_mask_passes_through_layers_that_keep_the_axes() {
+    for (layer, shape) in samples() {
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([&[BATCH], shape.as_slice()].concat()));
+        let mask = g.input("mask", Type::f32([BATCH, shape[0]]));
+        let specs = layer.weights(&shape).unwrap();
+        let weights: Vec<Value> =
+            specs.iter().map(|s| g.state(s.name, Type::f32(s.shape.clone()), Role::Parameter)).collect();
+        let mut call = Call { graph: &mut g, mode: Mode::Infer, weights: &weights, step: None, key: RandomKey::new(0) };
+        let y = layer.call(&mut call, Masked { value: x, mask: Some(mask) });
+        let keeps = !["Flatten", "Reshape"].contains(&layer.class_name());
+        assert_eq!(y.mask, keeps.then_some(mask), "{}", label(layer.as_ref(), &shape));
+    }
+}
+
+#[test]
+fn the_summary_has_a_row_for_every_layer_but_the_input() {
+    for (layer, shape) in samples() {
+        let counts: Vec<usize> = layer.weights(&shape).unwrap().iter().map(|w| w.shape.iter().product()).collect();
+        let class = layer.class_name();
+        let mut model =
+            Architecture::sequential(vec![layer.clone_box(), Box::new(Flatten::new().name("end"))]).unwrap();
+        model.build(&shape).unwrap();
+        let text = model.summary(None);
+        assert_eq!(text.contains(&format!("({class})")), class != "InputLayer", "{text}");
+        let total = footlight_nn::grouped(counts.iter().sum());
+        assert!(text.contains(&format!(" Total params: {total} (")), "{text}");
+    }
+}
+
+#[test]
+fn dropout_drops_its_fraction_and_keeps_the_mean() {
+    let shape = [40, 50];
+    let x = NaiveValue::float([BATCH, 40, 50], vec![1.0; BATCH * 2000]);
+    for rate in [0.1f32, 0.5, 0.9] {
+        let layer = Dropout::new(rate);
+        let graph = graph_of(lower(&layer, &shape, Mode::Train, 7));
+        let y = numbers(&output(&graph, x.clone(), &Values::new(), 0));
+        let kept = 1.0 / f64::from(1.0 - rate);
+        assert!(y.iter().all(|y| *y == 0.0 || (y - kept).abs() < 1e-6 * kept), "{rate}");
+        let dropped = y.iter().filter(|y| **y == 0.0).count() as f64 / y.len() as f64;
+        // Four standard deviations of a fraction of 6,000 draws.
+        let limit = 4.0 * (f64::from(rate * (1.0 - rate)) / y.len() as f64).sqrt();
+        assert!((dropped - f64::from(rate)).abs() < limit, "{dropped} of {rate}");
+    }
+}
+
+#[test]
+fn dropout_draws_anew_each_step_and_the_same_for_the_same_seed() {
+    let draw = |seed: u64, step: i32| {
+        let graph = graph_of(lower(&Dropout::new(0.5), &[64], Mode::Train, seed));
+        numbers(&output(&graph, NaiveValue::float([BATCH, 64], vec![1.0; BATCH * 64]), &Values::new(), step))
+    };
+    assert_eq!(draw(1, 0), draw(1, 0));
+    assert_ne!(draw(1, 0), draw(1, 1));
+    assert_ne!(draw(1, 0), draw(2, 0));
+    assert_ne!(draw(1, 0)[..64], draw(1, 0)[64..128]);
+}

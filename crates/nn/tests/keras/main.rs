@@ -1,0 +1,12 @@
+//! The whole crate against what Keras computes and writes, and against its own laws; run by the naive interpreter.
+//!
+//! Numbers of Keras come from `/fixtures` and from `keras.json`, which `fixtures.py` wrote.
+
+mod compiling;
+mod configs;
+mod contract;
+mod functions;
+mod messages;
+mod optimizers;
+mod support;
+mod training;

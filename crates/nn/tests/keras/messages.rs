@@ -1,0 +1,111 @@
+//! Every error message of a model's description, as a person reads it: `messages.txt` beside this file.
+//!
+//! `FOOTLIGHT_UPDATE=1 cargo test -p footlight-nn` writes the file anew, to be reviewed as prose.
+
+use footlight_nn::{
+    Architecture, BatchNormalization, Compile, Dense, Dropout, Error, Flatten, Input, Layer, Loss, Metric, Reshape,
+    SGD, layers, losses, optimizers,
+};
+use serde_json::{Value as Json, json};
+use std::path::Path;
+
+/// Collects messages under what was done.
+#[derive(Default)]
+struct Messages(String);
+
+impl Messages {
+    fn add<T>(&mut self, what: &str, got: Result<T, Error>) {
+        let message = match got {
+            Ok(_) => "no error".to_string(),
+            Err(error) => format!("error[{}]: {error}", error.kind().name()),
+        };
+        self.0 += &format!("# {what}\n{message}\n\n");
+    }
+}
+
+fn model(layers: Vec<Box<dyn Layer>>) -> Result<Architecture, Error> {
+    Architecture::sequential(layers)
+}
+
+fn shapes(all: &mut Messages) {
+    let built = |layers| model(layers).and_then(|mut model| model.build(&[4]));
+    all.add("reshape that does not fit", model(layers![Reshape::new([4, -1]).input_shape([2, 3])]));
+    all.add("reshape with two open extents", model(layers![Reshape::new([-1, -1]).input_shape([2, 3])]));
+    all.add("dense on single numbers", model(layers![Dense::new(2).input_shape([])]));
+    all.add("an empty axis", model(layers![Dense::new(2).input_shape([3, 0])]));
+    all.add("an input in the middle", built(layers![Dense::new(2), Input::new([3])]));
+    all.add("another shape than built for", built(layers![Dense::new(2).input_shape([3])]));
+    all.add("lowered before it is built", model(layers![Dense::new(2)]).and_then(|m| m.lower_infer(1)));
+    for (loss, target) in
+        [("mse", vec![]), ("categorical_crossentropy", vec![]), ("sparse_categorical_crossentropy", vec![10])]
+    {
+        let error = losses::target_mismatch(&Loss::from(loss), &target, &[10]);
+        all.add(&format!("targets {target:?} for {loss}"), Err::<(), _>(error));
+    }
+}
+
+fn settings(all: &mut Messages) {
+    all.add("no layer", model(layers![]));
+    all.add("no unit", model(layers![Dense::new(0).input_shape([3])]));
+    all.add("one name twice", model(layers![Dense::new(1).name("a"), Dense::new(1).name("a")]));
+    all.add("a name with a slash", model(layers![Dense::new(1).name("a/b")]));
+    let many = layers![
+        Flatten::new().input_shape([2, 2]),
+        Dense::new(4).activation("sigmiod"),
+        Dense::new(4).kernel_initializer("glorot_unifrom"),
+        Dropout::new(15.0),
+        BatchNormalization::new(),
+    ];
+    all.add("several faults", model(many));
+    all.add("optimizer adm", optimizers::from_name("adm"));
+    all.add("optimizer transformer", optimizers::from_name("transformer"));
+    let mut compile = |what: &str, optimizer: SGD, loss: &str, metric: &str| {
+        all.add(what, Compile::new(Box::new(optimizer), Loss::from(loss), vec![Metric::from(metric)]));
+    };
+    compile("a loss misspelt", SGD::new(), "sparse_categorical_crossentrpy", "acc");
+    compile("a metric misspelt", SGD::new(), "mse", "acuracy");
+    compile("a learning rate that is no number", SGD::new().learning_rate(f32::NAN), "mse", "acc");
+    compile("a momentum out of range", SGD::new().momentum(2.0), "mse", "acc");
+}
+
+fn files(all: &mut Messages) {
+    let mut layer = |class: &str, config: Json| {
+        let value = json!({ "module": "keras.layers", "class_name": class, "config": config });
+        all.add(&format!("{class} {config}"), layers::from_config(&value));
+    };
+    use footlight_nn::layers;
+    layer("Conv2D", json!({ "name": "conv" }));
+    layer("Dense", json!({ "name": "d", "units": "ten" }));
+    layer("Dense", json!({ "name": "d", "units": 3, "unit": 3 }));
+    layer("Dense", json!({ "name": "d", "units": 3, "kernel_constraint": "max_norm" }));
+    layer("Lambda", json!({}));
+    all.add("a number for a layer", layers::from_config(&json!(3)));
+    let custom = json!({ "module": "mine", "class_name": "Swirl", "config": {}, "registered_name": "art>Swirl" });
+    all.add("a class of someone else", layers::from_config(&custom));
+    let functional = json!({ "module": "keras.src.models.functional", "class_name": "Functional", "config": {} });
+    all.add("a functional model", Architecture::from_config(&functional));
+    let mut optimizer = |what: &str, class: &str, config: Json| {
+        let value = json!({ "module": "keras.optimizers", "class_name": class, "config": config });
+        all.add(what, optimizers::from_config(&value));
+    };
+    optimizer("a schedule", "Adam", json!({ "learning_rate": { "class_name": "CosineDecay" } }));
+    optimizer("clipped gradients", "SGD", json!({ "clipnorm": 1.0 }));
+}
+
+#[test]
+fn messages_read_as_they_were_reviewed() {
+    let mut all = Messages::default();
+    for part in [shapes, settings, files] {
+        part(&mut all);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keras/messages.txt");
+    if std::env::var_os("FOOTLIGHT_UPDATE").is_some() {
+        std::fs::write(&path, &all.0).unwrap();
+    }
+    let want = std::fs::read_to_string(&path).unwrap();
+    let blocks = |text: &str| text.split("\n\n").map(str::to_string).collect::<Vec<_>>();
+    for (got, want) in blocks(&all.0).iter().zip(blocks(&want)) {
+        assert_eq!(*got, want);
+    }
+    assert_eq!(all.0, want);
+}
