@@ -18,13 +18,14 @@
 //! ```
 
 pub mod data;
-mod file;
+mod error;
 mod model;
 pub mod train;
 
-pub use data::{Error, ErrorKind};
-pub use file::write_atomically;
+pub use error::{Error, ErrorKind};
 pub use model::{Evaluation, Model, PlanSummary, Sequential};
+
+pub use footlight_nn::file::write_atomically;
 
 pub use footlight_cpu as cpu;
 pub use footlight_graph as graph;

@@ -8,6 +8,7 @@ mod architecture;
 mod compile;
 mod config;
 mod error;
+pub mod file;
 mod initializers;
 mod layer;
 pub mod layers;
@@ -32,7 +33,7 @@ pub use losses::{
     SparseCategoricalCrossentropy,
 };
 pub use metrics::Metric;
-pub use naming::to_snake_case;
+pub use naming::{container_keys, to_snake_case};
 pub use optimizers::{Adam, AdamW, Optimizer, OptimizerChoice, RMSprop, SGD};
 pub use regularizers::{L1, L2, Regularizer};
 pub use summary::{grouped, readable_size};

@@ -1,26 +1,32 @@
-//! Names of layers, as Keras makes them.
+//! Names of layers and their keys in files, as Keras makes them.
 
 use crate::{Error, Layer};
 use std::collections::HashMap;
 
-/// Keras' snake case of a class name: `BatchNormalization` becomes `batch_normalization`, `ReLU` `re_lu`.
+/// Keras' snake case of a class name: `BatchNormalization` becomes `batch_normalization`, `ReLU` becomes `re_lu`.
 ///
-/// An underscore goes before an upper-case letter that is followed by a lower-case one, and between a lower-case letter
-/// and an upper-case one; then all is lower case.
+/// All that is not a letter, digit or underscore is dropped. Then an underscore goes before each run of one capital and
+/// small letters that anything precedes, and between a small letter and a capital; then all becomes small. Only ASCII
+/// letters count as capital or small.
+///
+/// # References
+/// Keras 3.15.1, `keras/src/utils/naming.py`, `to_snake_case`.
+///
+/// # Examples
+/// ```
+/// assert_eq!(footlight_nn::to_snake_case("MaxPooling2D"), "max_pooling2d");
+/// ```
 pub fn to_snake_case(class_name: &str) -> String {
     let letters: Vec<char> = class_name.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
-    let mut name = String::new();
-    for (i, c) in letters.iter().enumerate() {
-        let before = i.checked_sub(1).map(|j| letters[j]);
-        let after = letters.get(i + 1);
-        let begins_word = c.is_uppercase() && after.is_some_and(|a| a.is_lowercase());
-        let follows_lower = c.is_uppercase() && before.is_some_and(char::is_lowercase);
-        if before.is_some_and(|b| b != '_') && (begins_word || follows_lower) {
-            name.push('_');
+    let is_small = |index: usize| letters.get(index).is_some_and(char::is_ascii_lowercase);
+    let mut key = String::new();
+    for (index, letter) in letters.iter().enumerate() {
+        if index > 0 && letter.is_ascii_uppercase() && (is_small(index + 1) || is_small(index - 1)) {
+            key.push('_');
         }
-        name.extend(c.to_lowercase());
+        key.push(*letter);
     }
-    name
+    key.to_lowercase()
 }
 
 /// A unique name for each layer: its own, or its class in snake case with `_1`, `_2` where that is taken.
@@ -38,10 +44,7 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
         if let Some(name) = &layer.common().name {
             return name.clone();
         }
-        let base = match layer.class_name() {
-            "InputLayer" => "input_layer".to_string(),
-            class => to_snake_case(class),
-        };
+        let base = to_snake_case(layer.class_name());
         loop {
             let count = counts.entry(base.clone()).or_default();
             let name = if *count == 0 { base.clone() } else { format!("{base}_{count}") };
@@ -54,27 +57,67 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
     Ok(layers.iter().map(|l| name(l.as_ref())).collect())
 }
 
+/// The keys of the members of one container in a model file, in order. They come from classes, never from names: `dense`,
+/// `dense_1`, and so on for each class.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::container_keys;
+/// assert_eq!(container_keys(["Dense", "ReLU", "Dense"]), ["dense", "re_lu", "dense_1"]);
+/// ```
+pub fn container_keys<'a>(class_names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    let key = |class_name| {
+        let key = to_snake_case(class_name);
+        let count = counts.entry(key.clone()).or_default();
+        *count += 1;
+        if *count == 1 { key } else { format!("{key}_{}", *count - 1) }
+    };
+    class_names.into_iter().map(key).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn class_names_become_the_names_keras_gives() {
-        for (class, name) in [
+    fn class_names_become_the_keys_of_keras() {
+        for (class_name, key) in [
             ("Dense", "dense"),
-            ("BatchNormalization", "batch_normalization"),
+            ("InputLayer", "input_layer"),
             ("Conv2D", "conv2d"),
             ("Conv2DTranspose", "conv2d_transpose"),
             ("MaxPooling2D", "max_pooling2d"),
+            ("UpSampling2D", "up_sampling2d"),
             ("ReLU", "re_lu"),
+            ("LeakyReLU", "leaky_re_lu"),
             ("PReLU", "p_re_lu"),
+            ("ELU", "elu"),
             ("LSTM", "lstm"),
+            ("GRU", "gru"),
             ("SimpleRNN", "simple_rnn"),
             ("RMSNormalization", "rms_normalization"),
             ("STFTSpectrogram", "stft_spectrogram"),
             ("ConvLSTM2D", "conv_lstm2d"),
+            ("GroupedQueryAttention", "grouped_query_attention"),
+            ("Functional", "functional"),
+            ("Sequential", "sequential"),
+            // Printed by Keras 3.15.1 itself.
+            ("my_Dense", "my__dense"),
+            ("_Dense", "__dense"),
+            ("aB_Cd", "a_b__cd"),
+            ("ABc", "a_bc"),
+            ("Dense-2", "dense2"),
+            ("HTTPServer2Go", "http_server2_go"),
+            ("naïveÉcole", "naïveécole"),
         ] {
-            assert_eq!(to_snake_case(class), name);
+            assert_eq!(to_snake_case(class_name), key, "{class_name}");
         }
+    }
+
+    #[test]
+    fn the_second_of_a_class_gets_one() {
+        let keys = container_keys(["Dense", "Flatten", "Dense", "Dense", "Flatten"]);
+        assert_eq!(keys, ["dense", "flatten", "dense_1", "dense_2", "flatten_1"]);
     }
 }

@@ -10,9 +10,10 @@ use footlight_tensor::{DType, Tensor, display_shape, idx};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Error, ErrorKind, Samples,
+    Samples,
     known::{KnownFile, KnownSet, STEMS},
 };
+use crate::{Error, ErrorKind};
 
 /// Inputs and targets, to learn from and to test with.
 pub(super) type Parts = [Samples; 4];

@@ -6,7 +6,6 @@ mod dataset;
 pub mod digits;
 #[cfg(feature = "download")]
 mod download;
-mod error;
 mod folder;
 mod glyphs;
 mod known;
@@ -14,6 +13,5 @@ mod samples;
 mod source;
 
 pub use dataset::{Dataset, Origin};
-pub use error::{Error, ErrorKind};
 pub use samples::Samples;
 pub use source::{LoadOptions, default_cache_folder, load};

@@ -7,8 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::{Error, ErrorKind};
+
 use super::{
-    Dataset, Error, ErrorKind, Origin, Samples,
+    Dataset, Origin, Samples,
     digits::{self, Part},
     folder::{self, Parts, Trust},
     known::{DIGITS, KnownSet, SETS, STEMS, canonical},

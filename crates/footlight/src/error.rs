@@ -1,4 +1,4 @@
-//! The error of getting data.
+//! The one error of this crate.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ impl ErrorKind {
     }
 }
 
-/// A fault on the way from a data set's name to its samples, with the lines a person reads.
+/// What could not be done, with all the lines a person reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,

@@ -1,0 +1,219 @@
+//! The `.keras` archive: a zip of `metadata.json`, `config.json` and `model.weights.h5`.
+
+use std::io::{Cursor, ErrorKind as IoErrorKind, Read, Write};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fs, io};
+
+use footlight_tensor::{Error, ErrorKind};
+use serde_json::{Value, json};
+use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::{Group, hdf5};
+
+/// The version of Keras whose files are written.
+pub const KERAS_VERSION: &str = "3.15.1";
+
+const METADATA: &str = "metadata.json";
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.weights.h5";
+const WEIGHTS_NPZ: &str = "model.weights.npz";
+
+/// Up to this size nothing is held against a member that is compressed well.
+const PLAIN_LIMIT_BYTES: u64 = 4 << 30;
+/// The most that a larger member may grow.
+const RATIO_LIMIT: u64 = 100;
+/// The configuration of a model with a thousand layers takes about a megabyte.
+const JSON_LIMIT_BYTES: u64 = 64 << 20;
+
+/// A saved model: who saved it when, what it is, and its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Archive {
+    /// `keras_version` and `date_saved`; `null` where a file has none.
+    pub metadata: Value,
+    /// The model as Keras serialises it: `class_name`, `config`, `compile_config` and the like.
+    pub config: Value,
+    /// The variables.
+    pub weights: Group,
+}
+
+impl Archive {
+    /// An archive saved at `time`, which is written in UTC.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight_nn::file::{Archive, Group};
+    /// let archive = Archive::new(serde_json::json!({}), Group::default(), std::time::UNIX_EPOCH);
+    /// assert_eq!(archive.metadata["date_saved"], "1970-01-01@00:00:00");
+    /// assert_eq!(Archive::read(&archive.write().unwrap()).unwrap(), archive);
+    /// ```
+    pub fn new(config: Value, weights: Group, time: SystemTime) -> Archive {
+        let metadata = json!({ "keras_version": KERAS_VERSION, "date_saved": date_saved(time) });
+        Archive { metadata, config, weights }
+    }
+
+    /// Opens the archive at `path`, or the folder with the same files unpacked.
+    ///
+    /// # Errors
+    /// As [`Archive::read`], with the path; also when the files cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Archive, Error> {
+        let path = path.as_ref();
+        let opened = match path.is_dir() {
+            true => Archive::assemble(|name, limit| from_folder(path, name, limit)),
+            false => fs::read(path).map_err(cannot_read).and_then(|bytes| Archive::read(&bytes)),
+        };
+        opened.map_err(|error| error.at(format!("`{}`", path.display())))
+    }
+
+    /// Reads the bytes of an archive, whose members may be stored or deflated. Assets are passed over.
+    ///
+    /// # Errors
+    /// `ErrorKind::File` with the member and its byte numbers: for bytes that are not a zip archive, members that are
+    /// missing, there twice, cut short, changed, or made to fill the memory, JSON that is none, and as [`hdf5::read`].
+    /// Weights in `model.weights.npz` are refused, because Keras writes them as pickles, which are programs.
+    pub fn read(bytes: &[u8]) -> Result<Archive, Error> {
+        let damaged = |error: ZipError| {
+            fault(format!("the {} bytes are not a whole zip archive: {error}", bytes.len()))
+                .help("copy the file again; it has to be one that Keras 3 saved as `.keras`")
+        };
+        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+        if zip.has_duplicate_names() {
+            return Err(fault("the archive holds two members of one name"));
+        }
+        if zip.has_overlapping_files().map_err(damaged)? {
+            return Err(fault("two members share the same bytes, which only a zip bomb does"));
+        }
+        Archive::assemble(|name, limit| from_zip(&mut zip, bytes.len() as u64, name, limit))
+    }
+
+    /// Writes the bytes of the archive, all members stored. The same archive gives the same bytes.
+    ///
+    /// # Errors
+    /// As [`hdf5::write`].
+    pub fn write(&self) -> Result<Vec<u8>, Error> {
+        let weights = hdf5::write(&self.weights).map_err(|error| error.at(WEIGHTS))?;
+        let (metadata, config) = (self.metadata.to_string(), self.config.to_string());
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in [(METADATA, metadata.as_bytes()), (CONFIG, config.as_bytes()), (WEIGHTS, &weights)] {
+            let options = SimpleFileOptions::DEFAULT
+                .compression_method(CompressionMethod::Stored)
+                .large_file(bytes.len() as u64 >= PLAIN_LIMIT_BYTES - 1);
+            zip.start_file(name, options).map_err(fault)?;
+            zip.write_all(bytes).map_err(fault)?;
+        }
+        Ok(zip.finish().map_err(fault)?.into_inner())
+    }
+
+    /// Puts an archive together from members that `get` finds by name and limit of size.
+    fn assemble(mut get: impl FnMut(&str, u64) -> Result<Option<Vec<u8>>, Error>) -> Result<Archive, Error> {
+        let config = get(CONFIG, JSON_LIMIT_BYTES)?;
+        let config = config.ok_or_else(|| missing(CONFIG).help("it has to be a model saved by Keras 3 as `.keras`"))?;
+        let config = parse(CONFIG, &config)?;
+        let metadata = get(METADATA, JSON_LIMIT_BYTES)?.map_or(Ok(Value::Null), |bytes| parse(METADATA, &bytes))?;
+        let Some(weights) = get(WEIGHTS, u64::MAX)? else {
+            return Err(match get(WEIGHTS_NPZ, u64::MAX)? {
+                None => missing(WEIGHTS).help("save the whole model, not its configuration alone"),
+                Some(_) => fault(format!("`{WEIGHTS_NPZ}` holds pickles, which are programs and never run"))
+                    .help("save the model with weights_format=\"h5\", which is what Keras does unless told otherwise"),
+            });
+        };
+        let weights = hdf5::read(weights).map_err(|error| error.at(WEIGHTS))?;
+        Ok(Archive { metadata, config, weights })
+    }
+}
+
+fn from_zip(
+    zip: &mut ZipArchive<Cursor<&[u8]>>,
+    archive_bytes: u64,
+    name: &str,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, Error> {
+    let damaged = |error: &dyn std::fmt::Display| fault(format!("`{name}`: {error}"));
+    let entry = match zip.by_name(name) {
+        Ok(entry) => entry,
+        Err(ZipError::FileNotFound) => return Ok(None),
+        Err(error) => return Err(damaged(&error)),
+    };
+    let (declared, stored) = (entry.size(), entry.compressed_size());
+    if declared > PLAIN_LIMIT_BYTES && declared / RATIO_LIMIT > stored {
+        let message = format!("{declared} bytes are declared out of {stored} stored, more than {RATIO_LIMIT} times");
+        return Err(damaged(&message));
+    }
+    check_limit(name, declared, limit)?;
+    let start = entry.data_start().unwrap_or(0);
+    let end = start.saturating_add(stored);
+    if end > archive_bytes {
+        return Err(damaged(&format!("it ends at byte {end}, the file has {archive_bytes}")));
+    }
+    // A stored member is as long as it says or an error; a deflated one grows as it comes.
+    let mut bytes = Vec::with_capacity(usize::try_from(declared.min(stored)).unwrap_or(0));
+    let taken = entry.take(declared.saturating_add(1)).read_to_end(&mut bytes);
+    let place = format!("{} of {declared} bytes were read, from byte {start} on", bytes.len());
+    match taken {
+        Err(error) => Err(damaged(&format!("{error}; {place}"))),
+        Ok(_) if bytes.len() as u64 != declared => {
+            Err(damaged(&format!("its length is not the declared one; {place}")))
+        }
+        Ok(_) => Ok(Some(bytes)),
+    }
+}
+
+fn from_folder(folder: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    let path = folder.join(name);
+    let here = |error| cannot_read(error).at(format!("`{name}`"));
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(here(error)),
+        Ok(found) => check_limit(name, found.len(), limit)?,
+    }
+    fs::read(&path).map(Some).map_err(here)
+}
+
+fn check_limit(name: &str, len_bytes: u64, limit: u64) -> Result<(), Error> {
+    if len_bytes > limit {
+        return Err(fault(format!("`{name}` has {len_bytes} bytes, more than {limit}")));
+    }
+    Ok(())
+}
+
+fn parse(name: &str, bytes: &[u8]) -> Result<Value, Error> {
+    serde_json::from_slice(bytes).map_err(|error| fault(format!("`{name}` ({} bytes): {error}", bytes.len())))
+}
+
+fn missing(name: &str) -> Error {
+    fault(format!("`{name}` is missing"))
+}
+
+fn cannot_read(error: io::Error) -> Error {
+    fault(format!("cannot read it: {error}"))
+}
+
+fn fault(message: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::File, message.to_string())
+}
+
+/// The time as Keras writes it, `%Y-%m-%d@%H:%M:%S`. A time before 1970 counts as 1970.
+fn date_saved(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}@{hour:02}:{minute:02}:{second:02}")
+}
+
+/// The Gregorian date of a day counted from 1970-01-01. Years begin in March here, so that the leap day is their last.
+fn date(day_number: u64) -> (u64, u64, u64) {
+    const DAYS_PER_ERA: u64 = 146_097;
+    // From 0000-03-01 to 1970-01-01 it is 719,468 days.
+    let days = day_number + 719_468;
+    let (era, day_of_era) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests;

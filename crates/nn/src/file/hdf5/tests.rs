@@ -1,0 +1,94 @@
+use super::super::Entry;
+use super::*;
+use footlight_tensor::{Data, Tensor};
+
+fn tree() -> Group {
+    let mut root = Group { name: Some("model".into()), ..Group::default() };
+    let vars = root.group_mut("layers/dense/vars").unwrap();
+    vars.name = Some("head".into());
+    vars.insert("0", Tensor::new([2, 3], vec![1.0f32, -0.0, f32::MIN_POSITIVE, 4.0, 5.0, f32::MAX]).unwrap());
+    vars.insert("1", Tensor::new([3], Data::F64(vec![0.1, 0.2, 0.3])).unwrap());
+    root.group_mut("layers/flatten/vars").unwrap();
+    let optimizer = root.group_mut("optimizer/vars").unwrap();
+    optimizer.insert("0", Tensor::new([], Data::I32(vec![7])).unwrap());
+    optimizer.insert("1", Tensor::new([], Data::I64(vec![1 << 40])).unwrap());
+    optimizer.insert("2", Tensor::new([2], Data::U8(vec![0, 255])).unwrap());
+    root
+}
+
+fn without_names(mut group: Group) -> Group {
+    group.name = None;
+    for entry in group.entries.values_mut() {
+        if let Entry::Group(below) = entry {
+            *below = without_names(std::mem::take(below));
+        }
+    }
+    group
+}
+
+#[test]
+fn every_type_scalars_empty_groups_and_names_survive() {
+    let bytes = write(&tree()).unwrap();
+    assert_eq!(read(bytes.clone()).unwrap(), tree());
+    assert_eq!(write(&tree()).unwrap(), bytes, "the same tree gives the same bytes");
+}
+
+#[test]
+fn bytes_that_are_cut_are_refused() {
+    let bytes = write(&tree()).unwrap();
+    // Names, which are for messages only, lie in a heap behind the last tensor.
+    let tensors_end = bytes.windows(4).position(|signature| signature == b"GCOL").unwrap();
+    for len in (0..tensors_end).step_by(7).chain([tensors_end - 1]) {
+        assert!(read(&bytes[..len]).is_err(), "cut at {len}");
+    }
+    for len in (tensors_end..bytes.len()).step_by(1009) {
+        assert_eq!(without_names(read(&bytes[..len]).unwrap()), without_names(tree()), "cut at {len}");
+    }
+}
+
+#[test]
+fn changed_bytes_end_in_a_tree_or_an_error_but_never_in_a_panic() {
+    let bytes = write(&tree()).unwrap();
+    for at in (0..bytes.len()).step_by(17) {
+        for mask in [0xff, 0x80, 1] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= mask;
+            let _ = read(damaged);
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_the_library_is_an_error() {
+    let error = isolated::<()>(|| panic!("index out of range")).unwrap_err();
+    assert!(error.message().contains("gave up on this file: index out of range"), "{error}");
+}
+
+#[test]
+fn keys_that_hdf5_cannot_hold_are_refused() {
+    for key in ["", ".", "..", "a/b"] {
+        let mut root = Group::default();
+        root.insert(key, Tensor::scalar(1.0));
+        assert!(write(&root).unwrap_err().message().contains("cannot be the key of an entry"), "{key}");
+    }
+}
+
+#[test]
+fn trees_without_end_are_refused() {
+    let mut root = Group::default();
+    root.group_mut(&"a/".repeat(40)).unwrap();
+    assert!(write(&root).unwrap_err().message().contains("nested beyond 32"));
+}
+
+#[test]
+fn promises_are_held_against_the_bytes_that_are_there() {
+    let mut budget = Budget::new(1_000);
+    assert!(budget.data(100 << 20, 500).is_ok());
+    assert!(budget.data(300 << 20, 500).is_err(), "one dataset of 300 MB out of 500 bytes");
+    let mut budget = Budget::new(1_000);
+    assert!(budget.data(200 << 20, 500).is_ok());
+    assert!(budget.data(200 << 20, 500).is_err(), "many datasets together");
+    let mut budget = Budget::new(1_000);
+    assert!((0..LINK_LIMIT).all(|_| budget.link(1).is_ok()));
+    assert!(budget.link(1).is_err());
+}

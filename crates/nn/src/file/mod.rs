@@ -1,0 +1,20 @@
+//! Model files as Keras 3 reads and writes them: the `.keras` archive, the HDF5 tree of weights inside it, and the rule
+//! that says which layer's variables lie where.
+//!
+//! The layers of a file, each ignorant of the one above:
+//! [`Group`] is a tree of named tensors; [`hdf5`] is that tree as bytes; [`Archive`] is the zip around it;
+//! [`weights_tree`] and [`read_vars`] map a model's variables to paths; [`write_atomically`] puts bytes on a disk.
+//!
+//! Files come from strangers. Nothing in them is run, no length is believed before the bytes are there, and every
+//! fault is an error that names the member, the path or the byte.
+
+mod archive;
+pub mod hdf5;
+mod model;
+mod save;
+mod tree;
+
+pub use archive::{Archive, KERAS_VERSION};
+pub use model::{LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, read_vars, weights_tree};
+pub use save::write_atomically;
+pub use tree::{Entry, Group};
