@@ -5,11 +5,23 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Writes to standard output; a reader who has gone away ends the program quietly, as with other filters.
-pub fn print(text: &str) {
-    if std::io::stdout().write_all(text.as_bytes()).is_err() {
-        std::process::exit(0);
+/// Writes to standard output. A reader who has gone away is no fault, and what is being trained is trained on.
+///
+/// # Errors
+/// When the text cannot be written otherwise, such as to a full disk.
+pub fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::new(ErrorKind::File, format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
     }
+}
+
+/// Tells of something that is no error, on standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
 /// Tells of an error; the exit code is 2 for bad use and 1 for what could not be done.
