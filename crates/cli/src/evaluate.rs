@@ -33,7 +33,8 @@ pub struct Evaluate {
 impl Evaluate {
     pub fn run(self) -> Result<()> {
         let mut model = models::open(&self.model, self.threads)?;
-        model.compiled()?;
+        let place = |error: Error| error.at(format!("`{}`", self.model.display()));
+        model.compiled().map_err(place)?;
         let set = data::dataset(Some(&self.data), 0)?;
         let (x, y) = (data::scaled(set.x_test), set.y_test);
         let evaluation = model.evaluate(&x, &y)?;

@@ -59,7 +59,8 @@ impl Predict {
             InputKind::Picture => self.picture(sample.as_deref())?,
             _ => samples(read_array(&self.input, kind)?, sample.as_deref()).map_err(|e| e.at(quoted(&self.input)))?,
         };
-        let prediction = model.predict(&data::scaled(Samples::from(x)))?;
+        let answer = model.predict(&data::scaled(Samples::from(x)));
+        let prediction = answer.map_err(|error| error.at(quoted(&self.input)))?;
         match (&self.output, format) {
             (Some(path), Some(format)) => Ok(write_atomically(path, &format(&prediction)?)?),
             _ if kind == InputKind::Picture => output::print(&one(&prediction)),

@@ -30,7 +30,7 @@ pub struct Train {
     #[arg(long, value_name = "NAME", default_value = "adam")]
     optimizer: String,
     /// The size of a step [default: the optimizer's own]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     learning_rate: Option<f32>,
     /// The seed of weights, order and dropout
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -39,7 +39,7 @@ pub struct Train {
     #[arg(long, value_name = "N", value_parser = models::threads)]
     threads: Option<usize>,
     /// The fraction of training samples, the last ones, kept for validation
-    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
     validation_split: f64,
     /// See the samples in the order they are stored
     #[arg(long)]

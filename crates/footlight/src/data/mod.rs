@@ -16,4 +16,4 @@ mod source;
 pub use dataset::{Dataset, Origin};
 pub use picture::Picture;
 pub use samples::Samples;
-pub use source::{LoadOptions, default_cache_folder, load};
+pub use source::{LoadOptions, default_cache_folder, load, mnist};
