@@ -114,11 +114,8 @@ impl Activation {
                 above_zero(g, x, x, small)
             }
             Activation::Softplus => {
-                let size = g.unary(Unary::Abs, x);
-                let minus = g.neg(size);
-                let exp = g.unary(Unary::Exp, minus);
-                let tail = g.unary(Unary::Log1p, exp);
                 let positive = relu(g, x);
+                let tail = softplus_tail(g, x);
                 g.add(positive, tail)
             }
         }
@@ -126,9 +123,20 @@ impl Activation {
 }
 
 /// `max(0, x)` with the tie at 0 given to the constant, so that the slope there is 0.
-fn relu(g: &mut Builder, x: Value) -> Value {
+pub(crate) fn relu(g: &mut Builder, x: Value) -> Value {
     let zero = g.constant(0.0);
     g.binary(Binary::Maximum, zero, x)
+}
+
+/// `ln(1 + e^-|x|)`: what softplus has beyond [`relu`].
+///
+/// `-|x|` is the smaller of `x` and `-x`, the tie at 0 given to `x`: its slope of 1 there makes that of the tail 1/2, and
+/// so that of the sum.
+pub(crate) fn softplus_tail(g: &mut Builder, x: Value) -> Value {
+    let opposite = g.neg(x);
+    let minus_size = g.binary(Binary::Minimum, x, opposite);
+    let exp = g.unary(Unary::Exp, minus_size);
+    g.unary(Unary::Log1p, exp)
 }
 
 /// `a` where `x > 0`, else `b`.

@@ -1,8 +1,9 @@
 //! What training makes small.
 
+use crate::activations::{relu, softplus_tail};
 use crate::config::{self, Config, Reader, config};
 use crate::{Activation, Error, ErrorKind, suggest};
-use footlight_graph::ops::{Binary, Unary};
+use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Type, Value};
 use footlight_tensor::display_shape;
 
@@ -273,13 +274,9 @@ impl Loss {
 
 /// `max(x, 0) - x y + ln(1 + e^-|x|)`.
 fn binary_from_logits(g: &mut Builder, y: Value, x: Value) -> Value {
-    let zero = g.constant(0.0);
-    let positive = g.binary(Binary::Maximum, zero, x);
+    let positive = relu(g, x);
     let product = g.mul(x, y);
-    let size = g.unary(Unary::Abs, x);
-    let minus = g.neg(size);
-    let exp = g.unary(Unary::Exp, minus);
-    let tail = g.unary(Unary::Log1p, exp);
+    let tail = softplus_tail(g, x);
     let line = g.sub(positive, product);
     g.add(line, tail)
 }

@@ -44,7 +44,6 @@ fn activation(function: &Activation, x: &NaiveValue<f32>, weights: &NaiveValue<f
 }
 
 #[test]
-#[ignore = "known fault: the slope of softplus at 0 is 0, not 1/2"]
 fn activations_and_their_gradients_are_those_of_keras() {
     let (record, mut report) = (record("fixtures/ops.json"), Report::default());
     let tolerance = Tolerance::of(&record);
@@ -108,7 +107,6 @@ fn loss_object(name: &str, config: &Json) -> Json {
 }
 
 #[test]
-#[ignore = "known fault: the gradient of binary_crossentropy at logit 0 is wrong"]
 fn losses_and_their_gradients_are_those_of_keras() {
     let (record, mut report) = (record("fixtures/ops.json"), Report::default());
     let tolerance = Tolerance::of(&record);
