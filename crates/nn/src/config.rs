@@ -110,6 +110,30 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Refuses values of a key that would change what is computed, unless they are null or the one that changes nothing.
+    pub(crate) fn only(&mut self, key: &'a str, neutral: impl Into<Value>) -> Result<(), Error> {
+        let neutral = neutral.into();
+        let is_neutral = |value: &Value| *value == neutral || value.is_number() && value.as_f64() == neutral.as_f64();
+        match self.get(key).filter(|value| !is_neutral(value)) {
+            Some(value) => {
+                let message = format!("`{key}` = {} is not supported yet, only {neutral}", shorten(value));
+                Err(Error::config(message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses another element type than float32, which all is computed in; it is a name or a policy.
+    pub(crate) fn dtype(&mut self) -> Result<(), Error> {
+        let Some(value) = self.get("dtype") else { return Ok(()) };
+        let name = value.pointer("/config/name").unwrap_or(value);
+        if name == "float32" {
+            return Ok(());
+        }
+        Err(Error::config(format!("`dtype` = {} is not supported yet, only float32", shorten(name)))
+            .help("save the model again with the dtype policy float32"))
+    }
+
     /// Complains of keys that nobody took.
     pub(crate) fn finish(self) -> Result<(), Error> {
         match self.config.keys().find(|key| !self.taken.contains(&key.as_str())) {

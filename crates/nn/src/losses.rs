@@ -121,6 +121,13 @@ impl Loss {
         }
     }
 
+    /// All names, for each loss its class last.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES
+            .iter()
+            .flat_map(|(class, function, more)| [*function].into_iter().chain(more.iter().copied()).chain([*class]))
+    }
+
     /// The losses, each with its defaults.
     pub fn all() -> Vec<Loss> {
         NAMES.iter().map(|(class, ..)| Loss::from_class(class, false)).collect()
@@ -229,17 +236,42 @@ impl Loss {
         }
     }
 
+    /// Whether predictions are logits; `None` for a loss that cannot be told so.
+    fn takes_logits(&self) -> Option<bool> {
+        match self {
+            Loss::BinaryCrossentropy { from_logits }
+            | Loss::CategoricalCrossentropy { from_logits }
+            | Loss::SparseCategoricalCrossentropy { from_logits } => Some(*from_logits),
+            _ => None,
+        }
+    }
+
+    /// Keras' keys of this class, which those of the metric of that name share.
+    pub(crate) fn settings(&self) -> Config {
+        self.takes_logits().map_or_else(Config::new, |from_logits| config! { "from_logits": from_logits })
+    }
+
+    /// The loss of a class by the keys of [`Loss::settings`].
+    pub(crate) fn from_settings(class: &str, read: &mut Reader<'_>) -> Result<Loss, Error> {
+        let plain = Loss::from_class(class, false);
+        plain.check()?;
+        if plain.takes_logits().is_none() {
+            return read.only("from_logits", false).map(|()| plain);
+        }
+        read.only("label_smoothing", 0.0)?;
+        read.only("axis", -1)?;
+        read.refuse(&["ignore_class"])?;
+        Ok(Loss::from_class(class, read.bool("from_logits", false)?))
+    }
+
     /// As Keras writes it in a compile configuration: a loss of defaults by name, else an object.
     pub fn to_config(&self) -> serde_json::Value {
-        match self {
-            Loss::BinaryCrossentropy { from_logits: true }
-            | Loss::CategoricalCrossentropy { from_logits: true }
-            | Loss::SparseCategoricalCrossentropy { from_logits: true } => {
-                let config = config! { "name": self.name(), "reduction": "sum_over_batch_size", "from_logits": true };
-                config::object("keras.losses", self.class_name(), config)
-            }
-            _ => self.name().into(),
+        if self.takes_logits() != Some(true) {
+            return self.name().into();
         }
+        let mut config = config! { "name": self.name(), "reduction": "sum_over_batch_size" };
+        config.extend(self.settings());
+        config::object("keras.losses", self.class_name(), config)
     }
 
     /// From what Keras writes: a name or an object.
@@ -252,23 +284,22 @@ impl Loss {
             made.check()?;
             return Ok(made);
         }
-        let (class, config): (String, Config) = config::open(value)?;
+        let (class, config) = config::open(value)?;
+        let place = |e: Error| e.at(format!("loss `{class}`"));
         let mut read = Reader::new(&config);
-        read.ignore(&["name", "dtype", "fn"]);
-        let from_logits = read.bool("from_logits", false)?;
-        if read.f32("label_smoothing", 0.0)? != 0.0 {
-            return Err(Error::config("`label_smoothing` is not supported yet"));
-        }
-        read.refuse(&["ignore_class"])?;
-        read.ignore(&["axis"]);
+        let made = Loss::read(&class, &mut read).map_err(place)?;
+        read.finish().map_err(place)?;
+        Ok(made)
+    }
+
+    fn read(class: &str, read: &mut Reader<'_>) -> Result<Loss, Error> {
+        read.ignore(&["name", "fn"]);
+        read.dtype()?;
         match read.string("reduction")?.as_deref() {
             None | Some("sum_over_batch_size" | "mean") => {}
             Some(other) => return Err(suggest::unknown("reduction", other, &["sum_over_batch_size", "mean"])),
         }
-        let made = Loss::from_class(&class, from_logits);
-        made.check()?;
-        read.finish()?;
-        Ok(made)
+        Loss::from_settings(class, read)
     }
 }
 
