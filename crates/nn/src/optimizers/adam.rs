@@ -133,8 +133,9 @@ impl Optimizer for Adam {
         self.learning_rate = learning_rate;
     }
 
-    fn slots(&self) -> Vec<&'static str> {
-        if self.amsgrad { vec!["momentum", "velocity", "velocity_hat"] } else { vec!["momentum", "velocity"] }
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        let moments = vec!["momentum", "velocity"];
+        if self.amsgrad { vec![moments, vec!["velocity_hat"]] } else { vec![moments] }
     }
 
     /// `lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`.
@@ -209,8 +210,8 @@ impl Optimizer for AdamW {
         Some(self.weight_decay)
     }
 
-    fn slots(&self) -> Vec<&'static str> {
-        self.adam.slots()
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        self.adam.slot_groups()
     }
 
     fn prepare(&self, cx: &mut Update<'_>) -> Option<Value> {

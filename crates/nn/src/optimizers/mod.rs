@@ -54,12 +54,13 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The names of the slots of one parameter, as they stand in Keras' files.
-    fn slots(&self) -> Vec<&'static str>;
+    /// The names of the slots of one parameter, as they stand in Keras' files: slots of one group stand together for each
+    /// parameter, and all parameters' slots of one group before those of the next.
+    fn slot_groups(&self) -> Vec<Vec<&'static str>>;
 
-    /// Whether the slots of one parameter stand together in a file; else all parameters' first slots come first.
-    fn slots_are_interleaved(&self) -> bool {
-        true
+    /// The names of the slots of one parameter.
+    fn slots(&self) -> Vec<&'static str> {
+        self.slot_groups().concat()
     }
 
     /// Records what all parameters share; the answer is given to each [`Optimizer::update`].
@@ -160,7 +161,7 @@ impl From<Box<dyn Optimizer>> for OptimizerChoice {
 /// Keys of every optimizer that change nothing at their usual values, with these values.
 fn common(class: &str) -> [(&'static str, serde_json::Value); 9] {
     [
-        ("name", class.to_lowercase().into()),
+        ("name", crate::to_snake_case(class).into()),
         ("clipnorm", json!(null)),
         ("global_clipnorm", json!(null)),
         ("clipvalue", json!(null)),

@@ -99,19 +99,15 @@ impl Optimizer for RMSprop {
         self.learning_rate = learning_rate;
     }
 
-    fn slots(&self) -> Vec<&'static str> {
-        let mut slots = vec!["velocity"];
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        let mut groups = vec![vec!["velocity"]];
         if self.momentum > 0.0 {
-            slots.push("momentum");
+            groups.push(vec!["momentum"]);
         }
         if self.centered {
-            slots.push("average_gradient");
+            groups.push(vec!["average_gradient"]);
         }
-        slots
-    }
-
-    fn slots_are_interleaved(&self) -> bool {
-        false
+        groups
     }
 
     fn update(&self, cx: &mut Update<'_>, _: Option<Value>, p: &Parameter) -> (Value, Vec<Value>) {

@@ -75,8 +75,8 @@ impl Optimizer for SGD {
         self.learning_rate = learning_rate;
     }
 
-    fn slots(&self) -> Vec<&'static str> {
-        if self.momentum == 0.0 { vec![] } else { vec!["momentum"] }
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        if self.momentum == 0.0 { vec![] } else { vec![vec!["momentum"]] }
     }
 
     fn update(&self, cx: &mut Update<'_>, _: Option<Value>, p: &Parameter) -> (Value, Vec<Value>) {

@@ -131,7 +131,6 @@ fn initializers_and_regularizers_are_read_and_written() {
 }
 
 #[test]
-#[ignore = "known fault: optimizer names, and metrics with a name of their own"]
 fn compile_configurations_are_read_and_what_is_written_means_the_same() {
     let (record, mut report) = (keras(), Report::default());
     for (i, case) in list(&record["compile_configs"]).iter().enumerate() {

@@ -95,7 +95,6 @@ fn three_updates_by_a_constant_gradient_give_the_golden_values() {
 }
 
 #[test]
-#[ignore = "known fault: velocity_hat stands after all moments in a file"]
 fn slots_stand_in_the_order_of_keras_files() {
     let layers = footlight_nn::layers![Dense::new(3).input_shape([2]).name("layer")];
     let model = Architecture::sequential(layers).unwrap();
@@ -117,7 +116,6 @@ fn slots_stand_in_the_order_of_keras_files() {
 }
 
 #[test]
-#[ignore = "known fault: Keras names are rm_sprop and adam_w"]
 fn configurations_are_those_of_keras() {
     let (record, mut report) = (keras(), Report::default());
     for case in list(&record["trajectories"]) {
