@@ -31,7 +31,7 @@ impl Compile {
     /// # Errors
     /// A name that is not known or a setting out of range.
     pub fn new(optimizer: Box<dyn Optimizer>, loss: Loss, metrics: Vec<Metric>) -> Result<Compile, Error> {
-        optimizer.check()?;
+        optimizer.check().map_err(|e| e.at(format!("optimizer `{}`", optimizer.class_name())))?;
         loss.check()?;
         metrics.iter().try_for_each(Metric::check)?;
         Ok(Compile { optimizer, loss, metrics })

@@ -2,6 +2,7 @@
 
 use crate::{Error, suggest};
 use serde_json::{Map, Value, json};
+use std::ops::{Bound, RangeBounds};
 
 /// What stands for nothing in a configuration.
 pub(crate) const NULL: Option<()> = None;
@@ -43,6 +44,24 @@ pub(crate) fn open(value: &Value) -> Result<(String, Config), Error> {
 pub(crate) fn shorten(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }
+}
+
+/// Refuses a number outside of its range, as NaN is outside of any.
+pub(crate) fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Result<(), Error> {
+    if legal.contains(&value) {
+        return Ok(());
+    }
+    let low = match legal.start_bound() {
+        Bound::Included(low) => format!("[{low}"),
+        Bound::Excluded(low) => format!("({low}"),
+        Bound::Unbounded => "(-∞".into(),
+    };
+    let high = match legal.end_bound() {
+        Bound::Included(high) => format!("{high}]"),
+        Bound::Excluded(high) if high.is_finite() => format!("{high})"),
+        _ => "∞)".into(),
+    };
+    Err(Error::config(format!("{key} = {value} must be in {low}, {high}")))
 }
 
 /// Takes keys out of a configuration, and complains of those that nobody took.

@@ -1,8 +1,8 @@
 //! Adam, and Adam with decoupled weight decay.
 
-use super::{Optimizer, Parameter, Update};
+use super::{DECAY, NOT_NEGATIVE, Optimizer, Parameter, Update};
 use crate::Error;
-use crate::config::{Config, Reader, config};
+use crate::config::{Config, Reader, config, within};
 use footlight_graph::ops::{AdamUpdate, Binary, Unary};
 use footlight_graph::{Builder, Value};
 
@@ -172,6 +172,13 @@ impl Optimizer for Adam {
         (g.sub(p.value, step), vec![m, v, largest])
     }
 
+    fn check(&self) -> Result<(), Error> {
+        within("learning_rate", self.learning_rate, NOT_NEGATIVE)?;
+        within("beta_1", self.beta_1, DECAY)?;
+        within("beta_2", self.beta_2, DECAY)?;
+        within("epsilon", self.epsilon, NOT_NEGATIVE)
+    }
+
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
@@ -223,6 +230,11 @@ impl Optimizer for AdamW {
         let decay = cx.graph.mul(p.value, rate);
         let value = cx.graph.sub(p.value, decay);
         self.adam.update(cx, alpha, &Parameter { value, ..p.clone() })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.adam.check()?;
+        within("weight_decay", self.weight_decay, NOT_NEGATIVE)
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {

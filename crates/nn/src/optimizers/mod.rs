@@ -13,6 +13,7 @@ use crate::{Error, suggest};
 use footlight_graph::{Builder, Value};
 use serde_json::json;
 use std::fmt;
+use std::ops::{Range, RangeInclusive};
 
 /// What an optimizer is given of one parameter.
 #[derive(Clone, Debug)]
@@ -74,15 +75,8 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// Complains of a setting out of range.
     ///
     /// # Errors
-    /// `ErrorKind::Config` that names the key.
-    fn check(&self) -> Result<(), Error> {
-        let lr = self.learning_rate();
-        if !(lr.is_finite() && lr >= 0.0) {
-            return Err(Error::config(format!("learning_rate = {lr} must be a number of at least 0"))
-                .help("0.001 is a good start for Adam, 0.01 for SGD"));
-        }
-        Ok(())
-    }
+    /// `ErrorKind::Config` that names the key, its value and its range.
+    fn check(&self) -> Result<(), Error>;
 
     /// A copy.
     fn clone_box(&self) -> Box<dyn Optimizer>;
@@ -131,6 +125,15 @@ catalogue! {
     "adam", "Adam" => Adam,
     "adamw", "AdamW" => AdamW,
 }
+
+/// Numbers of at least 0 that are finite.
+const NOT_NEGATIVE: Range<f32> = 0.0..f32::INFINITY;
+
+/// Decays of running means; at 1 a mean would never move.
+const DECAY: Range<f32> = 0.0..1.0;
+
+/// How much of a move may stay for the next.
+const MOMENTUM: RangeInclusive<f32> = 0.0..=1.0;
 
 /// An optimizer by value or by name; a name that is not known is reported when the model is compiled.
 #[derive(Debug)]
@@ -208,9 +211,7 @@ pub fn from_config(value: &serde_json::Value) -> Result<Box<dyn Optimizer>, Erro
     }
     let unsupported = ["clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor", "gradient_accumulation_steps"];
     read.refuse(&unsupported).map_err(place)?;
-    if read.bool("use_ema", false).map_err(place)? {
-        return Err(place(Error::config("`use_ema` is not supported yet")));
-    }
+    read.only("use_ema", false).map_err(place)?;
     read.finish().map_err(place)?;
     Ok(optimizer)
 }

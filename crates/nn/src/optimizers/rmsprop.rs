@@ -1,8 +1,8 @@
 //! Steps divided by the root of a running mean of squares.
 
-use super::{Optimizer, Parameter, Update};
+use super::{DECAY, MOMENTUM, NOT_NEGATIVE, Optimizer, Parameter, Update};
 use crate::Error;
-use crate::config::{Config, Reader, config};
+use crate::config::{Config, Reader, config, within};
 use footlight_graph::Value;
 use footlight_graph::ops::Unary;
 
@@ -132,6 +132,13 @@ impl Optimizer for RMSprop {
         }
         slots.extend(average);
         (g.sub(p.value, step), slots)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        within("learning_rate", self.learning_rate, NOT_NEGATIVE)?;
+        within("rho", self.rho, DECAY)?;
+        within("momentum", self.momentum, MOMENTUM)?;
+        within("epsilon", self.epsilon, NOT_NEGATIVE)
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {

@@ -1,8 +1,8 @@
 //! Gradient descent.
 
-use super::{Optimizer, Parameter, Update};
+use super::{MOMENTUM, NOT_NEGATIVE, Optimizer, Parameter, Update};
 use crate::Error;
-use crate::config::{Config, Reader, config};
+use crate::config::{Config, Reader, config, within};
 use footlight_graph::Value;
 
 /// Gradient descent, plain or with momentum; on all samples at once it is full-batch gradient descent.
@@ -96,16 +96,8 @@ impl Optimizer for SGD {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if !(0.0..=1.0).contains(&self.momentum) {
-            return Err(Error::config(format!("momentum = {} must be in [0, 1]", self.momentum)));
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate >= 0.0) {
-            return Err(Error::config(format!(
-                "learning_rate = {} must be a number of at least 0",
-                self.learning_rate
-            )));
-        }
-        Ok(())
+        within("learning_rate", self.learning_rate, NOT_NEGATIVE)?;
+        within("momentum", self.momentum, MOMENTUM)
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {
