@@ -244,7 +244,8 @@ impl Initializer {
 
     fn from_class(class: &str, config: &Config) -> Result<Initializer, Error> {
         let mut read = Reader::new(config);
-        read.ignore(&["seed", "input_axes", "output_axes"]);
+        read.ignore(&["seed"]);
+        read.refuse(&["input_axes", "output_axes"])?;
         let made = match class {
             "Zeros" => Initializer::Zeros,
             "Ones" => Initializer::Ones,

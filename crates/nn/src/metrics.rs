@@ -138,7 +138,7 @@ impl Metric {
                 "metric `{}` expects targets {expected} for predictions {predictions}, the loss is given {targets}",
                 self.name
             );
-            return g.fault(ErrorKind::Shape, message, Some("`accuracy` compares with the targets of any loss"));
+            return g.fault(ErrorKind::Shape, message, Some("use `accuracy`, which suits the targets of any loss"));
         }
         match kind {
             Kind::Binary => {

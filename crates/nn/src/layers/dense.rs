@@ -96,8 +96,9 @@ impl Dense {
         }
         layer.kernel_regularizer = read.get("kernel_regularizer").map(Regularizer::from_config).transpose()?;
         layer.bias_regularizer = read.get("bias_regularizer").map(Regularizer::from_config).transpose()?;
-        read.refuse(&["activity_regularizer", "kernel_constraint", "bias_constraint", "lora_rank"])?;
-        read.ignore(&["lora_alpha", "quantization_config"]);
+        read.refuse(&["activity_regularizer", "kernel_constraint", "bias_constraint"])?;
+        read.refuse(&["lora_rank", "quantization_config"])?;
+        read.ignore(&["lora_alpha"]);
         Ok(layer)
     }
 }

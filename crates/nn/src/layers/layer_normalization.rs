@@ -2,7 +2,7 @@
 
 use crate::config::{Config, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
-use crate::layers::features;
+use crate::layers::{axis, features, features_along};
 use crate::{Error, Initializer, Regularizer};
 use footlight_graph::ops::Unary;
 
@@ -19,6 +19,7 @@ use footlight_graph::ops::Unary;
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNormalization {
     common: Common,
+    axis: i64,
     epsilon: f32,
     center: bool,
     scale: bool,
@@ -34,6 +35,7 @@ impl Default for LayerNormalization {
     fn default() -> LayerNormalization {
         LayerNormalization {
             common: Common::default(),
+            axis: -1,
             epsilon: 1e-3,
             center: true,
             scale: true,
@@ -83,10 +85,9 @@ impl LayerNormalization {
         layer.gamma_regularizer = read.get("gamma_regularizer").map(Regularizer::from_config).transpose()?;
         layer.beta_regularizer = read.get("beta_regularizer").map(Regularizer::from_config).transpose()?;
         read.refuse(&["beta_constraint", "gamma_constraint"])?;
-        match read.i64s("axis")?.as_deref() {
-            None | Some([_]) => Ok(layer),
-            Some(axes) => Err(Error::config(format!("`axis` = {axes:?}: one axis, the last, is supported"))),
-        }
+        read.only("rms_scaling", false)?;
+        layer.axis = axis(read)?;
+        Ok(layer)
     }
 }
 
@@ -95,7 +96,7 @@ impl Layer for LayerNormalization {
 
     fn config(&self) -> Config {
         config! {
-            "axis": -1,
+            "axis": [self.axis],
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
@@ -114,7 +115,7 @@ impl Layer for LayerNormalization {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let shape = [features(input)?];
+        let shape = [features_along(self.axis, input)?];
         let mut weights = Vec::new();
         if self.scale {
             let gamma = WeightSpec::new("gamma", shape, self.gamma_initializer.clone());
