@@ -74,7 +74,6 @@ fn without_total(summary: &str) -> Vec<&str> {
 }
 
 #[test]
-#[ignore = "known fault: long names widen the column, Keras wraps them"]
 fn summaries_are_those_of_keras() {
     let mut report = Report::default();
     for (case, record) in models() {
