@@ -95,6 +95,45 @@ fn summaries_are_those_of_keras() {
     report.finish();
 }
 
+/// What Keras writes, with only the keys that have no default.
+fn bare(record: &Json) -> Json {
+    const NEEDED: [&str; 5] = ["name", "units", "activation", "target_shape", "rate"];
+    let is_needed = |(key, value): &(&String, &Json)| NEEDED.contains(&key.as_str()) && **value != "linear";
+    let config = record["config"].as_object().expect("an object").iter().filter(is_needed);
+    let config: serde_json::Map<String, Json> = config.map(|(key, value)| (key.clone(), value.clone())).collect();
+    json!({ "module": record["module"], "class_name": record["class_name"], "config": config })
+}
+
+#[test]
+fn defaults_are_those_of_keras() {
+    let (record, mut report) = (keras(), Report::default());
+    for case in list(&record["models"][0]["config"]["config"]["layers"]).iter().skip(1) {
+        let made = footlight_nn::layers::from_config(&bare(case)).unwrap();
+        let written = footlight_nn::layers::to_config(made.as_ref(), text(&case["config"]["name"]), None);
+        let found = unexpected(&written, case).into_iter().filter(|d| d != "build_config is missing");
+        report.equal(text(&case["class_name"]), found.collect(), Vec::<String>::new());
+    }
+    // Each class begins with its defaults, and others follow.
+    let mut seen = Vec::new();
+    let mut is_first = |case: &&Json| {
+        let class = text(&case["class_name"]).to_string();
+        let is_new = !seen.contains(&class);
+        seen.push(class);
+        is_new
+    };
+    for case in list(&record["initializers"]).iter().filter(&mut is_first) {
+        let made = Initializer::from_config(&bare(case)).unwrap();
+        report.equal(text(&case["class_name"]), unexpected(&made.to_config(), case), vec![]);
+    }
+    for case in list(&record["trajectories"]).iter().map(|t| &t["config"]).filter(&mut is_first) {
+        let made = optimizers::from_config(&bare(case)).unwrap();
+        report.equal(text(&case["class_name"]), differences(&optimizers::to_config(made.as_ref()), case), vec![]);
+    }
+    let l1 = &record["regularizers"][0];
+    report.equal("L1", differences(&Regularizer::from_config(&bare(l1)).unwrap().to_config(), l1), vec![]);
+    report.finish();
+}
+
 #[test]
 fn class_names_become_keras_names() {
     let (record, mut report) = (keras(), Report::default());
