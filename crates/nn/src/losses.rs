@@ -24,23 +24,38 @@ pub struct Prediction<'a> {
 /// # Numerics
 /// A cross-entropy of probabilities that come straight from a softmax or sigmoid is computed from the logits, which is
 /// exact where clipped probabilities are not (TensorFlow's behaviour in Keras; with JAX and PyTorch, Keras clips at 1e-7).
+///
+/// # Examples
+/// ```
+/// use footlight_cpu::naive::{self, NaiveData, NaiveValue};
+/// use footlight_graph::{Builder, Type};
+/// use footlight_nn::{Loss, losses::Prediction};
+/// let mut g = Builder::new();
+/// let (y, p) = (g.input("y", Type::f32([1, 3])), g.input("p", Type::f32([1, 3])));
+/// let each = Loss::from("mae").lower(&mut g, y, Prediction { value: p, logits: None });
+/// g.output("loss", each);
+/// let row = |name: &str, x: [f64; 3]| (name.to_string(), NaiveValue::float([1, 3], x.to_vec()));
+/// let feeds = [row("y", [1.0, 2.0, 3.0]), row("p", [1.5, 2.0, 0.5])].into();
+/// let outputs = naive::run(&g.finish().unwrap(), &feeds, &mut Default::default()).unwrap();
+/// assert!(matches!(&outputs["loss"].data, NaiveData::Float(x) if (x[0] - 1.0).abs() < 1e-6));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loss {
-    /// `(y - p)^2`, mean over the last axis.
+    /// See [`struct@MeanSquaredError`].
     MeanSquaredError,
-    /// `|y - p|`, mean over the last axis.
+    /// See [`struct@MeanAbsoluteError`].
     MeanAbsoluteError,
-    /// `-(y ln p + (1 - y) ln(1 - p))`, mean over the last axis.
+    /// See [`struct@BinaryCrossentropy`].
     BinaryCrossentropy {
         /// Whether predictions are logits; default false.
         from_logits: bool,
     },
-    /// `-sum y ln p` over the last axis, `y` one-hot or a distribution.
+    /// See [`struct@CategoricalCrossentropy`].
     CategoricalCrossentropy {
         /// Whether predictions are logits; default false.
         from_logits: bool,
     },
-    /// `-ln p[y]`, `y` an integer class.
+    /// See [`struct@SparseCategoricalCrossentropy`].
     SparseCategoricalCrossentropy {
         /// Whether predictions are logits; default false.
         from_logits: bool,
@@ -49,15 +64,99 @@ pub enum Loss {
     Unknown(String),
 }
 
-/// `(y - p)^2`.
+/// The mean of squared errors, `mean (y - p)^2` over the last axis.
+///
+/// # Shapes
+/// Targets `y` and predictions `p` `[N, ..., F]`, the loss of each sample `[N, ...]`.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Loss, MeanSquaredError};
+/// assert_eq!(MeanSquaredError::new(), Loss::from("mse"));
+/// ```
 pub struct MeanSquaredError;
-/// `|y - p|`.
+
+/// The mean of absolute errors, `mean |y - p|` over the last axis.
+///
+/// # Shapes
+/// Targets `y` and predictions `p` `[N, ..., F]`, the loss of each sample `[N, ...]`.
+///
+/// # Numerics
+/// The gradient of an error of 0 is 0.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Loss, MeanAbsoluteError};
+/// assert_eq!(MeanAbsoluteError::new(), Loss::from("mae"));
+/// ```
 pub struct MeanAbsoluteError;
-/// `-(y ln p + (1 - y) ln(1 - p))`.
+
+/// The cross-entropy of two classes, `-mean (y ln p + (1 - y) ln(1 - p))` over the last axis.
+///
+/// # Shapes
+/// Targets `y` (from 0 to 1) and predictions `p` `[N, ..., F]`, the loss of each sample `[N, ...]`.
+///
+/// # Arguments
+/// Predictions are probabilities with [`BinaryCrossentropy::new`] (`from_logits` false, Keras' default), logits with
+/// [`BinaryCrossentropy::from_logits`].
+///
+/// # Numerics
+/// Of logits `x`, and of the sigmoid of them: `max(x, 0) - x y + ln(1 + e^-|x|)`, finite for every finite `x`, with the
+/// gradient `sigmoid(x) - y`. Other probabilities are clipped to `[1e-7, 1 - 1e-7]`; a clipped one has no gradient.
+///
+/// # References
+/// Goodfellow, Bengio, Courville (2016), "Deep learning", section 6.2.2.2.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{BinaryCrossentropy, Loss};
+/// assert_eq!(BinaryCrossentropy::from_logits(), Loss::BinaryCrossentropy { from_logits: true });
+/// ```
 pub struct BinaryCrossentropy;
-/// `-sum y ln p`.
+
+/// The cross-entropy of classes given as distributions, `-sum y ln p` over the last axis.
+///
+/// # Shapes
+/// Targets `y` (one-hot or a distribution) and predictions `p` `[N, ..., C]`, the loss of each sample `[N, ...]`.
+///
+/// # Arguments
+/// Predictions are probabilities with [`CategoricalCrossentropy::new`] (`from_logits` false, Keras' default), logits with
+/// [`CategoricalCrossentropy::from_logits`].
+///
+/// # Numerics
+/// Of logits `x`, and of the softmax of them: `ln p = x - max x - ln sum e^(x - max x)`. Other probabilities are divided
+/// by their sum, then clipped to `[1e-7, 1 - 1e-7]`; a clipped one has no gradient.
+///
+/// # References
+/// Goodfellow, Bengio, Courville (2016), "Deep learning", section 6.2.2.3.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{CategoricalCrossentropy, Loss};
+/// assert_eq!(CategoricalCrossentropy::new(), Loss::from("categorical_crossentropy"));
+/// ```
 pub struct CategoricalCrossentropy;
-/// `-ln p[y]`.
+
+/// The cross-entropy of classes given as whole numbers, `-ln p[y]` along the last axis.
+///
+/// # Shapes
+/// Targets `y` (classes `0..C`) `[N, ...]`, predictions `p` `[N, ..., C]`, the loss of each sample `[N, ...]`.
+///
+/// # Arguments
+/// Predictions are probabilities with [`SparseCategoricalCrossentropy::new`] (`from_logits` false, Keras' default),
+/// logits with [`SparseCategoricalCrossentropy::from_logits`].
+///
+/// # Numerics
+/// As [`struct@CategoricalCrossentropy`]; of logits, loss and softmax are one op, with the gradient `p - one_hot(y)`.
+///
+/// # References
+/// Goodfellow, Bengio, Courville (2016), "Deep learning", section 6.2.2.3.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::SparseCategoricalCrossentropy;
+/// assert_eq!(SparseCategoricalCrossentropy::new().target_type(&[32, 10]).shape, [32]);
+/// ```
 pub struct SparseCategoricalCrossentropy;
 
 macro_rules! constructors {

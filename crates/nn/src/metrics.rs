@@ -18,7 +18,26 @@ enum Kind {
     Loss(Loss),
 }
 
-/// A mean over samples, shown under a name.
+/// A mean over the samples of an epoch, shown under a name.
+///
+/// - `binary_accuracy`: the fraction of targets that `p > 1/2` meets.
+/// - `categorical_accuracy`: the fraction of samples whose largest prediction is at their largest target.
+/// - `sparse_categorical_accuracy`: the fraction of samples whose largest prediction is at their class.
+/// - `accuracy`: the one of these that suits the targets, as Keras chooses it.
+/// - the name of a [`Loss`]: its mean.
+///
+/// # Shapes
+/// Predictions `[N, ..., C]`, targets the same or, for classes, `[N, ...]`.
+///
+/// # Numerics
+/// Of equal predictions the first is the largest; a prediction of exactly 1/2 is not above it.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::Metric;
+/// assert_eq!(Metric::from("acc").name(), "acc");
+/// assert!(Metric::from("acuracy").check().unwrap_err().to_string().contains("did you mean `accuracy`?"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     name: String,

@@ -6,13 +6,15 @@ use crate::layers::{axis, features, features_along};
 use crate::{Error, Initializer, Regularizer};
 use footlight_graph::ops::Unary;
 
-/// `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all other axes.
+/// Normalisation over the batch, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all
+/// other axes.
 ///
 /// # Shapes
 /// Input and output `[N, ..., F]`; gamma, beta, moving_mean, moving_variance `[F]`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `momentum` 0.99, `epsilon` 1e-3, `center` and `scale` true.
+/// Defaults as in Keras: `momentum` 0.99, `epsilon` 1e-3, `center` and `scale` true; gamma and the moving variance begin as
+/// ones, beta and the moving mean as zeros.
 ///
 /// # Train and infer
 /// Training uses mean and population variance of the batch and moves the statistics,
@@ -23,6 +25,13 @@ use footlight_graph::ops::Unary;
 ///
 /// # References
 /// Ioffe and Szegedy (2015), "Batch normalization", algorithms 1 and 2.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{BatchNormalization, Layer};
+/// let weights = BatchNormalization::new().weights(&[28, 28, 16]).unwrap();
+/// assert!(weights.len() == 4 && weights.iter().all(|w| w.shape == [16]));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormalization {
     common: Common,

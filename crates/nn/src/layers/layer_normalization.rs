@@ -6,16 +6,23 @@ use crate::layers::{axis, features, features_along};
 use crate::{Error, Initializer, Regularizer};
 use footlight_graph::ops::Unary;
 
-/// `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, over the last axis of each sample.
+/// Normalisation within each sample, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, over the last axis.
 ///
 /// # Shapes
 /// Input and output `[N, ..., F]`; gamma and beta `[F]`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `epsilon` 1e-3 (PyTorch: 1e-5), `center` and `scale` true; the variance is the biased one.
+/// Defaults as in Keras: `epsilon` 1e-3 (PyTorch: 1e-5), `center` and `scale` true; gamma begins as ones, beta as zeros. The
+/// variance is the biased one.
 ///
 /// # References
 /// Ba, Kiros and Hinton (2016), "Layer normalization", equation 4.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Layer, LayerNormalization};
+/// assert_eq!(LayerNormalization::new().weights(&[20, 64]).unwrap()[0].shape, [64]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNormalization {
     common: Common,

@@ -6,17 +6,27 @@ use crate::config::{Config, Reader, config, within};
 use footlight_graph::ops::{AdamUpdate, Binary, Unary};
 use footlight_graph::{Builder, Value};
 
-/// Adaptive moments: `m += (g - m)(1 - beta_1)`, `v += (g^2 - v)(1 - beta_2)`,
+/// Adaptive moments: steps follow a running mean of gradients, divided by the root of a running mean of their squares.
+///
+/// `m += (g - m)(1 - beta_1)`, `v += (g^2 - v)(1 - beta_2)`,
 /// `w -= lr sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `learning_rate` 0.001, `beta_1` 0.9, `beta_2` 0.999, `epsilon` 1e-7, `amsgrad` false.
+/// Defaults as in Keras: `learning_rate` 0.001, in `[0, ∞)`; `beta_1` 0.9 and `beta_2` 0.999, in `[0, 1)`; `epsilon` 1e-7,
+/// in `[0, ∞)`; `amsgrad` false, else the largest `v` so far divides.
 ///
 /// # Differences
 /// `epsilon` is added to the uncorrected root, as in Keras; PyTorch adds 1e-8 to the corrected one.
 ///
 /// # References
 /// Kingma and Ba (2015), "Adam", section 2; Reddi, Kale, Kumar (2018), "On the convergence of Adam and beyond" (amsgrad).
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Adam, Optimizer};
+/// assert_eq!(Adam::new().learning_rate(0.01).slots(), ["momentum", "velocity"]);
+/// assert!(Adam::new().beta_2(1.0).check().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
     learning_rate: f32,
@@ -35,10 +45,16 @@ impl Default for Adam {
 /// Adam, with `w -= lr weight_decay w` before each update, of every parameter including biases, as in Keras.
 ///
 /// # Arguments
-/// `weight_decay` 0.004; the others as [`Adam`].
+/// `weight_decay` 0.004 as in Keras, in `[0, ∞)` (PyTorch: 0.01); the others as [`Adam`].
 ///
 /// # References
 /// Loshchilov and Hutter (2019), "Decoupled weight decay regularization", algorithm 2.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{AdamW, Optimizer};
+/// assert_eq!(Optimizer::weight_decay(&AdamW::new()), Some(0.004));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdamW {
     adam: Adam,

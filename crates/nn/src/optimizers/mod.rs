@@ -55,8 +55,8 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The names of the slots of one parameter, as they stand in Keras' files: slots of one group stand together for each
-    /// parameter, and all parameters' slots of one group before those of the next.
+    /// The names of the slots of one parameter, in the groups in which they stand in Keras' files: first those of the first
+    /// group of every parameter, one parameter after another, then those of the next group.
     fn slot_groups(&self) -> Vec<Vec<&'static str>>;
 
     /// The names of the slots of one parameter.

@@ -6,17 +6,26 @@ use crate::config::{Config, Reader, config, within};
 use footlight_graph::Value;
 use footlight_graph::ops::Unary;
 
+/// Steps divided by the root of a running mean of squares.
+///
 /// `v = rho v + (1 - rho) g^2`; `d = v`, less the square of a running mean of `g` if centered;
 /// `increment = lr g / sqrt(d + epsilon)`; with momentum `m = momentum m + increment`, `w -= m`, else `w -= increment`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `learning_rate` 0.001, `rho` 0.9, `momentum` 0, `epsilon` 1e-7, `centered` false.
+/// Defaults as in Keras: `learning_rate` 0.001, in `[0, ∞)`; `rho` 0.9, in `[0, 1)` (PyTorch: 0.99); `momentum` 0, in
+/// `[0, 1]`; `epsilon` 1e-7, in `[0, ∞)` (PyTorch: 1e-8); `centered` false.
 ///
 /// # Differences
 /// `epsilon` stands inside the root, as in Keras; PyTorch adds it outside.
 ///
 /// # References
 /// Tieleman and Hinton (2012), "Lecture 6.5: RMSprop".
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Optimizer, RMSprop};
+/// assert_eq!(RMSprop::new().momentum(0.9).slots(), ["velocity", "momentum"]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RMSprop {
     learning_rate: f32,

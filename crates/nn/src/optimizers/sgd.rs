@@ -11,11 +11,21 @@ use footlight_graph::Value;
 /// `w += momentum m - lr g`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `learning_rate` 0.01, `momentum` 0, `nesterov` false.
+/// Defaults as in Keras: `learning_rate` 0.01, in `[0, ∞)`; `momentum` 0, in `[0, 1]`; `nesterov` false.
+///
+/// # Differences
+/// PyTorch leaves the learning rate out of `m` and multiplies by it when it moves: the same as long as the rate stays.
 ///
 /// # References
 /// Sutskever, Martens, Dahl, Hinton (2013), "On the importance of initialization and momentum in deep learning",
 /// equations 1 to 4.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Optimizer, SGD};
+/// let sgd = SGD::new().learning_rate(0.1).momentum(0.9).nesterov(true);
+/// assert_eq!(sgd.slots(), ["momentum"]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SGD {
     learning_rate: f32,
