@@ -1,6 +1,6 @@
 //! Adam, and Adam with decoupled weight decay.
 
-use super::{DECAY, NOT_NEGATIVE, Optimizer, Parameter, Update};
+use super::{DECAY, NOT_NEGATIVE, Optimizer, Parameter, Update, check_learning_rate};
 use crate::Error;
 use crate::config::{Config, Reader, config, within};
 use footlight_graph::ops::{AdamUpdate, Binary, Unary};
@@ -189,7 +189,7 @@ impl Optimizer for Adam {
     }
 
     fn check(&self) -> Result<(), Error> {
-        within("learning_rate", self.learning_rate, NOT_NEGATIVE)?;
+        check_learning_rate(self.learning_rate)?;
         within("beta_1", self.beta_1, DECAY)?;
         within("beta_2", self.beta_2, DECAY)?;
         within("epsilon", self.epsilon, NOT_NEGATIVE)

@@ -8,7 +8,7 @@ pub use adam::{Adam, AdamW};
 pub use rmsprop::RMSprop;
 pub use sgd::SGD;
 
-use crate::config::{self, Config, Reader};
+use crate::config::{self, Config, Reader, within};
 use crate::{Error, suggest};
 use footlight_graph::{Builder, Value};
 use serde_json::json;
@@ -134,6 +134,11 @@ const DECAY: Range<f32> = 0.0..1.0;
 
 /// How much of a move may stay for the next.
 const MOMENTUM: RangeInclusive<f32> = 0.0..=1.0;
+
+/// Refuses a learning rate that is out of its range.
+fn check_learning_rate(rate: f32) -> Result<(), Error> {
+    within("learning_rate", rate, NOT_NEGATIVE).map_err(|e| e.help("0.001 is a good start for Adam, 0.01 for SGD"))
+}
 
 /// An optimizer by value or by name; a name that is not known is reported when the model is compiled.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Steps divided by the root of a running mean of squares.
 
-use super::{DECAY, MOMENTUM, NOT_NEGATIVE, Optimizer, Parameter, Update};
+use super::{DECAY, MOMENTUM, NOT_NEGATIVE, Optimizer, Parameter, Update, check_learning_rate};
 use crate::Error;
 use crate::config::{Config, Reader, config, within};
 use footlight_graph::Value;
@@ -144,7 +144,7 @@ impl Optimizer for RMSprop {
     }
 
     fn check(&self) -> Result<(), Error> {
-        within("learning_rate", self.learning_rate, NOT_NEGATIVE)?;
+        check_learning_rate(self.learning_rate)?;
         within("rho", self.rho, DECAY)?;
         within("momentum", self.momentum, MOMENTUM)?;
         within("epsilon", self.epsilon, NOT_NEGATIVE)

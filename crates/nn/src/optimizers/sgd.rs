@@ -1,6 +1,6 @@
 //! Gradient descent.
 
-use super::{MOMENTUM, NOT_NEGATIVE, Optimizer, Parameter, Update};
+use super::{MOMENTUM, Optimizer, Parameter, Update, check_learning_rate};
 use crate::Error;
 use crate::config::{Config, Reader, config, within};
 use footlight_graph::Value;
@@ -106,7 +106,7 @@ impl Optimizer for SGD {
     }
 
     fn check(&self) -> Result<(), Error> {
-        within("learning_rate", self.learning_rate, NOT_NEGATIVE)?;
+        check_learning_rate(self.learning_rate)?;
         within("momentum", self.momentum, MOMENTUM)
     }
 

@@ -175,7 +175,8 @@ fn a_setting_out_of_range_is_refused_with_its_value_and_range() {
         for value in wrong {
             let optimizer = make(*value);
             let name = format!("optimizer `{}`", optimizer.class_name());
-            let got = Compile::new(optimizer, Loss::from("mse"), vec![]).map(|_| ()).map_err(|e| e.to_string());
+            let got =
+                Compile::new(optimizer, Loss::from("mse"), vec![]).map(|_| ()).map_err(|e| e.message().to_string());
             report.equal(key, got, Err(format!("{name}: {key} = {value} must be in {range}")));
         }
     }
