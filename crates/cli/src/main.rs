@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod data;
 mod evaluate;
+mod interruption;
 mod models;
 mod output;
 mod predict;

@@ -1,10 +1,12 @@
 //! `footlight train`: the article's program.
 
+use crate::interruption::Checkpoint;
 use crate::{data, models, output};
 use clap::Parser;
 use footlight::prelude::*;
 use footlight::{ErrorKind, nn};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Train the article's network (Flatten, Dense 128 relu, Dropout 0.2, Dense 10 softmax) on pictures of digits
 #[derive(Parser)]
@@ -12,7 +14,8 @@ use std::path::PathBuf;
 Examples:
   footlight train
   footlight train --data fashion-mnist --epochs 10 --output fashion.keras
-  footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json
+  footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json --plot curve.svg
+  footlight train --epochs 100 --resume
 
 Data is looked for in FOOTLIGHT_DATA (one folder per set), in the user's cache, then on the network. Without --data,
 and where MNIST cannot be had, digits are generated, and a warning says so.")]
@@ -50,6 +53,18 @@ pub struct Train {
     /// Where the numbers of each epoch are written as JSON
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// Where the learning curves are drawn
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Where the training is put aside, after epochs and now and then [default: beside the output]
+    #[arg(long, value_name = "FOLDER")]
+    checkpoint_dir: Option<PathBuf>,
+    /// How often it is put aside within an epoch
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    checkpoint_every: f64,
+    /// Go on from the checkpoint of a training that was interrupted; the result has the same bytes
+    #[arg(long)]
+    resume: bool,
     /// How training is told on standard error: auto, bar, plain, json or none
     #[arg(long, value_name = "MODE", default_value = "auto")]
     progress: String,
@@ -66,9 +81,13 @@ impl Train {
         if let Some(learning_rate) = self.learning_rate {
             optimizer.set_learning_rate(learning_rate);
         }
-        for path in [Some(&self.output), self.history.as_ref()].into_iter().flatten() {
+        for path in [Some(&self.output), self.history.as_ref(), self.plot.as_ref()].into_iter().flatten() {
             output::check_writable(path)?;
         }
+        let every = Duration::try_from_secs_f64(self.checkpoint_every)
+            .map_err(|_| Error::new(ErrorKind::Config, "--checkpoint-every: a number of seconds is needed"))?;
+        let checkpoint = Checkpoint::new(&self.output, self.checkpoint_dir.as_deref());
+        checkpoint.prepare(self.resume)?;
         let fit = Fit::new()
             .epochs(self.epochs)
             .batch_size(self.batch_size)
@@ -87,12 +106,17 @@ impl Train {
             let head = format!("Data: {} ({})\n{}{}\n", set.name, set.origin, model.summary(), plan.to_text());
             output::print(&head)?;
         }
-        let history = model.fit(&x_train, &set.y_train, fit)?;
+        let fit = checkpoint.apply(fit, every, self.resume);
+        let history = model.fit(&x_train, &set.y_train, fit).map_err(|error| checkpoint.explain(error))?;
         let evaluation = model.evaluate(&x_test, &set.y_test)?;
         model.save(&self.output)?;
         if let Some(path) = &self.history {
             footlight::write_atomically(path, history.to_json().as_bytes())?;
         }
+        if let Some(path) = &self.plot {
+            footlight::write_atomically(path, history.to_svg().as_bytes())?;
+        }
+        checkpoint.remove();
         if progress != Progress::None {
             output::print(&format!("Saved: {}\n", self.output.display()))?;
         }

@@ -3,5 +3,6 @@
 mod errors;
 mod helping;
 mod models;
+mod resuming;
 mod support;
 mod training;

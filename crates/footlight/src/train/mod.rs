@@ -4,6 +4,7 @@ mod callback;
 mod callbacks;
 mod check;
 mod checkpoint;
+mod curve;
 mod fit;
 mod history;
 mod numeric;
