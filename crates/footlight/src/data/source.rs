@@ -159,9 +159,10 @@ fn fetch(
     use super::download::{PATIENCE, download};
     match download(set, set.mirrors, cache, PATIENCE, options.show_progress, log) {
         Ok(url) => Some(url),
-        Err(faults) => {
-            let long = format!("download: {}", faults.join("; "));
-            misses.push(Miss { short: "no network", long, is_network: true });
+        Err(failure) => {
+            let short = if failure.is_unreachable { "no network" } else { "no download" };
+            let long = format!("download: {}", failure.attempts.join("; "));
+            misses.push(Miss { short, long, is_network: true });
             None
         }
     }
