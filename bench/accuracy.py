@@ -45,7 +45,7 @@ def keras_accuracy(seed, train, test):
 
 def footlight_accuracy(binary, seed):
     with tempfile.TemporaryDirectory() as folder:
-        command = [binary, "train", "--seed", str(seed), "--data", "mnist", "--output", folder]
+        command = [binary, "train", "--seed", str(seed), "--data", "mnist"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     last = (done.stdout.strip().splitlines() or [""])[-1]
     found = re.fullmatch(r"Accuracy: (\d\.\d+)", last)

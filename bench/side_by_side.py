@@ -152,7 +152,7 @@ def measure(name, workload, args, python, processors):
             if not args.footlight.is_file():
                 raise Failed(f"no program at {args.footlight} (cargo build --release)")
             command = [str(args.footlight), *workload.ours]
-            command += ["--output", folder] if workload.is_job() else ["--threads", str(args.threads)]
+            command += ["--output", str(Path(folder, "model.keras"))] if workload.is_job() else ["--threads", str(args.threads)]
         else:
             program, mode = workload.peers[name]
             if "compile" in mode and not any(map(shutil.which, ("c++", "g++", "clang++"))):

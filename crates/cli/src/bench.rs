@@ -1,6 +1,6 @@
 //! `footlight bench`: how fast training steps are on this machine, through the public API.
 
-use crate::output;
+use crate::{models, output};
 use clap::Parser;
 use footlight::prelude::*;
 use footlight::train::Callback;
@@ -17,7 +17,7 @@ pub struct Bench {
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Threads to use [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = models::threads)]
     threads: Option<usize>,
     /// Measure answers instead of training
     #[arg(long)]
@@ -38,8 +38,8 @@ const BATCH: usize = 128;
 
 impl Bench {
     pub fn run(self) -> Result<()> {
-        if self.threads == Some(0) || self.epochs == 0 {
-            return Err(Error::new(ErrorKind::Config, "--threads and --epochs must be at least 1"));
+        if self.epochs == 0 {
+            return Err(Error::new(ErrorKind::Config, "--epochs 0: nothing would be measured"));
         }
         if let Some(unknown) = self.workloads.iter().find(|w| !WORKLOADS.contains(&w.as_str())) {
             return Err(nn::suggest::unknown("workload", unknown, &WORKLOADS).into());
@@ -68,8 +68,7 @@ impl Bench {
             min_ms: epochs[0] * 1e3,
             flops,
             p50_us: None,
-        });
-        Ok(())
+        })
     }
 
     fn infer(&self, threads: usize) -> Result<()> {
@@ -95,11 +94,10 @@ impl Bench {
             min_ms: times[0] * 1e3,
             flops,
             p50_us: Some(median * 1e6),
-        });
-        Ok(())
+        })
     }
 
-    fn line(&self, line: Line) {
+    fn line(&self, line: Line) -> Result<()> {
         let Line { threads, mode, batch, median_ms, min_ms, flops, p50_us } = line;
         let samples_per_s = batch as f64 / median_ms * 1e3;
         let gflops = flops / median_ms / 1e6;
@@ -118,7 +116,7 @@ impl Bench {
         output::print(&format!(
             "mlp {mode}, batch {batch}, {threads} threads: {median_ms:.4} ms (fastest {min_ms:.4}), \
              {samples_per_s:.0} samples/s, {gflops:.1} GFLOP/s{rss}\n"
-        ));
+        ))
     }
 }
 

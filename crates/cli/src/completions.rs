@@ -15,7 +15,6 @@ impl Completions {
     pub fn run(self) -> footlight::Result<()> {
         let mut text = Vec::new();
         generate(self.shell, &mut crate::Arguments::command(), "footlight", &mut text);
-        crate::output::print(&String::from_utf8_lossy(&text));
-        Ok(())
+        crate::output::print(&String::from_utf8_lossy(&text))
     }
 }

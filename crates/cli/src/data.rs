@@ -7,12 +7,8 @@ use std::io::IsTerminal;
 
 /// Loads a named set, a folder, or the default with its fallback.
 pub fn dataset(request: Option<&str>, seed: u64) -> Result<Dataset> {
-    let options = LoadOptions {
-        data_folder: std::env::var_os("FOOTLIGHT_DATA").filter(|v| !v.is_empty()).map(Into::into),
-        show_progress: std::io::stderr().is_terminal(),
-        seed,
-        ..LoadOptions::default()
-    };
+    let options =
+        LoadOptions { show_progress: std::io::stderr().is_terminal(), seed, ..LoadOptions::from_environment() };
     load(request, &options, &mut std::io::stderr())
 }
 

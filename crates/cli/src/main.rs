@@ -3,7 +3,11 @@
 mod bench;
 mod completions;
 mod data;
+mod evaluate;
+mod models;
 mod output;
+mod predict;
+mod summary;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +24,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Predict(predict::Predict),
+    Summary(summary::Summary),
     Bench(bench::Bench),
     Completions(completions::Completions),
 }
@@ -27,6 +34,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Train(train) => train.run(),
+        Command::Evaluate(evaluate) => evaluate.run(),
+        Command::Predict(predict) => predict.run(),
+        Command::Summary(summary) => summary.run(),
         Command::Bench(bench) => bench.run(),
         Command::Completions(completions) => completions.run(),
     };

@@ -1,6 +1,6 @@
 //! `footlight train`: the article's program.
 
-use crate::{data, output};
+use crate::{data, models, output};
 use clap::Parser;
 use footlight::prelude::*;
 use footlight::{ErrorKind, nn};
@@ -30,16 +30,16 @@ pub struct Train {
     #[arg(long, value_name = "NAME", default_value = "adam")]
     optimizer: String,
     /// The size of a step [default: the optimizer's own]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     learning_rate: Option<f32>,
     /// The seed of weights, order and dropout
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// The most threads to use; results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = models::threads)]
     threads: Option<usize>,
     /// The fraction of training samples, the last ones, kept for validation
-    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
     validation_split: f64,
     /// See the samples in the order they are stored
     #[arg(long)]
@@ -59,9 +59,6 @@ impl Train {
     pub fn run(self) -> Result<()> {
         let progress = Progress::from_name(&self.progress)
             .ok_or_else(|| nn::suggest::unknown("progress mode", &self.progress, &Progress::NAMES))?;
-        if self.threads == Some(0) {
-            return Err(Error::new(ErrorKind::Config, "--threads 0: at least one thread is needed"));
-        }
         if self.epochs == 0 {
             return Err(Error::new(ErrorKind::Config, "--epochs 0: nothing would be trained").help("5 is the default"));
         }
@@ -86,20 +83,20 @@ impl Train {
         }
         model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])?;
         if progress != Progress::None {
-            output::print(&format!("Data: {} ({})\n", set.name, set.origin));
-            output::print(&model.summary());
-            output::print(&format!(
-                "{}\n",
-                model.training_plan(x_train.len(), self.batch_size.max(1), self.epochs)?.to_text()
-            ));
+            let plan = model.training_plan(x_train.len(), self.batch_size.max(1), self.epochs)?;
+            let head = format!("Data: {} ({})\n{}{}\n", set.name, set.origin, model.summary(), plan.to_text());
+            output::print(&head)?;
         }
         let history = model.fit(&x_train, &set.y_train, fit)?;
         let evaluation = model.evaluate(&x_test, &set.y_test)?;
+        model.save(&self.output)?;
         if let Some(path) = &self.history {
             footlight::write_atomically(path, history.to_json().as_bytes())?;
         }
-        output::print(&format!("Accuracy: {:.4}\n", evaluation.accuracy()));
-        Ok(())
+        if progress != Progress::None {
+            output::print(&format!("Saved: {}\n", self.output.display()))?;
+        }
+        output::print(&format!("Accuracy: {:.4}\n", evaluation.accuracy()))
     }
 }
 

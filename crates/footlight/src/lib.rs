@@ -20,6 +20,7 @@
 pub mod data;
 mod error;
 mod model;
+mod saving;
 pub mod train;
 
 pub use error::{Error, ErrorKind};

@@ -47,10 +47,11 @@ impl Sequential {
 /// ```
 #[derive(Debug)]
 pub struct Model {
-    architecture: Architecture,
-    compile: Option<Compile>,
+    pub(crate) architecture: Architecture,
+    /// What the model is trained by, or why there is nothing.
+    pub(crate) compile: Result<Compile>,
     seed: u64,
-    has_weights: bool,
+    pub(crate) has_weights: bool,
     pub(crate) engine: Engine,
     sessions: Vec<(Kind, usize, Session)>,
 }
@@ -61,11 +62,17 @@ impl Model {
     /// # Errors
     /// None at present; weights are made when the shape of the samples is known.
     pub fn new(architecture: Architecture) -> Result<Model> {
-        let engine = Engine::new(Engine::available_threads());
-        let mut model =
-            Model { architecture, compile: None, seed: 0, has_weights: false, engine, sessions: Vec::new() };
+        let mut model = Model::bare(architecture);
         model.start_weights();
         Ok(model)
+    }
+
+    /// A model whose weights are yet to come.
+    pub(crate) fn bare(architecture: Architecture) -> Model {
+        let compile = Err(Error::new(ErrorKind::Invalid, "the model is not compiled")
+            .help("call compile(\"adam\", loss, [\"accuracy\"]) first"));
+        let engine = Engine::new(Engine::available_threads());
+        Model { architecture, compile, seed: 0, has_weights: false, engine, sessions: Vec::new() }
     }
 
     /// Starts anew from another seed: of the first weights, the order of samples and dropout.
@@ -127,25 +134,25 @@ impl Model {
         for (name, role, value) in compile.initial_values() {
             self.engine.store_mut().set(&name, role, &value).expect("a new store takes any state");
         }
-        self.compile = Some(compile);
+        self.compile = Ok(compile);
     }
 
     /// What the model is trained by.
+    ///
+    /// # Errors
+    /// A model that was not compiled, or was loaded with settings that this version does not know.
     pub fn compiled(&self) -> Result<&Compile> {
-        self.compile.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, "the model is not compiled")
-                .help("call compile(\"adam\", loss, [\"accuracy\"]) first")
-        })
+        self.compile.as_ref().map_err(Clone::clone)
     }
 
     /// Whether optimizer and loss were chosen.
     pub fn is_compiled(&self) -> bool {
-        self.compile.is_some()
+        self.compile.is_ok()
     }
 
     /// Keras' summary table.
     pub fn summary(&self) -> String {
-        self.architecture.summary(self.compile.as_ref())
+        self.architecture.summary(self.compile.as_ref().ok())
     }
 
     /// The value of a weight or other state, such as `dense/kernel`.

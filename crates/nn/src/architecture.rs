@@ -18,6 +18,13 @@ pub struct Weight {
     pub spec: WeightSpec,
 }
 
+impl Weight {
+    /// Whether gradients change it or it is carried along.
+    pub fn role(&self) -> Role {
+        if self.spec.trainable { Role::Parameter } else { Role::Statistic }
+    }
+}
+
 /// A described model: layers one after another, with unique names; once built, with shapes and weights.
 #[derive(Clone, Debug)]
 pub struct Architecture {
@@ -172,7 +179,7 @@ impl Architecture {
             let data = weight.spec.initializer.sample(&weight.spec.shape, &mut rng);
             Tensor::new(weight.spec.shape.clone(), data).expect("an initializer fills the shape")
         };
-        self.weights.iter().map(|w| (w.path.clone(), role(w), value(w))).collect()
+        self.weights.iter().map(|w| (w.path.clone(), w.role(), value(w))).collect()
     }
 
     /// Records all layers on an input of `batch` samples called `x`.
@@ -180,7 +187,7 @@ impl Architecture {
         let sample = self.require_built()?;
         let x = g.input("x", Type::f32([&[batch], sample].concat()));
         let weights: Vec<Value> =
-            self.weights.iter().map(|w| g.state(&w.path, Type::f32(w.spec.shape.clone()), role(w))).collect();
+            self.weights.iter().map(|w| g.state(&w.path, Type::f32(w.spec.shape.clone()), w.role())).collect();
         let step = (mode == Mode::Train).then(|| g.state("optimizer/iteration", Type::i32([]), Role::Slot));
         let key = RandomKey::new(seed).child("layers");
         let mut current = Masked::new(x);
@@ -269,10 +276,6 @@ pub(crate) struct Lowered {
     pub output: Value,
     pub weights: Vec<Value>,
     pub step: Option<Value>,
-}
-
-fn role(weight: &Weight) -> Role {
-    if weight.spec.trainable { Role::Parameter } else { Role::Statistic }
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ mod download;
 mod folder;
 mod glyphs;
 mod known;
+mod picture;
 mod samples;
 mod source;
 
 pub use dataset::{Dataset, Origin};
+pub use picture::Picture;
 pub use samples::Samples;
-pub use source::{LoadOptions, default_cache_folder, load};
+pub use source::{LoadOptions, default_cache_folder, load, mnist};

@@ -52,6 +52,23 @@ impl Default for LoadOptions {
     }
 }
 
+impl LoadOptions {
+    /// The defaults, with the data folder that the environment names in `FOOTLIGHT_DATA`.
+    pub fn from_environment() -> LoadOptions {
+        let data_folder = env::var_os("FOOTLIGHT_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        LoadOptions { data_folder, ..LoadOptions::default() }
+    }
+}
+
+/// MNIST (from the folder `FOOTLIGHT_DATA` names, the cache, or the network), or generated digits where it cannot be had;
+/// notices go to standard error. The article's `mnist.load_data()`.
+///
+/// # Errors
+/// As [`load`].
+pub fn mnist() -> Result<Dataset, Error> {
+    load(None, &LoadOptions::from_environment(), &mut std::io::stderr())
+}
+
 /// The user's cache folder with `footlight` behind it, if the environment tells where that is.
 pub fn default_cache_folder() -> Option<PathBuf> {
     cache_folder_of(env::consts::OS, |name| env::var_os(name))

@@ -21,7 +21,7 @@ pub(crate) fn check_values(name: &str, samples: &Samples) -> Result<()> {
             let mut row = vec![0.0; len];
             samples.row_f32(at / len.max(1), &mut row);
             let message = format!("{name}: sample {} holds {} at element {}", at / len, row[at % len], at % len);
-            Err(Error::new(ErrorKind::Numeric, message).help("remove or fill such samples before training"))
+            Err(Error::new(ErrorKind::Numeric, message).help("remove such samples, or fill the gaps"))
         }
     }
 }

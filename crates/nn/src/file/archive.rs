@@ -78,7 +78,11 @@ impl Archive {
 
     fn unzip(bytes: &[u8]) -> Result<Archive, Error> {
         let damaged = |error: ZipError| {
-            fault(format!("the {} bytes are not a whole zip archive: {error}", bytes.len()))
+            let error = match error {
+                ZipError::InvalidArchive(_) => "they are no zip archive, or one that is cut short".into(),
+                other => other.to_string(),
+            };
+            fault(format!("its {} bytes cannot be read: {error}", bytes.len()))
                 .help("copy the file again; it has to be one that Keras 3 saved as `.keras`")
         };
         let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;

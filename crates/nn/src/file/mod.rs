@@ -3,7 +3,8 @@
 //!
 //! The layers of a file, each ignorant of the one above:
 //! [`Group`] is a tree of named tensors; [`hdf5`] is that tree as bytes; [`Archive`] is the zip around it;
-//! [`weights_tree`] and [`read_vars`] map a model's variables to paths; [`write_atomically`] puts bytes on a disk.
+//! [`weights_tree`] and [`read_vars`] map a model's variables to paths; [`SavedModel`] is the whole model;
+//! [`write_atomically`] puts bytes on a disk.
 //!
 //! Files come from strangers. Nothing in them is run, no length is believed before the bytes are there, and every
 //! fault is an error that names the member, the path or the byte.
@@ -12,9 +13,11 @@ mod archive;
 pub mod hdf5;
 mod model;
 mod save;
+mod saved;
 mod tree;
 
 pub use archive::{Archive, KERAS_VERSION};
 pub use model::{LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, read_vars, weights_tree};
 pub use save::write_atomically;
+pub use saved::{SavedModel, States, to_archive};
 pub use tree::{Entry, Group};

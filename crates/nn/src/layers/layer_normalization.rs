@@ -83,6 +83,9 @@ impl LayerNormalization {
         layer.gamma_regularizer = read.get("gamma_regularizer").map(Regularizer::from_config).transpose()?;
         layer.beta_regularizer = read.get("beta_regularizer").map(Regularizer::from_config).transpose()?;
         read.refuse(&["beta_constraint", "gamma_constraint"])?;
+        if read.bool("rms_scaling", false)? {
+            return Err(Error::config("`rms_scaling` = true is not supported yet"));
+        }
         match read.i64s("axis")?.as_deref() {
             None | Some([_]) => Ok(layer),
             Some(axes) => Err(Error::config(format!("`axis` = {axes:?}: one axis, the last, is supported"))),

@@ -53,9 +53,10 @@ catalogue! {
 /// # Errors
 /// A class that is no built-in or not known, a key that is not known, a value out of range; named by the layer.
 pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
-    let (class, config) = config::open(value)?;
-    let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_string();
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
+    let (name, class) = (text("/config/name"), text("/class_name"));
     let place = |e: Error| if name.is_empty() { e } else { e.at(format!("layer `{name}` ({class})")) };
+    let (class, config) = config::open(value).map_err(place)?;
     let mut read = Reader::new(&config);
     read.ignore(&["dtype", "name", "trainable", "batch_shape", "batch_input_shape"]);
     let mut layer = from_class(&class, &config, &mut read).map_err(place)?;

@@ -87,7 +87,7 @@ fn members_that_are_missing_or_no_json_are_named() {
     assert!(message(&zipped(stored, &npz)).contains("holds pickles, which are programs and never run"));
     let text: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.weights.h5", b"not hdf5 at all")];
     assert!(message(&zipped(stored, &text)).starts_with("model.weights.h5: hdf5: "));
-    assert!(message(b"plain text").contains("the 10 bytes are not a whole zip archive"));
+    assert!(message(b"plain text").contains("its 10 bytes cannot be read: they are no zip archive"));
 }
 
 #[test]

@@ -1,0 +1,244 @@
+//! `footlight predict`: a model's answers to arrays and pictures.
+
+use crate::evaluate::largest;
+use crate::{data, models, output};
+use clap::Parser;
+use footlight::data::Picture;
+use footlight::prelude::*;
+use footlight::tensor::{display_shape, npy, npz};
+use footlight::{ErrorKind, write_atomically};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Ask a model: arrays in, arrays out; of a picture the probability of each class
+#[derive(Parser)]
+#[command(after_help = "\
+Examples:
+  footlight predict model.keras --input digit.png
+  footlight predict model.keras --input photo.jpg --invert
+  footlight predict model.keras --input x.npy --output y.npy
+
+An .npz file for a model of one input may hold one array under any name, or one called x among others. Bytes are divided
+by 255, as in training; other numbers are taken as they are. In an .npz output the answer is called output_0.")]
+pub struct Predict {
+    /// The model, a .keras file
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// The samples: .npy, .npz, .png or .jpg
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Where the answers are written, .npy or .npz [default: as text on standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Take a picture's black for white and its white for black
+    #[arg(long)]
+    invert: bool,
+    /// The most threads to use; results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = models::threads)]
+    threads: Option<usize>,
+}
+
+/// The array of a model's one input or output.
+const INPUT: &str = "x";
+const OUTPUT: &str = "output_0";
+/// Classes shown of one picture.
+const SHOWN: usize = 10;
+/// Cells of a bar of probability 1.
+const BAR: f32 = 40.0;
+
+impl Predict {
+    pub fn run(self) -> Result<()> {
+        let format = self.output.as_deref().map(output_format).transpose()?;
+        let kind = input_kind(&self.input)?;
+        if self.invert && kind != InputKind::Picture {
+            return Err(Error::new(ErrorKind::Config, "--invert is for pictures only"));
+        }
+        let mut model = models::open(&self.model, self.threads)?;
+        let sample = model.architecture().input_shape().map(<[usize]>::to_vec);
+        let x = match kind {
+            InputKind::Picture => self.picture(sample.as_deref())?,
+            _ => samples(read_array(&self.input, kind)?, sample.as_deref()).map_err(|e| e.at(quoted(&self.input)))?,
+        };
+        let answer = model.predict(&data::scaled(Samples::from(x)));
+        let prediction = answer.map_err(|error| error.at(quoted(&self.input)))?;
+        match (&self.output, format) {
+            (Some(path), Some(format)) => Ok(write_atomically(path, &format(&prediction)?)?),
+            _ if kind == InputKind::Picture => output::print(&one(&prediction)),
+            _ => output::print(&all(&prediction)),
+        }
+    }
+
+    fn picture(&self, sample: Option<&[usize]>) -> Result<Tensor> {
+        let Some(sample) = sample else {
+            return Err(Error::new(ErrorKind::Shape, "the model does not say which shape its samples have")
+                .help("give the picture as an .npy file of the right shape"));
+        };
+        let mut picture = Picture::open(&self.input, sample)?;
+        if picture.size != picture.scaled_to {
+            let ((w, h), (to_w, to_h)) = (picture.size, picture.scaled_to);
+            output::note(&format!("{} is {w}x{h}; it was scaled to {to_w}x{to_h}", quoted(&self.input)));
+        }
+        if self.invert {
+            picture = picture.inverted()?;
+        }
+        if picture.is_dark_on_light() {
+            let advice = if self.invert { "try without --invert" } else { "try --invert" };
+            output::note(&format!(
+                "the picture looks inverted: dark on light, where MNIST has light on dark; {advice}"
+            ));
+        }
+        Ok(picture.sample.reshape([&[1], sample].concat())?)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum InputKind {
+    Npy,
+    Npz,
+    Picture,
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+fn quoted(path: &Path) -> String {
+    format!("`{}`", path.display())
+}
+
+fn input_kind(path: &Path) -> Result<InputKind> {
+    match extension(path).as_str() {
+        "npy" => Ok(InputKind::Npy),
+        "npz" => Ok(InputKind::Npz),
+        "png" | "jpg" | "jpeg" => Ok(InputKind::Picture),
+        _ => Err(Error::new(ErrorKind::Config, format!("--input {}: the name does not say what it is", quoted(path)))
+            .help("known are .npy, .npz, .png and .jpg")),
+    }
+}
+
+type ToBytes = fn(&Tensor) -> Result<Vec<u8>>;
+
+fn output_format(path: &Path) -> Result<ToBytes> {
+    output::check_writable(path)?;
+    match extension(path).as_str() {
+        "npy" => Ok(|tensor| Ok(npy::write(tensor)?)),
+        "npz" => Ok(|tensor| Ok(npz::write([(OUTPUT, tensor)])?)),
+        _ => Err(Error::new(ErrorKind::Config, format!("--output {}: the name does not say what it is", quoted(path)))
+            .help("known are .npy and .npz")),
+    }
+}
+
+fn read_array(path: &Path, kind: InputKind) -> Result<Tensor> {
+    let bytes = std::fs::read(path)
+        .map_err(|e| Error::new(ErrorKind::File, format!("{}: cannot read it: {e}", quoted(path))))?;
+    let place = |e: footlight::tensor::Error| Error::from(e.at(quoted(path)));
+    if kind == InputKind::Npy {
+        return npy::read(&bytes).map_err(place);
+    }
+    let mut arrays = npz::read(&bytes).map_err(place)?;
+    let names: Vec<String> = arrays.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let chosen = if arrays.len() == 1 { Some(0) } else { arrays.iter().position(|(name, _)| name == INPUT) };
+    match chosen {
+        Some(index) => Ok(arrays.swap_remove(index).1),
+        None => {
+            let message = format!("{}: which array is the input? It holds {}", quoted(path), list(&names));
+            Err(Error::new(ErrorKind::Data, message).help(format!("leave one array, or call one of them `{INPUT}`")))
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// An array as samples: as it is, or with the axis of one sample added, or with axes of extent 1 put right.
+fn samples(array: Tensor, sample: Option<&[usize]>) -> Result<Tensor> {
+    let Some(sample) = sample else { return Ok(array) };
+    let shape = array.shape().to_vec();
+    let significant = |shape: &[usize]| shape.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
+    if shape == sample {
+        return Ok(array.reshape([&[1], sample].concat())?);
+    }
+    match shape.split_first() {
+        Some((count, rest)) if significant(rest) == significant(sample) => {
+            Ok(array.reshape([&[*count], sample].concat())?)
+        }
+        _ => {
+            let samples: String = sample.iter().map(|d| format!(", {d}")).collect();
+            let message = format!("the array has shape {}, the model expects [N{samples}]", display_shape(&shape));
+            Err(Error::new(ErrorKind::Shape, message).help("reshape the array; N is the number of samples"))
+        }
+    }
+}
+
+/// Whether these are the probabilities of classes.
+fn is_distribution(row: &[f32]) -> bool {
+    row.len() > 1 && row.iter().all(|p| (0.0..=1.0).contains(p)) && (row.iter().sum::<f32>() - 1.0).abs() < 1e-3
+}
+
+fn numbers(row: &[f32]) -> String {
+    row.iter().map(|x| format!("{x}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The answer to one picture: the likeliest classes first.
+fn one(prediction: &Tensor) -> String {
+    let row = prediction.to_f32();
+    if !is_distribution(&row) {
+        return format!("{}\n", numbers(&row));
+    }
+    let mut classes: Vec<usize> = (0..row.len()).collect();
+    classes.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+    let mut text = String::new();
+    for class in classes.iter().take(SHOWN) {
+        let bar = "█".repeat((row[*class] * BAR).round() as usize);
+        let line = format!("class {class:>3}  {:.4}  {bar}", row[*class]);
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    if row.len() > SHOWN {
+        let _ = writeln!(text, "and {} less likely", row.len() - SHOWN);
+    }
+    text
+}
+
+/// A line for each sample.
+fn all(prediction: &Tensor) -> String {
+    let count = prediction.shape().first().copied().unwrap_or(1);
+    let rows = prediction.to_f32();
+    let mut text = String::new();
+    for (index, row) in rows.chunks(rows.len().div_ceil(count.max(1)).max(1)).enumerate() {
+        let _ = if is_distribution(row) {
+            let class = largest(row);
+            writeln!(text, "sample {index}: class {class}, probability {:.4}", row[class])
+        } else {
+            writeln!(text, "sample {index}: {}", numbers(row))
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zeros(shape: &[usize]) -> Tensor {
+        Tensor::new(shape, vec![0.0f32; shape.iter().product()]).unwrap()
+    }
+
+    #[test]
+    fn one_sample_and_axes_of_extent_1_are_put_right() {
+        for shape in [&[28, 28][..], &[1, 28, 28], &[1, 28, 28, 1]] {
+            assert_eq!(samples(zeros(shape), Some(&[28, 28])).unwrap().shape(), [1, 28, 28]);
+        }
+        let error = samples(zeros(&[5, 27, 28]), Some(&[28, 28])).unwrap_err();
+        assert_eq!(error.message(), "the array has shape [5, 27, 28], the model expects [N, 28, 28]");
+    }
+
+    #[test]
+    fn classes_are_told_by_likelihood_and_other_numbers_as_they_are() {
+        let text = one(&Tensor::new([1, 3], vec![0.2f32, 0.7, 0.1]).unwrap());
+        assert!(text.starts_with("class   1  0.7000  ████████████████████████████\n"), "{text}");
+        assert_eq!(one(&Tensor::new([1, 2], vec![2.5f32, -1.0]).unwrap()), "2.5 -1\n");
+        let text = all(&Tensor::new([2, 2], vec![0.25f32, 0.75, 3.0, 1.0]).unwrap());
+        assert_eq!(text, "sample 0: class 1, probability 0.7500\nsample 1: 3 1\n");
+    }
+}

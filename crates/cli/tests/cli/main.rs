@@ -1,0 +1,7 @@
+//! The command as a person meets it: arguments in; standard output, standard error, files and exit codes out.
+
+mod errors;
+mod helping;
+mod models;
+mod support;
+mod training;

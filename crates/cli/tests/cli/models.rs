@@ -1,0 +1,122 @@
+//! `footlight evaluate`, `predict`, `summary` and `bench`.
+
+use crate::support::*;
+use footlight::tensor::{Tensor, npy, npz};
+use serde_json::Value;
+
+/// A folder with the small set and a model trained on it.
+fn trained() -> Folder {
+    let folder = Folder::with_data();
+    folder.run("train --data data --epochs 8 --batch-size 16 --learning-rate 0.01 --progress none").done();
+    folder
+}
+
+/// Two samples of the small set, of classes 0 and 2.
+fn samples() -> Tensor {
+    let bright = |class: usize, i: usize| if i / 5 / 2 == class { 0.9f32 } else { 0.1 };
+    Tensor::new([2, 6, 5], (0..60).map(|i| bright([0, 2][i / 30], i % 30)).collect::<Vec<f32>>()).unwrap()
+}
+
+#[test]
+fn evaluation_tells_metrics_and_confusion() {
+    let folder = trained();
+    let run = folder.run("evaluate model.keras --data data").done();
+    for told in
+        ["30 test samples of ", "accuracy: 1.0000", "loss: 0.", "Confusion matrix", "     2   0   0  10   1.000"]
+    {
+        assert!(run.out.contains(told), "{told}: {}", run.out);
+    }
+    let json: Value = serde_json::from_str(&folder.run("evaluate model.keras --data data --json").done().out).unwrap();
+    assert_eq!(json["confusion_matrix"], serde_json::json!([[10, 0, 0], [0, 10, 0], [0, 0, 10]]));
+    assert_eq!((&json["samples"], &json["accuracy"]), (&30.into(), &1.0.into()));
+}
+
+#[test]
+fn arrays_in_arrays_out() {
+    let folder = trained();
+    let x = samples();
+    std::fs::write(folder.path("x.npy"), npy::write(&x).unwrap()).unwrap();
+    std::fs::write(folder.path("only.npz"), npz::write([("pictures", &x)]).unwrap()).unwrap();
+    std::fs::write(folder.path("named.npz"), npz::write([("a", &Tensor::scalar(1.0)), ("x", &x)]).unwrap()).unwrap();
+    for input in ["x.npy", "only.npz", "named.npz"] {
+        folder.run(&format!("predict model.keras --input {input} --output y.npy")).done();
+        let y = npy::read(&std::fs::read(folder.path("y.npy")).unwrap()).unwrap();
+        assert_eq!(y.shape(), [2, 3]);
+        folder.run(&format!("predict model.keras --input {input} --output y.npz")).done();
+        let named = npz::read(&std::fs::read(folder.path("y.npz")).unwrap()).unwrap();
+        assert_eq!(named, [("output_0".to_string(), y)]);
+        let run = folder.run(&format!("predict model.keras --input {input}")).done();
+        assert!(run.out.starts_with("sample 0: class 0, probability "), "{}", run.out);
+        assert!(run.out.contains("\nsample 1: class 2, probability "), "{}", run.out);
+    }
+}
+
+#[test]
+fn bytes_are_scaled_as_in_training() {
+    let folder = trained();
+    let floats = samples();
+    let bytes: Vec<u8> = floats.to_f32().iter().map(|x| (x * 255.0).round() as u8).collect();
+    let answer = |name: &str, x: &Tensor| {
+        std::fs::write(folder.path(name), npy::write(x).unwrap()).unwrap();
+        folder.run(&format!("predict model.keras --input {name} --output y.npy")).done();
+        npy::read(&std::fs::read(folder.path("y.npy")).unwrap()).unwrap().to_f32()
+    };
+    let of_floats = answer("floats.npy", &floats);
+    let of_bytes = answer("bytes.npy", &Tensor::new(floats.shape(), bytes).unwrap());
+    assert!(of_floats.iter().zip(&of_bytes).all(|(a, b)| (a - b).abs() < 0.01), "{of_floats:?} {of_bytes:?}");
+}
+
+/// A picture with two bright rows, `scale` pixels for each of the model's.
+fn picture(folder: &Folder, name: &str, scale: u32, is_inverted: bool) {
+    let pixel = |_: u32, y: u32| image::Luma([if (y / scale / 2 == 1) != is_inverted { 240u8 } else { 10 }]);
+    image::GrayImage::from_fn(5 * scale, 6 * scale, pixel).save(folder.path(name)).unwrap();
+}
+
+#[test]
+fn of_a_picture_the_likeliest_class_comes_first() {
+    let folder = trained();
+    picture(&folder, "plain.png", 1, false);
+    picture(&folder, "large.png", 10, false);
+    picture(&folder, "inverted.png", 1, true);
+    let run = folder.run("predict model.keras --input plain.png").done();
+    assert!(run.out.starts_with("class   1  "), "{}", run.out);
+    assert_eq!((run.out.lines().count(), run.err.as_str()), (3, ""));
+    let large = folder.run("predict model.keras --input large.png").done();
+    assert_eq!((&large.out, large.err.as_str()), (&run.out, "note: `large.png` is 50x60; it was scaled to 5x6\n"));
+    let inverted = folder.run("predict model.keras --input inverted.png").done();
+    assert!(inverted.err.contains("looks inverted") && inverted.err.contains("try --invert"), "{}", inverted.err);
+    let righted = folder.run("predict model.keras --input inverted.png --invert").done();
+    assert!(righted.out.starts_with("class   1  ") && righted.err.is_empty(), "{}{}", righted.out, righted.err);
+}
+
+#[test]
+fn a_summary_has_the_table_and_the_plan() {
+    let folder = trained();
+    let run = folder.run("summary model.keras").done();
+    assert!(run.out.starts_with("Model: \"sequential\"\n┏━") && !run.out.contains("Plan"), "{}", run.out);
+    let run = folder.run("summary model.keras --plan --batch-size 16").done();
+    for told in ["Plan of a training step on 16 samples:", "matmul f32[30, 128]", "Offset", "Peak memory: "] {
+        assert!(run.out.contains(told), "{told}: {}", run.out);
+    }
+}
+
+#[test]
+fn a_benchmark_is_a_line_of_json() {
+    let folder = Folder::new();
+    let run = folder.run("bench mlp --infer --threads 1 --json").done();
+    let json: Value = serde_json::from_str(&run.out).unwrap();
+    let keys = [
+        "workload",
+        "batch",
+        "threads",
+        "mode",
+        "step_ms_median",
+        "step_ms_min",
+        "samples_per_s",
+        "gflops",
+        "peak_rss_mb",
+    ];
+    for key in keys {
+        assert!(!json[key].is_null() || (key == "peak_rss_mb" && !cfg!(target_os = "linux")), "{key}: {json}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Models on disk, as Keras 3 reads and writes them.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use footlight_nn::file::{Archive, SavedModel, to_archive, write_atomically};
+
+use crate::model::Model;
+use crate::{Error, Result};
+
+impl Model {
+    /// Writes the model as a `.keras` file: layers, weights, what it is trained by and the optimizer's state.
+    ///
+    /// The file is there whole or not at all; an older one stays until the new one is on the disk. Keras 3 opens it.
+    ///
+    /// # Errors
+    /// `ErrorKind::File` with the path when it cannot be written.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::prelude::*;
+    /// let path = std::env::temp_dir().join(format!("footlight-doc-{}.keras", std::process::id()));
+    /// let mut model = Sequential::new(layers![Dense::new(3).input_shape([4])])?;
+    /// model.save(&path)?;
+    /// let x = Samples::from(Tensor::new([2, 4], vec![0.5f32; 8])?);
+    /// assert_eq!(Model::load(&path)?.predict(&x)?, model.predict(&x)?);
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let compile = self.compile.as_ref().ok();
+        let archive = to_archive(&self.architecture, compile, &|name| self.state(name), SystemTime::now());
+        let bytes = archive.write().map_err(|error| error.at(format!("`{}`", path.display())))?;
+        Ok(write_atomically(path, &bytes)?)
+    }
+
+    /// Opens a `.keras` file that Footlight or Keras 3 saved; nothing in it is executed.
+    ///
+    /// Seeds are not part of the file: the model has seed 0. Training settings that are not known here are told when they
+    /// are asked for, by `fit` or `evaluate`; the model answers without them.
+    ///
+    /// # Errors
+    /// `ErrorKind::File` with the path: a file that cannot be read, is damaged, or holds layers or settings that are not
+    /// known; variables that are missing, unexpected or of another shape are told together.
+    pub fn load(path: impl AsRef<Path>) -> Result<Model> {
+        let path = path.as_ref();
+        let archive = Archive::open(path)?;
+        let place = |error: footlight_nn::Error| Error::from(error.at(format!("`{}`", path.display())));
+        let saved = SavedModel::from_archive(archive).map_err(place)?;
+        let mut model = Model::bare(saved.architecture);
+        model.has_weights = model.architecture.input_shape().is_some();
+        match saved.compile {
+            Some(Ok(compile)) => model.set_compile(compile),
+            Some(Err(error)) => model.compile = Err(place(error)),
+            None => {}
+        }
+        for (name, role, value) in saved.states {
+            model.engine.store_mut().set(&name, role, &value).expect("shapes were checked against the description");
+        }
+        Ok(model)
+    }
+}

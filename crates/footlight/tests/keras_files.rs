@@ -1,0 +1,180 @@
+//! Files of Keras in, files for Keras out: `fixtures/keras` holds what Keras saved and computed.
+
+use footlight::prelude::*;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn fixtures() -> PathBuf {
+    workspace().join("fixtures/keras")
+}
+
+/// What Keras recorded beside each file.
+fn records() -> Vec<(PathBuf, Value)> {
+    let mut records: Vec<(PathBuf, Value)> = std::fs::read_dir(fixtures())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| (path.with_extension("keras"), serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()))
+        .collect();
+    records.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(records.len() >= 14, "the fixtures are missing");
+    records
+}
+
+fn tensor(record: &Value) -> Tensor {
+    let shape: Vec<usize> = record["shape"].as_array().unwrap().iter().map(|d| d.as_u64().unwrap() as usize).collect();
+    let data = record["data"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32);
+    Tensor::new(shape, data.collect::<Vec<f32>>()).unwrap()
+}
+
+fn to_record(tensor: &Tensor) -> Value {
+    json!({ "shape": tensor.shape(), "data": tensor.to_f32() })
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
+    assert_eq!(a.shape(), b.shape());
+    a.to_f32().iter().zip(b.to_f32()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn temporary(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("footlight-{}-{name}", std::process::id()))
+}
+
+fn loadable() -> impl Iterator<Item = (PathBuf, Value)> {
+    records().into_iter().filter(|(_, record)| record["expect"] == "load")
+}
+
+#[test]
+fn files_of_keras_predict_what_keras_predicts() {
+    for (path, record) in loadable() {
+        let mut model = Model::load(&path).unwrap();
+        let prediction = model.predict(&Samples::from(tensor(&record["input"]))).unwrap();
+        let expected = tensor(&record["prediction"]);
+        // The recorded tolerance is for numbers of order one; a unit in the last place grows with the number.
+        let scale = expected.to_f32().iter().fold(1.0f32, |largest, x| largest.max(x.abs()));
+        let tolerance = record["tolerance"]["absolute"].as_f64().unwrap() as f32 * scale;
+        let difference = largest_difference(&prediction, &expected);
+        assert!(difference <= tolerance, "{}: {difference} is more than {tolerance}", path.display());
+    }
+}
+
+#[test]
+fn weights_and_optimizer_come_over_bit_by_bit() {
+    for (path, record) in loadable() {
+        let model = Model::load(&path).unwrap();
+        for (weight, expected) in model.architecture().weights().iter().zip(record["weights"].as_array().unwrap()) {
+            let name = expected["path"].as_str().unwrap();
+            assert!(name.ends_with(&format!("/{}", weight.path)), "{}: {name} is {}", path.display(), weight.path);
+            assert_eq!(model.state(&weight.path).unwrap(), tensor(expected), "{}: {name}", path.display());
+        }
+        assert_eq!(model.architecture().weights().len(), record["weights"].as_array().unwrap().len());
+        assert_eq!(model.is_compiled(), !record["optimizer"].is_null(), "{}", path.display());
+        if !model.is_compiled() {
+            continue;
+        }
+        let states = model.compiled().unwrap().optimizer_states(model.architecture());
+        let variables = record["optimizer"]["variables"].as_array().unwrap();
+        for ((name, _), expected) in states.iter().zip(variables) {
+            let got = model.state(name).unwrap_or_else(|| panic!("{}: no {name}", path.display()));
+            assert_eq!(got.to_f32(), tensor(expected).to_f32(), "{}: {name}", path.display());
+        }
+        let is_fresh = record["optimizer"]["iterations"] == 0;
+        assert_eq!(variables.len(), if is_fresh { 2 } else { states.len() }, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_is_saved_is_loaded_again_and_saved_the_same() {
+    let copy = temporary("copy.keras");
+    for (path, _) in loadable() {
+        let model = Model::load(&path).unwrap();
+        model.save(&copy).unwrap();
+        let again = Model::load(&copy).unwrap();
+        let archive = footlight::nn::file::Archive::open(&copy).unwrap();
+        again.save(&copy).unwrap();
+        let second = footlight::nn::file::Archive::open(&copy).unwrap();
+        assert_eq!((&second.config, &second.weights), (&archive.config, &archive.weights), "{}", path.display());
+    }
+    std::fs::remove_file(copy).unwrap();
+}
+
+#[test]
+fn code_and_classes_of_others_are_refused_by_name() {
+    for (path, record) in records().into_iter().filter(|(_, record)| record["expect"] == "refuse") {
+        let error = Model::load(&path).unwrap_err();
+        assert_eq!(error.kind(), footlight::ErrorKind::File, "{error}");
+        let name = if record["file"].as_str().unwrap().starts_with("lambda") { "Lambda" } else { "Doubler" };
+        assert!(error.message().contains(name), "{error}");
+        assert!(error.message().starts_with(&format!("`{}`: layer `", path.display())), "{error}");
+    }
+}
+
+#[test]
+fn training_goes_on_from_a_file_as_if_it_had_never_stopped() {
+    let x = Samples::from(Tensor::new([64, 3], (0..192).map(|i| (i % 13) as f32 / 13.0).collect::<Vec<_>>()).unwrap());
+    let y = Samples::from(Tensor::new([64], (0..64).map(|i| (i % 4) as u8).collect::<Vec<_>>()).unwrap());
+    let path = temporary("resumed.keras");
+    let fit = || Fit::new().batch_size(16).shuffle(false).progress(Progress::None);
+    for optimizer in footlight::nn::optimizers::NAMES {
+        let layers = layers![Dense::new(8).activation("relu").input_shape([3]), Dense::new(4).activation("softmax")];
+        let mut model = Sequential::new(layers).unwrap();
+        model.compile(*optimizer, "sparse_categorical_crossentropy", ["accuracy"]).unwrap();
+        model.fit(&x, &y, fit()).unwrap();
+        model.save(&path).unwrap();
+        let mut resumed = Model::load(&path).unwrap();
+        let (went_on, resumed) = (model.fit(&x, &y, fit()).unwrap(), resumed.fit(&x, &y, fit()).unwrap());
+        assert_eq!(went_on, resumed, "{optimizer}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn settings_that_are_not_known_are_told_when_they_are_asked_for() {
+    let path = temporary("adadelta.keras");
+    let mut archive = footlight::nn::file::Archive::open(fixtures().join("mlp_fitted_jax.keras")).unwrap();
+    archive.config["compile_config"]["optimizer"]["class_name"] = json!("Adadelta");
+    std::fs::write(&path, archive.write().unwrap()).unwrap();
+    let mut model = Model::load(&path).unwrap();
+    let record: Value =
+        serde_json::from_slice(&std::fs::read(fixtures().join("mlp_fitted_jax.json")).unwrap()).unwrap();
+    let x = Samples::from(tensor(&record["input"]));
+    model.predict(&x).unwrap();
+    let y = Samples::from(Tensor::new([x.len()], vec![0u8; x.len()]).unwrap());
+    let error = model.evaluate(&x, &y).unwrap_err();
+    assert!(error.message().contains("unknown optimizer `Adadelta`"), "{error}");
+    std::fs::remove_file(path).unwrap();
+}
+
+/// Runs where `FOOTLIGHT_KERAS_PYTHON` names a Python with Keras.
+#[test]
+fn keras_opens_what_is_saved_and_predicts_the_same() {
+    let Some(python) = std::env::var_os("FOOTLIGHT_KERAS_PYTHON") else {
+        println!("skipped: FOOTLIGHT_KERAS_PYTHON names no Python with Keras");
+        return;
+    };
+    let (copy, expected) = (temporary("for.keras"), temporary("for.json"));
+    for (path, record) in loadable() {
+        let mut model = Model::load(&path).unwrap();
+        model.save(&copy).unwrap();
+        let prediction = model.predict(&Samples::from(tensor(&record["input"]))).unwrap();
+        let mut wanted = json!({ "input": record["input"], "prediction": to_record(&prediction) });
+        if let Some(optimizer) = record["optimizer"].as_object() {
+            let slots = model.compiled().unwrap().optimizer_states(model.architecture()).len() - 2;
+            wanted["iterations"] = optimizer["iterations"].clone();
+            wanted["slots"] = slots.into();
+        }
+        std::fs::write(&expected, wanted.to_string()).unwrap();
+        let script = workspace().join("fixtures/gen/check_saved.py");
+        let done = Command::new(&python).arg(script).args([&copy, &expected]).output().unwrap();
+        let told = [done.stdout, done.stderr].concat();
+        assert!(done.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&told));
+    }
+    for path in [copy, expected] {
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -1,0 +1,183 @@
+//! A whole model as an archive: its description, what it is trained by, and every number.
+
+use std::time::SystemTime;
+
+use footlight_graph::{Role, Type};
+use footlight_tensor::{DType, Data, Tensor, display_shape};
+
+use super::{Archive, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, read_vars, weights_tree};
+use crate::{Architecture, Compile, Error, ErrorKind};
+
+/// The values of a model's states by name.
+pub type States = Vec<(String, Role, Tensor)>;
+
+/// A model as a `.keras` file holds it.
+#[derive(Debug)]
+pub struct SavedModel {
+    /// The layers.
+    pub architecture: Architecture,
+    /// What the model is trained by; `None` if it was never compiled. A choice this version does not know is the error that
+    /// says so: the model still answers.
+    pub compile: Option<Result<Compile, Error>>,
+    /// Weights, and the optimizer's states if it is known and has taken a step.
+    pub states: States,
+}
+
+impl SavedModel {
+    /// Takes a model out of an archive.
+    ///
+    /// # Errors
+    /// `ErrorKind::File` for a model, layer, key or value that is not known, and for all variables that are missing,
+    /// unexpected or of another shape.
+    pub fn from_archive(archive: Archive) -> Result<SavedModel, Error> {
+        let architecture = Architecture::from_config(&archive.config).map_err(in_file)?;
+        let compile = archive.config.get("compile_config").filter(|config| !config.is_null());
+        let mut compile = compile.map(|config| match config.as_object() {
+            Some(config) => Compile::from_config(config).map_err(in_file),
+            None => Err(Error::new(ErrorKind::File, "`compile_config` is no object")),
+        });
+        let (layers, optimizer) = read_vars(archive.weights, &shapes(&architecture))?;
+        let mut states = weights(&architecture, layers)?;
+        if let (Some(Ok(compile)), Some(optimizer)) = (&mut compile, optimizer) {
+            let slots = slots(compile, &architecture, optimizer)?;
+            set_learning_rate(compile, slots.iter().find(|(name, ..)| name == LEARNING_RATE).map(|(.., value)| value));
+            states.extend(slots);
+        }
+        Ok(SavedModel { architecture, compile, states })
+    }
+}
+
+/// Puts a model in an archive, saved at `time`; `state` gives the value of a weight or slot by its name.
+///
+/// Slots that no step has made yet are written as zeros, which is what they begin as.
+pub fn to_archive(
+    architecture: &Architecture,
+    compile: Option<&Compile>,
+    state: &dyn Fn(&str) -> Option<Tensor>,
+    time: SystemTime,
+) -> Archive {
+    let of_layer = |index: usize| {
+        let own = architecture.weights().iter().filter(move |weight| weight.layer == index);
+        own.filter_map(|weight| state(&weight.path)).collect()
+    };
+    let named = architecture.layers().iter().zip(architecture.layer_names()).enumerate();
+    let layers = named.map(|(index, (layer, name))| LayerVars {
+        class_name: layer.class_name().into(),
+        name: name.clone(),
+        vars: of_layer(index),
+    });
+    let optimizer = compile.map(|compile| OptimizerVars {
+        name: optimizer_name(compile),
+        vars: compile
+            .optimizer_states(architecture)
+            .iter()
+            .map(|(name, ty)| state(name).unwrap_or(zeros(ty)))
+            .collect(),
+    });
+    let vars =
+        ModelVars { class_name: CLASS.into(), name: architecture.name().into(), layers: layers.collect(), optimizer };
+    let mut config = architecture.to_config();
+    if let Some(mut compile) = compile.cloned() {
+        set_learning_rate(&mut compile, state(LEARNING_RATE).as_ref());
+        config["compile_config"] = compile.to_config();
+    }
+    Archive::new(config, weights_tree(vars), time)
+}
+
+const CLASS: &str = "Sequential";
+const LEARNING_RATE: &str = "optimizer/learning_rate";
+
+/// The rate in force, which callbacks move, is the one of the state.
+fn set_learning_rate(compile: &mut Compile, state: Option<&Tensor>) {
+    if let Some([rate]) = state.and_then(Tensor::as_f32) {
+        compile.optimizer.set_learning_rate(*rate);
+    }
+}
+
+/// What Keras calls the optimizer, such as `adam`.
+fn optimizer_name(compile: &Compile) -> String {
+    compile.to_config()["optimizer"]["config"]["name"].as_str().unwrap_or_default().into()
+}
+
+fn shapes(architecture: &Architecture) -> ModelShapes {
+    let vars = |index: usize| {
+        let own = architecture.weights().iter().filter(move |weight| weight.layer == index);
+        own.map(|weight| (weight.spec.name.to_string(), weight.spec.shape.clone())).collect()
+    };
+    let named = architecture.layers().iter().zip(architecture.layer_names()).enumerate();
+    let layers = named.map(|(index, (layer, name))| LayerShapes {
+        class_name: layer.class_name().into(),
+        name: name.clone(),
+        vars: vars(index),
+    });
+    ModelShapes { class_name: CLASS.into(), layers: layers.collect() }
+}
+
+fn weights(architecture: &Architecture, layers: Vec<Vec<Tensor>>) -> Result<States, Error> {
+    let named = architecture.weights().iter().zip(layers.into_iter().flatten());
+    named.map(|(weight, tensor)| Ok((weight.path.clone(), weight.role(), floats(tensor)?))).collect()
+}
+
+/// The optimizer's states; an optimizer that never took a step has none but its count and its learning rate.
+fn slots(compile: &Compile, architecture: &Architecture, found: OptimizerVars) -> Result<States, Error> {
+    let mut expected = compile.optimizer_states(architecture);
+    if found.vars.len() == 2 {
+        expected.truncate(2);
+    }
+    if found.vars.len() != expected.len() {
+        let message = format!(
+            "`optimizer/vars` holds {} variables, `{}` of this model has {}",
+            found.vars.len(),
+            optimizer_name(compile),
+            expected.len()
+        );
+        return Err(Error::new(ErrorKind::File, message).help("save the model again after compiling it"));
+    }
+    let fitting = expected.into_iter().zip(found.vars).enumerate().map(|(index, ((name, ty), tensor))| {
+        if tensor.shape() != ty.shape {
+            let (got, want) = (display_shape(tensor.shape()), display_shape(&ty.shape));
+            let message = format!("`optimizer/vars/{index}`: `{name}` expects {want}, file has {got}");
+            return Err(Error::new(ErrorKind::File, message));
+        }
+        let value = if ty.dtype == DType::I32 { count(&name, tensor)? } else { floats(tensor)? };
+        Ok((name, Role::Slot, value))
+    });
+    fitting.collect()
+}
+
+fn floats(tensor: Tensor) -> Result<Tensor, Error> {
+    Ok(match tensor.as_f32() {
+        Some(_) => tensor,
+        None => Tensor::new(tensor.shape(), tensor.to_f32())?,
+    })
+}
+
+/// A count of steps, which TensorFlow keeps in 64 bits.
+fn count(name: &str, tensor: Tensor) -> Result<Tensor, Error> {
+    let count = match tensor.data() {
+        Data::I32(values) => values.first().copied(),
+        Data::I64(values) => values.first().and_then(|value| i32::try_from(*value).ok()),
+        _ => None,
+    };
+    let Some(count) = count.filter(|count| *count >= 0) else {
+        return Err(Error::new(ErrorKind::File, format!("`{name}` is not a count of steps below 2^31")));
+    };
+    Ok(Tensor::new([], Data::I32(vec![count]))?)
+}
+
+fn zeros(ty: &Type) -> Tensor {
+    let data = match ty.dtype {
+        DType::I32 => Data::I32(vec![0; ty.len()]),
+        _ => Data::F32(vec![0.0; ty.len()]),
+    };
+    Tensor::new(ty.shape.clone(), data).expect("as many as the type has")
+}
+
+/// A setting in a file is the file's fault, not the user's.
+fn in_file(error: Error) -> Error {
+    let moved = Error::new(ErrorKind::File, error.message());
+    match error.help_text() {
+        Some(help) => moved.help(help),
+        None => moved,
+    }
+}
