@@ -1,7 +1,7 @@
 //! The training loop.
 
 use super::numeric::{self, Snapshot};
-use super::{Callback, History, Progress, check_targets, check_values};
+use super::{Callback, History, Progress};
 use crate::data::Samples;
 use crate::model::{Kind, Model, feeds};
 use crate::{Error, ErrorKind, Result};
@@ -39,7 +39,7 @@ impl Fit {
         Fit::default()
     }
 
-    /// How often all samples are seen; default 1.
+    /// How often all samples are seen; default 1. Keras takes 0 and trains nothing; here it is an error.
     pub fn epochs(mut self, epochs: usize) -> Fit {
         self.epochs = epochs;
         self
@@ -83,6 +83,9 @@ impl Fit {
 
     fn check(&self) -> Result<()> {
         let config = |message: String, help: &str| Err(Error::new(ErrorKind::Config, message).help(help));
+        if self.epochs == 0 {
+            return config("epochs = 0, nothing would be trained".into(), "1 is the default");
+        }
         if self.batch_size == 0 {
             return config("batch_size = 0, a step needs at least one sample".into(), "32 is the default");
         }
@@ -140,13 +143,11 @@ impl Model {
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
         options.check()?;
-        self.build_for(x)?;
-        let ((x, y), validation) = options.split(x, y)?;
-        for (x, y) in [Some((&x, &y)), validation.as_ref().map(|(x, y)| (x, y))].into_iter().flatten() {
-            let prediction = self.architecture().output_shape().expect("built above").to_vec();
-            check_targets(x, y, &self.compiled()?.loss, &prediction)?;
-            check_values("x", x)?;
+        self.check_data(x, y)?;
+        if let Some((x, y)) = &options.validation_data {
+            self.check_data(x, y).map_err(|error| error.at("validation data"))?;
         }
+        let ((x, y), validation) = options.split(x, y)?;
         let plan = self.training_plan(x.len(), options.batch_size, options.epochs)?;
         callbacks.iter_mut().for_each(|c| c.on_train_begin(&plan));
         let mut history = History::default();

@@ -10,4 +10,4 @@ pub use fit::Fit;
 pub use history::History;
 pub use progress::{Callback, Logs, Progress, ProgressLine, TrainingPlan};
 
-pub(crate) use check::{check_targets, check_values};
+pub(crate) use check::check_values;

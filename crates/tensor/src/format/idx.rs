@@ -51,7 +51,9 @@ pub fn read_stream(reader: impl Read) -> Result<Tensor, Error> {
 /// As [`read_stream`]; also when the header promises more than a hundredfold of `stored_bytes` and more than 4 GiB,
 /// which only a compression bomb does.
 pub fn read_sized(reader: impl Read, stored_bytes: u64) -> Result<Tensor, Error> {
-    let plain = Plain::new(reader).map_err(|error| Error::new(ErrorKind::File, format!("idx: {error}")))?;
+    let plain = Plain::new(reader).map_err(|error| {
+        Error::new(ErrorKind::File, format!("idx: {error}")).help("the file is damaged; copy or download it again")
+    })?;
     read_plain(plain, stored_bytes)
 }
 

@@ -50,7 +50,7 @@ fn dates_are_those_of_the_calendar() {
 fn every_cut_is_refused_and_no_changed_byte_goes_unnoticed_or_panics() {
     let bytes = small().write().unwrap();
     for len in (0..bytes.len()).step_by(7) {
-        assert!(message(&bytes[..len]).contains("not a whole zip archive"), "cut at {len}");
+        assert!(message(&bytes[..len]).contains("no zip archive, or one that is cut short"), "cut at {len}");
     }
     for at in (0..bytes.len()).step_by(5) {
         let mut damaged = bytes.clone();
