@@ -3,7 +3,7 @@
 use crate::{models, output};
 use clap::Parser;
 use footlight::prelude::*;
-use footlight::train::Callback;
+use footlight::train::{Callback, Logs, Training};
 use footlight::{ErrorKind, nn};
 use std::time::Instant;
 
@@ -55,8 +55,8 @@ impl Bench {
         let flops = model.plan_summary(BATCH)?.flops;
         // The first epoch warms caches and makes the plans.
         let mut steps = Steps::default();
-        let fit = Fit::new().epochs(self.epochs + 1).batch_size(BATCH);
-        model.fit_with(&x, &y, fit, &mut [&mut steps])?;
+        let fit = Fit::new().epochs(self.epochs + 1).batch_size(BATCH).progress(Progress::None);
+        model.fit(&x, &y, fit.callback(&mut steps))?;
         let mut epochs: Vec<f64> = steps.epochs[1..].to_vec();
         epochs.sort_by(f64::total_cmp);
         let median = epochs[epochs.len() / 2];
@@ -134,20 +134,18 @@ struct Line {
 #[derive(Default)]
 struct Steps {
     begin: Option<Instant>,
-    steps: usize,
     epochs: Vec<f64>,
 }
 
 impl Callback for Steps {
-    fn on_epoch_begin(&mut self, _: usize) {
+    fn on_epoch_begin(&mut self, _: &mut Training<'_>) -> Result<()> {
         self.begin = Some(Instant::now());
+        Ok(())
     }
-    fn on_batch_end(&mut self, step: usize, _: &dyn Fn() -> Vec<(String, f64)>) {
-        self.steps = step;
-    }
-    fn on_epoch_end(&mut self, _: usize, _: &[(String, f64)]) {
+    fn on_epoch_end(&mut self, training: &mut Training<'_>, _: &mut Logs) -> Result<()> {
         let seconds = self.begin.map_or(0.0, |b| b.elapsed().as_secs_f64());
-        self.epochs.push(seconds / self.steps.max(1) as f64);
+        self.epochs.push(seconds / training.plan.steps as f64);
+        Ok(())
     }
 }
 

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Gradient,
     /// Numbers that are not finite.
     Numeric,
+    /// A training that was asked to end.
+    Interrupted,
     /// Something asked for too early, or a stage that broke its own law.
     Invalid,
 }
@@ -35,6 +37,7 @@ impl ErrorKind {
             ErrorKind::Shape => "shape",
             ErrorKind::Gradient => "gradient",
             ErrorKind::Numeric => "numeric",
+            ErrorKind::Interrupted => "interrupted",
             ErrorKind::Invalid => "invalid",
         }
     }

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Infer,
 }
 
+/// The state that holds the size of the optimizer's steps.
+const LEARNING_RATE: &str = "optimizer/learning_rate";
 /// Sessions kept at a time; the one used longest ago gives way.
 const SESSIONS: usize = 8;
 
@@ -174,6 +176,28 @@ impl Model {
         set.map_err(|message| Error::new(ErrorKind::Shape, message))
     }
 
+    /// The size of the optimizer's steps.
+    ///
+    /// # Errors
+    /// A model that is not compiled.
+    pub fn learning_rate(&self) -> Result<f32> {
+        self.compiled()?;
+        let rate = self.engine.store().f32(LEARNING_RATE).map(|rate| rate[0]);
+        rate.ok_or_else(|| Error::new(ErrorKind::Invalid, "the optimizer has no learning rate of its own"))
+    }
+
+    /// Changes the size of the optimizer's steps from the next one on.
+    ///
+    /// # Errors
+    /// As [`Model::learning_rate`].
+    pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
+        self.learning_rate()?;
+        if let Some(rate) = self.engine.store_mut().f32_mut(LEARNING_RATE) {
+            rate[0] = learning_rate;
+        }
+        Ok(())
+    }
+
     /// Fixes the shape of samples from data, if it is not known yet, and makes the first weights.
     pub(crate) fn build_for(&mut self, x: &Samples) -> Result<()> {
         self.architecture.build(x.sample_shape())?;
@@ -260,6 +284,7 @@ impl Model {
             seed: self.seed,
             steps: samples.div_ceil(batch_size),
             epochs,
+            has_validation: false,
         })
     }
 

@@ -44,7 +44,7 @@ fn classifier() -> Model {
     model("sparse_categorical_crossentropy")
 }
 
-fn quiet() -> Fit {
+fn quiet() -> Fit<'static> {
     Fit::new().progress(Progress::None)
 }
 
@@ -216,10 +216,12 @@ error[shape]: model `sequential`: samples have shape [3], the model was built fo
 
 #[test]
 fn settings_that_are_out_of_range() {
-    let fit = |options: Fit| outcome(classifier().fit(&x(10), &y(10), options.progress(Progress::None)));
+    let fit = |options: Fit<'_>| outcome(classifier().fit(&x(10), &y(10), options.progress(Progress::None)));
     let cases = [
         ("batches of 0", fit(Fit::new().batch_size(0))),
         ("no epochs", fit(Fit::new().epochs(0))),
+        ("epochs without steps", fit(Fit::new().steps_per_epoch(0))),
+        ("validation every 0 epochs", fit(Fit::new().validation_freq(0))),
         ("a split of 1", fit(Fit::new().validation_split(1.0))),
         ("a split below 0", fit(Fit::new().validation_split(-0.1))),
         ("a split that is NaN", fit(Fit::new().validation_split(f64::NAN))),
@@ -236,6 +238,14 @@ error[config]: batch_size = 0, a step needs at least one sample
 no epochs
 error[config]: epochs = 0, nothing would be trained
   help: 1 is the default
+
+epochs without steps
+error[config]: steps_per_epoch = 0, at least 1 is needed
+  help: leave it out for the default
+
+validation every 0 epochs
+error[config]: validation_freq = 0, at least 1 is needed
+  help: leave it out for the default
 
 a split of 1
 error[config]: validation_split = 1 must be in [0, 1)

@@ -8,7 +8,7 @@ fn digits() -> Dataset {
 }
 
 /// The accuracy on test digits of a model trained on the others.
-fn accuracy(mut model: Model, optimizer: Adam, fit: Fit) -> f64 {
+fn accuracy(mut model: Model, optimizer: Adam, fit: Fit<'_>) -> f64 {
     let set = digits();
     let (x_train, x_test) = (set.x_train / 255.0, set.x_test / 255.0);
     model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"]).unwrap();

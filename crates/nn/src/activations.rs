@@ -6,30 +6,52 @@ use footlight_graph::{Builder, Value};
 
 /// An elementwise function (softmax: along the last axis) applied to a layer's output.
 ///
+/// # Shapes
+/// Input and output `[N, ...]`.
+///
+/// # Numerics
+/// All are finite, with their gradients, for every finite input. Slopes at a kink are Keras', those of the part below it:
+/// 0 for `Relu`, 0.2 for `LeakyRelu`.
+///
 /// # Differences
-/// `LeakyRelu` has Keras' slope of the function, 0.2; the layer of that name has 0.3 in Keras.
+/// `LeakyRelu` has Keras' slope of the function, 0.2; the layer of that name has 0.3 in Keras, PyTorch's has 0.01.
+///
+/// # References
+/// Nair and Hinton (2010), "Rectified linear units improve restricted Boltzmann machines" (relu); Hendrycks and Gimpel
+/// (2016), "Gaussian error linear units" (gelu); Elfwing, Uchibe, Doya (2018), "Sigmoid-weighted linear units for neural
+/// network function approximation in reinforcement learning" (silu); Clevert, Unterthiner, Hochreiter (2016), "Fast and
+/// accurate deep network learning by exponential linear units" (elu); Maas, Hannun, Ng (2013), "Rectifier nonlinearities
+/// improve neural network acoustic models" (leaky_relu); Dugas et al. (2001), "Incorporating second-order functional
+/// knowledge for better option pricing" (softplus).
+///
+/// # Examples
+/// ```
+/// use footlight_nn::Activation;
+/// assert_eq!(Activation::from("swish"), Activation::Silu);
+/// assert!(Activation::from("sigmiod").check().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Default)]
 pub enum Activation {
-    /// `x`.
+    /// `x`: none at all, the default of every layer.
     #[default]
     Linear,
-    /// `max(x, 0)`; the gradient at 0 is 0, as in Keras.
+    /// The rectified linear unit, `max(x, 0)`.
     Relu,
-    /// `1 / (1 + e^-x)`.
+    /// The logistic function, `1 / (1 + e^-x)`.
     Sigmoid,
-    /// `tanh x`.
+    /// The hyperbolic tangent, `(e^x - e^-x) / (e^x + e^-x)`.
     Tanh,
-    /// `e^x / sum e^x` along the last axis.
+    /// Probabilities of classes, `e^x / sum e^x` along the last axis, as `e^(x - max x)`.
     Softmax,
-    /// `x Phi(x)`, with the exact `erf`.
+    /// The Gaussian error linear unit, `x Phi(x) = x (1 + erf(x / sqrt 2)) / 2`; Keras' default, not its `tanh` form.
     Gelu,
-    /// `x / (1 + e^-x)`.
+    /// The sigmoid linear unit, also called swish, `x / (1 + e^-x)`.
     Silu,
-    /// `x` above 0, else `e^x - 1`.
+    /// The exponential linear unit: `x` above 0, else `e^x - 1` (Keras' alpha of 1).
     Elu,
-    /// `x` above 0, else `0.2 x`.
+    /// The leaky rectified linear unit: `x` above 0, else `0.2 x`.
     LeakyRelu,
-    /// `ln(1 + e^x)`, as `max(x, 0) + ln(1 + e^-|x|)`.
+    /// The smooth form of relu, `ln(1 + e^x)`, as `max(x, 0) + ln(1 + e^-|x|)`; the slope at 0 is 1/2.
     Softplus,
     /// A name that was given as text and is not known; reported when the model is built.
     Unknown(String),
@@ -97,8 +119,8 @@ impl Activation {
                 let scaled = g.mul_scalar(x, std::f32::consts::FRAC_1_SQRT_2);
                 let erf = g.unary(Unary::Erf, scaled);
                 let twice = g.add_scalar(erf, 1.0);
-                let product = g.mul(x, twice);
-                g.mul_scalar(product, 0.5)
+                let share = g.mul_scalar(twice, 0.5);
+                g.mul(x, share)
             }
             Activation::Silu => {
                 let gate = g.unary(Unary::Sigmoid, x);
@@ -114,11 +136,8 @@ impl Activation {
                 above_zero(g, x, x, small)
             }
             Activation::Softplus => {
-                let size = g.unary(Unary::Abs, x);
-                let minus = g.neg(size);
-                let exp = g.unary(Unary::Exp, minus);
-                let tail = g.unary(Unary::Log1p, exp);
                 let positive = relu(g, x);
+                let tail = softplus_tail(g, x);
                 g.add(positive, tail)
             }
         }
@@ -126,9 +145,20 @@ impl Activation {
 }
 
 /// `max(0, x)` with the tie at 0 given to the constant, so that the slope there is 0.
-fn relu(g: &mut Builder, x: Value) -> Value {
+pub(crate) fn relu(g: &mut Builder, x: Value) -> Value {
     let zero = g.constant(0.0);
     g.binary(Binary::Maximum, zero, x)
+}
+
+/// `ln(1 + e^-|x|)`: what softplus has beyond [`relu`].
+///
+/// `-|x|` is the smaller of `x` and `-x`, the tie at 0 given to `x`: its slope of 1 there makes that of the tail 1/2, and
+/// so that of the sum.
+pub(crate) fn softplus_tail(g: &mut Builder, x: Value) -> Value {
+    let opposite = g.neg(x);
+    let minus_size = g.binary(Binary::Minimum, x, opposite);
+    let exp = g.unary(Unary::Exp, minus_size);
+    g.unary(Unary::Log1p, exp)
 }
 
 /// `a` where `x > 0`, else `b`.

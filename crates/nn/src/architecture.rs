@@ -254,7 +254,8 @@ impl Architecture {
                 .help("models made by keras.Sequential can"));
         }
         let mut read = Reader::new(&config);
-        read.ignore(&["trainable", "dtype"]);
+        read.ignore(&["trainable"]);
+        read.dtype()?;
         let name = read.string("name")?.unwrap_or_else(|| "sequential".into());
         let list = read.get("layers").and_then(Json::as_array).cloned().unwrap_or_default();
         let shape: Option<Vec<usize>> = read

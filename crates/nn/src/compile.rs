@@ -31,7 +31,7 @@ impl Compile {
     /// # Errors
     /// A name that is not known or a setting out of range.
     pub fn new(optimizer: Box<dyn Optimizer>, loss: Loss, metrics: Vec<Metric>) -> Result<Compile, Error> {
-        optimizer.check()?;
+        optimizer.check().map_err(|e| e.at(format!("optimizer `{}`", optimizer.class_name())))?;
         loss.check()?;
         metrics.iter().try_for_each(Metric::check)?;
         Ok(Compile { optimizer, loss, metrics })
@@ -53,16 +53,10 @@ impl Compile {
     pub fn optimizer_states(&self, architecture: &Architecture) -> Vec<(String, Type)> {
         let mut states =
             vec![("optimizer/iteration".into(), Type::i32([])), ("optimizer/learning_rate".into(), Type::f32([]))];
-        let slots = self.optimizer.slots();
         let weights: Vec<_> = architecture.trainable_weights().collect();
-        let slot = |path: &str, slot: &str, shape: &[usize]| (slot_name(path, slot), Type::f32(shape));
-        if self.optimizer.slots_are_interleaved() {
+        for group in self.optimizer.slot_groups() {
             for w in &weights {
-                states.extend(slots.iter().map(|s| slot(&w.path, s, &w.spec.shape)));
-            }
-        } else {
-            for s in &slots {
-                states.extend(weights.iter().map(|w| slot(&w.path, s, &w.spec.shape)));
+                states.extend(group.iter().map(|slot| (slot_name(&w.path, slot), Type::f32(w.spec.shape.clone()))));
             }
         }
         states
@@ -208,7 +202,8 @@ impl Compile {
         let loss = Loss::from_config(present("loss").ok_or_else(|| missing("loss"))?)?;
         let metrics = match present("metrics") {
             Some(serde_json::Value::Array(list)) => list.iter().map(Metric::from_config).collect::<Result<_, _>>()?,
-            _ => Vec::new(),
+            Some(_) => return Err(Error::config("compile_config: `metrics` must be a list, of the one output")),
+            None => Vec::new(),
         };
         for key in ["loss_weights", "weighted_metrics"] {
             if present(key).is_some() {

@@ -2,6 +2,7 @@
 
 use crate::{Error, suggest};
 use serde_json::{Map, Value, json};
+use std::ops::{Bound, RangeBounds};
 
 /// What stands for nothing in a configuration.
 pub(crate) const NULL: Option<()> = None;
@@ -43,6 +44,24 @@ pub(crate) fn open(value: &Value) -> Result<(String, Config), Error> {
 pub(crate) fn shorten(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }
+}
+
+/// Refuses a number outside of its range, as NaN is outside of any.
+pub(crate) fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Result<(), Error> {
+    if legal.contains(&value) {
+        return Ok(());
+    }
+    let low = match legal.start_bound() {
+        Bound::Included(low) => format!("[{low}"),
+        Bound::Excluded(low) => format!("({low}"),
+        Bound::Unbounded => "(-∞".into(),
+    };
+    let high = match legal.end_bound() {
+        Bound::Included(high) => format!("{high}]"),
+        Bound::Excluded(high) if high.is_finite() => format!("{high})"),
+        _ => "∞)".into(),
+    };
+    Err(Error::config(format!("{key} = {value} must be in {low}, {high}")))
 }
 
 /// Takes keys out of a configuration, and complains of those that nobody took.
@@ -108,6 +127,30 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses values of a key that would change what is computed, unless they are null or the one that changes nothing.
+    pub(crate) fn only(&mut self, key: &'a str, neutral: impl Into<Value>) -> Result<(), Error> {
+        let neutral = neutral.into();
+        let is_neutral = |value: &Value| *value == neutral || value.is_number() && value.as_f64() == neutral.as_f64();
+        match self.get(key).filter(|value| !is_neutral(value)) {
+            Some(value) => {
+                let message = format!("`{key}` = {} is not supported yet, only {neutral}", shorten(value));
+                Err(Error::config(message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses another element type than float32, which all is computed in; it is a name or a policy.
+    pub(crate) fn dtype(&mut self) -> Result<(), Error> {
+        let Some(value) = self.get("dtype") else { return Ok(()) };
+        let name = value.pointer("/config/name").unwrap_or(value);
+        if name == "float32" {
+            return Ok(());
+        }
+        Err(Error::config(format!("`dtype` = {} is not supported yet, only float32", shorten(name)))
+            .help("save the model again with the dtype policy float32"))
     }
 
     /// Complains of keys that nobody took.

@@ -27,21 +27,30 @@ pub enum Distribution {
     UntruncatedNormal,
 }
 
-/// How a weight begins; numbers come from the model's seed and the weight's path, unless a seed is given here.
+/// How a weight begins; numbers come from the model's seed and the weight's path.
 ///
 /// Fans follow Keras: of a matrix `[in, out]` they are its extents; of more axes, the last two times the product of the
 /// others; of a vector its length.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::Initializer;
+/// use footlight_tensor::{Philox, RandomKey};
+/// let kernel = Initializer::glorot_uniform().sample(&[4, 2], &mut Philox::new(RandomKey::new(0)));
+/// assert!(kernel.len() == 8 && kernel.iter().all(|w| w.abs() <= 1.0));
+/// assert_eq!(Initializer::from("he_normal"), Initializer::he_normal());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Initializer {
-    /// Zeros.
+    /// All 0: Keras' default for biases.
     Zeros,
-    /// Ones.
+    /// All 1.
     Ones,
-    /// One number.
+    /// All one number; Keras' default is 0.
     Constant(f32),
-    /// Ones on the diagonal of a matrix, times the gain.
+    /// The gain on the diagonal of a matrix, 0 elsewhere; Keras' default gain is 1.
     Identity(f32),
-    /// Uniform in a range; Keras' default is ±0.05.
+    /// Uniform in `[minval, maxval)`; Keras' defaults are -0.05 and 0.05.
     RandomUniform {
         /// The lower end.
         minval: f32,
@@ -62,7 +71,7 @@ pub enum Initializer {
         /// The standard deviation before cutting.
         stddev: f32,
     },
-    /// `s = scale / fan` as variance.
+    /// Of variance `s = scale / max(1, fan)`; Keras' defaults are scale 1, fan in, truncated normal.
     VarianceScaling {
         /// Multiplies the variance.
         scale: f32,
@@ -73,7 +82,7 @@ pub enum Initializer {
         /// The class that Keras knows it by, such as `GlorotUniform`.
         class_name: &'static str,
     },
-    /// A random orthogonal matrix (rows or columns, whichever are fewer), times the gain.
+    /// A random orthogonal matrix (rows or columns, whichever are fewer), times the gain; Keras' default gain is 1.
     Orthogonal(f32),
     /// A name that was given as text and is not known; reported when the model is built.
     Unknown(String),
@@ -116,17 +125,69 @@ impl From<&str> for Initializer {
     }
 }
 
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $function:ident => $class:literal;)*) => {
+        impl Initializer {
+            $($(#[$doc])* pub fn $function() -> Initializer { Initializer::from($class) })*
+        }
+    };
+}
+
+constructors! {
+    /// Uniform in `±sqrt(6 / (fan_in + fan_out))`: Keras' default for kernels.
+    ///
+    /// # References
+    /// Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks", equation 16.
+    glorot_uniform => "GlorotUniform";
+
+    /// Normal of variance `2 / (fan_in + fan_out)`, drawn again beyond two standard deviations.
+    ///
+    /// # References
+    /// Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks", equation 12.
+    glorot_normal => "GlorotNormal";
+
+    /// Uniform in `±sqrt(6 / fan_in)`, for layers before a relu.
+    ///
+    /// # References
+    /// He, Zhang, Ren, Sun (2015), "Delving deep into rectifiers", equation 10.
+    he_uniform => "HeUniform";
+
+    /// Normal of variance `2 / fan_in`, drawn again beyond two standard deviations, for layers before a relu.
+    ///
+    /// # References
+    /// He, Zhang, Ren, Sun (2015), "Delving deep into rectifiers", equation 10.
+    he_normal => "HeNormal";
+
+    /// Uniform in `±sqrt(3 / fan_in)`.
+    ///
+    /// # References
+    /// LeCun, Bottou, Orr, Müller (1998), "Efficient backprop", section 4.6.
+    lecun_uniform => "LecunUniform";
+
+    /// Normal of variance `1 / fan_in`, drawn again beyond two standard deviations.
+    ///
+    /// # References
+    /// LeCun, Bottou, Orr, Müller (1998), "Efficient backprop", section 4.6.
+    lecun_normal => "LecunNormal";
+
+    /// Uniform in `±0.05`, Keras' default range.
+    random_uniform => "RandomUniform";
+
+    /// Normal of mean 0 and standard deviation 0.05, Keras' defaults.
+    random_normal => "RandomNormal";
+
+    /// Normal of mean 0 and standard deviation 0.05, Keras' defaults, drawn again beyond two standard deviations.
+    truncated_normal => "TruncatedNormal";
+
+    /// A random orthogonal matrix: `Q` of a QR decomposition of normal numbers, with the signs of a positive `R`.
+    ///
+    /// # References
+    /// Saxe, McClelland, Ganguli (2014), "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    /// networks", section 3.
+    orthogonal => "Orthogonal";
+}
+
 impl Initializer {
-    /// Uniform in `±sqrt(6 / (fan_in + fan_out))`: Keras' default for kernels (Glorot and Bengio 2010, equation 16).
-    pub fn glorot_uniform() -> Initializer {
-        Initializer::from("GlorotUniform")
-    }
-
-    /// Normal of variance `2 / fan_in`, cut (He et al. 2015, equation 10).
-    pub fn he_normal() -> Initializer {
-        Initializer::from("HeNormal")
-    }
-
     /// Complains of a name that is not known.
     ///
     /// # Errors
@@ -244,7 +305,8 @@ impl Initializer {
 
     fn from_class(class: &str, config: &Config) -> Result<Initializer, Error> {
         let mut read = Reader::new(config);
-        read.ignore(&["seed", "input_axes", "output_axes"]);
+        read.ignore(&["seed"]);
+        read.refuse(&["input_axes", "output_axes"])?;
         let made = match class {
             "Zeros" => Initializer::Zeros,
             "Ones" => Initializer::Ones,

@@ -1,8 +1,9 @@
 //! What training makes small.
 
+use crate::activations::{relu, softplus_tail};
 use crate::config::{self, Config, Reader, config};
 use crate::{Activation, Error, ErrorKind, suggest};
-use footlight_graph::ops::{Binary, Unary};
+use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Type, Value};
 use footlight_tensor::display_shape;
 
@@ -23,23 +24,38 @@ pub struct Prediction<'a> {
 /// # Numerics
 /// A cross-entropy of probabilities that come straight from a softmax or sigmoid is computed from the logits, which is
 /// exact where clipped probabilities are not (TensorFlow's behaviour in Keras; with JAX and PyTorch, Keras clips at 1e-7).
+///
+/// # Examples
+/// ```
+/// use footlight_cpu::naive::{self, NaiveData, NaiveValue};
+/// use footlight_graph::{Builder, Type};
+/// use footlight_nn::{Loss, losses::Prediction};
+/// let mut g = Builder::new();
+/// let (y, p) = (g.input("y", Type::f32([1, 3])), g.input("p", Type::f32([1, 3])));
+/// let each = Loss::from("mae").lower(&mut g, y, Prediction { value: p, logits: None });
+/// g.output("loss", each);
+/// let row = |name: &str, x: [f64; 3]| (name.to_string(), NaiveValue::float([1, 3], x.to_vec()));
+/// let feeds = [row("y", [1.0, 2.0, 3.0]), row("p", [1.5, 2.0, 0.5])].into();
+/// let outputs = naive::run(&g.finish().unwrap(), &feeds, &mut Default::default()).unwrap();
+/// assert!(matches!(&outputs["loss"].data, NaiveData::Float(x) if (x[0] - 1.0).abs() < 1e-6));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loss {
-    /// `(y - p)^2`, mean over the last axis.
+    /// See [`struct@MeanSquaredError`].
     MeanSquaredError,
-    /// `|y - p|`, mean over the last axis.
+    /// See [`struct@MeanAbsoluteError`].
     MeanAbsoluteError,
-    /// `-(y ln p + (1 - y) ln(1 - p))`, mean over the last axis.
+    /// See [`struct@BinaryCrossentropy`].
     BinaryCrossentropy {
         /// Whether predictions are logits; default false.
         from_logits: bool,
     },
-    /// `-sum y ln p` over the last axis, `y` one-hot or a distribution.
+    /// See [`struct@CategoricalCrossentropy`].
     CategoricalCrossentropy {
         /// Whether predictions are logits; default false.
         from_logits: bool,
     },
-    /// `-ln p[y]`, `y` an integer class.
+    /// See [`struct@SparseCategoricalCrossentropy`].
     SparseCategoricalCrossentropy {
         /// Whether predictions are logits; default false.
         from_logits: bool,
@@ -48,15 +64,99 @@ pub enum Loss {
     Unknown(String),
 }
 
-/// `(y - p)^2`.
+/// The mean of squared errors, `mean (y - p)^2` over the last axis.
+///
+/// # Shapes
+/// Targets `y` and predictions `p` `[N, ..., F]`, the loss of each sample `[N, ...]`.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Loss, MeanSquaredError};
+/// assert_eq!(MeanSquaredError::new(), Loss::from("mse"));
+/// ```
 pub struct MeanSquaredError;
-/// `|y - p|`.
+
+/// The mean of absolute errors, `mean |y - p|` over the last axis.
+///
+/// # Shapes
+/// Targets `y` and predictions `p` `[N, ..., F]`, the loss of each sample `[N, ...]`.
+///
+/// # Numerics
+/// The gradient of an error of 0 is 0.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Loss, MeanAbsoluteError};
+/// assert_eq!(MeanAbsoluteError::new(), Loss::from("mae"));
+/// ```
 pub struct MeanAbsoluteError;
-/// `-(y ln p + (1 - y) ln(1 - p))`.
+
+/// The cross-entropy of two classes, `-mean (y ln p + (1 - y) ln(1 - p))` over the last axis.
+///
+/// # Shapes
+/// Targets `y` (from 0 to 1) and predictions `p` `[N, ..., F]`, the loss of each sample `[N, ...]`.
+///
+/// # Arguments
+/// Predictions are probabilities with [`BinaryCrossentropy::new`] (`from_logits` false, Keras' default), logits with
+/// [`BinaryCrossentropy::from_logits`].
+///
+/// # Numerics
+/// Of logits `x`, and of the sigmoid of them: `max(x, 0) - x y + ln(1 + e^-|x|)`, finite for every finite `x`, with the
+/// gradient `sigmoid(x) - y`. Other probabilities are clipped to `[1e-7, 1 - 1e-7]`; a clipped one has no gradient.
+///
+/// # References
+/// Goodfellow, Bengio, Courville (2016), "Deep learning", section 6.2.2.2.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{BinaryCrossentropy, Loss};
+/// assert_eq!(BinaryCrossentropy::from_logits(), Loss::BinaryCrossentropy { from_logits: true });
+/// ```
 pub struct BinaryCrossentropy;
-/// `-sum y ln p`.
+
+/// The cross-entropy of classes given as distributions, `-sum y ln p` over the last axis.
+///
+/// # Shapes
+/// Targets `y` (one-hot or a distribution) and predictions `p` `[N, ..., C]`, the loss of each sample `[N, ...]`.
+///
+/// # Arguments
+/// Predictions are probabilities with [`CategoricalCrossentropy::new`] (`from_logits` false, Keras' default), logits with
+/// [`CategoricalCrossentropy::from_logits`].
+///
+/// # Numerics
+/// Of logits `x`, and of the softmax of them: `ln p = x - max x - ln sum e^(x - max x)`. Other probabilities are divided
+/// by their sum, then clipped to `[1e-7, 1 - 1e-7]`; a clipped one has no gradient.
+///
+/// # References
+/// Goodfellow, Bengio, Courville (2016), "Deep learning", section 6.2.2.3.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{CategoricalCrossentropy, Loss};
+/// assert_eq!(CategoricalCrossentropy::new(), Loss::from("categorical_crossentropy"));
+/// ```
 pub struct CategoricalCrossentropy;
-/// `-ln p[y]`.
+
+/// The cross-entropy of classes given as whole numbers, `-ln p[y]` along the last axis.
+///
+/// # Shapes
+/// Targets `y` (classes `0..C`) `[N, ...]`, predictions `p` `[N, ..., C]`, the loss of each sample `[N, ...]`.
+///
+/// # Arguments
+/// Predictions are probabilities with [`SparseCategoricalCrossentropy::new`] (`from_logits` false, Keras' default),
+/// logits with [`SparseCategoricalCrossentropy::from_logits`].
+///
+/// # Numerics
+/// As [`struct@CategoricalCrossentropy`]; of logits, loss and softmax are one op, with the gradient `p - one_hot(y)`.
+///
+/// # References
+/// Goodfellow, Bengio, Courville (2016), "Deep learning", section 6.2.2.3.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::SparseCategoricalCrossentropy;
+/// assert_eq!(SparseCategoricalCrossentropy::new().target_type(&[32, 10]).shape, [32]);
+/// ```
 pub struct SparseCategoricalCrossentropy;
 
 macro_rules! constructors {
@@ -118,6 +218,13 @@ impl Loss {
             "SparseCategoricalCrossentropy" => Loss::SparseCategoricalCrossentropy { from_logits },
             other => Loss::Unknown(other.into()),
         }
+    }
+
+    /// All names, for each loss its class last.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES
+            .iter()
+            .flat_map(|(class, function, more)| [*function].into_iter().chain(more.iter().copied()).chain([*class]))
     }
 
     /// The losses, each with its defaults.
@@ -228,17 +335,42 @@ impl Loss {
         }
     }
 
+    /// Whether predictions are logits; `None` for a loss that cannot be told so.
+    fn takes_logits(&self) -> Option<bool> {
+        match self {
+            Loss::BinaryCrossentropy { from_logits }
+            | Loss::CategoricalCrossentropy { from_logits }
+            | Loss::SparseCategoricalCrossentropy { from_logits } => Some(*from_logits),
+            _ => None,
+        }
+    }
+
+    /// Keras' keys of this class, which those of the metric of that name share.
+    pub(crate) fn settings(&self) -> Config {
+        self.takes_logits().map_or_else(Config::new, |from_logits| config! { "from_logits": from_logits })
+    }
+
+    /// The loss of a class by the keys of [`Loss::settings`].
+    pub(crate) fn from_settings(class: &str, read: &mut Reader<'_>) -> Result<Loss, Error> {
+        let plain = Loss::from_class(class, false);
+        plain.check()?;
+        if plain.takes_logits().is_none() {
+            return read.only("from_logits", false).map(|()| plain);
+        }
+        read.only("label_smoothing", 0.0)?;
+        read.only("axis", -1)?;
+        read.refuse(&["ignore_class"])?;
+        Ok(Loss::from_class(class, read.bool("from_logits", false)?))
+    }
+
     /// As Keras writes it in a compile configuration: a loss of defaults by name, else an object.
     pub fn to_config(&self) -> serde_json::Value {
-        match self {
-            Loss::BinaryCrossentropy { from_logits: true }
-            | Loss::CategoricalCrossentropy { from_logits: true }
-            | Loss::SparseCategoricalCrossentropy { from_logits: true } => {
-                let config = config! { "name": self.name(), "reduction": "sum_over_batch_size", "from_logits": true };
-                config::object("keras.losses", self.class_name(), config)
-            }
-            _ => self.name().into(),
+        if self.takes_logits() != Some(true) {
+            return self.name().into();
         }
+        let mut config = config! { "name": self.name(), "reduction": "sum_over_batch_size" };
+        config.extend(self.settings());
+        config::object("keras.losses", self.class_name(), config)
     }
 
     /// From what Keras writes: a name or an object.
@@ -251,35 +383,30 @@ impl Loss {
             made.check()?;
             return Ok(made);
         }
-        let (class, config): (String, Config) = config::open(value)?;
+        let (class, config) = config::open(value)?;
+        let place = |e: Error| e.at(format!("loss `{class}`"));
         let mut read = Reader::new(&config);
-        read.ignore(&["name", "dtype", "fn"]);
-        let from_logits = read.bool("from_logits", false)?;
-        if read.f32("label_smoothing", 0.0)? != 0.0 {
-            return Err(Error::config("`label_smoothing` is not supported yet"));
-        }
-        read.refuse(&["ignore_class"])?;
-        read.ignore(&["axis"]);
+        let made = Loss::read(&class, &mut read).map_err(place)?;
+        read.finish().map_err(place)?;
+        Ok(made)
+    }
+
+    fn read(class: &str, read: &mut Reader<'_>) -> Result<Loss, Error> {
+        read.ignore(&["name", "fn"]);
+        read.dtype()?;
         match read.string("reduction")?.as_deref() {
             None | Some("sum_over_batch_size" | "mean") => {}
             Some(other) => return Err(suggest::unknown("reduction", other, &["sum_over_batch_size", "mean"])),
         }
-        let made = Loss::from_class(&class, from_logits);
-        made.check()?;
-        read.finish()?;
-        Ok(made)
+        Loss::from_settings(class, read)
     }
 }
 
 /// `max(x, 0) - x y + ln(1 + e^-|x|)`.
 fn binary_from_logits(g: &mut Builder, y: Value, x: Value) -> Value {
-    let zero = g.constant(0.0);
-    let positive = g.binary(Binary::Maximum, zero, x);
+    let positive = relu(g, x);
     let product = g.mul(x, y);
-    let size = g.unary(Unary::Abs, x);
-    let minus = g.neg(size);
-    let exp = g.unary(Unary::Exp, minus);
-    let tail = g.unary(Unary::Log1p, exp);
+    let tail = softplus_tail(g, x);
     let line = g.sub(positive, product);
     g.add(line, tail)
 }

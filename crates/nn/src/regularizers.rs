@@ -5,8 +5,19 @@ use crate::{Error, suggest};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Value};
 
-/// `l1 sum |w| + l2 sum w^2` of a weight, added to the loss; not scaled by the batch, and without a factor of one half,
-/// as in Keras.
+/// A penalty on a weight that is added to the loss, `l1 sum |w| + l2 sum w^2`.
+///
+/// It is not scaled by the batch, and has no factor of one half, as in Keras; weights that are not trained have none.
+///
+/// # Numerics
+/// The slope of `|w|` at 0 is 0.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Dense, L2, Regularizer};
+/// assert_eq!(L2::new(0.01), Regularizer { l1: 0.0, l2: 0.01 });
+/// let layer = Dense::new(64).kernel_regularizer(L2::new(0.01));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Regularizer {
     /// The factor of the sum of magnitudes.
@@ -15,11 +26,17 @@ pub struct Regularizer {
     pub l2: f32,
 }
 
-/// `l1 sum |w|`; Keras' default factor is 0.01.
+/// The lasso's penalty, `l1 sum |w|`; Keras' default factor is 0.01.
+///
+/// # References
+/// Tibshirani (1996), "Regression shrinkage and selection via the lasso".
 #[derive(Clone, Copy, Debug)]
 pub struct L1;
 
-/// `l2 sum w^2`; Keras' default factor is 0.01.
+/// The ridge's penalty, also called weight decay, `l2 sum w^2`; Keras' default factor is 0.01.
+///
+/// # References
+/// Hoerl and Kennard (1970), "Ridge regression: biased estimation for nonorthogonal problems".
 #[derive(Clone, Copy, Debug)]
 pub struct L2;
 

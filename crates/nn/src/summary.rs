@@ -2,41 +2,24 @@
 
 use crate::{Architecture, Compile};
 
-/// Inner widths of the three columns, margins included.
-const WIDTHS: [usize; 3] = [33, 24, 15];
+/// Widths of the three columns, without margins.
+const WIDTHS: [usize; 3] = [31, 22, 13];
 
 impl Architecture {
     /// Keras' table of layers, output shapes and parameters, and the totals.
+    ///
+    /// What is longer than its column goes on below; a single word that is longer is cut and ends in `…`.
     ///
     /// # Differences
     /// `Total params` counts the model's parameters; Keras adds the optimizer's state to it, which here has a line of its
     /// own.
     pub fn summary(&self, compile: Option<&Compile>) -> String {
-        let rows = self.rows();
-        let mut widths = WIDTHS;
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count() + 2);
-            }
-        }
-        let rule = |left: &str, fill: &str, middle: &str, right: &str| {
-            let cells: Vec<String> = widths.iter().map(|w| fill.repeat(*w)).collect();
-            format!("{left}{}{right}\n", cells.join(middle))
-        };
-        let line = |cells: &[String; 3], bar: &str| {
-            let [a, b, c] = [widths[0] - 2, widths[1] - 2, widths[2] - 2];
-            format!("{bar} {:<a$} {bar} {:<b$} {bar} {:>c$} {bar}\n", cells[0], cells[1], cells[2])
-        };
         let mut text = format!("Model: \"{}\"\n", self.name());
         text += &rule("┏", "━", "┳", "┓");
         text += &line(&["Layer (type)", "Output Shape", "Param #"].map(String::from), "┃");
         text += &rule("┡", "━", "╇", "┩");
-        for (i, row) in rows.iter().enumerate() {
-            if i > 0 {
-                text += &rule("├", "─", "┼", "┤");
-            }
-            text += &line(row, "│");
-        }
+        let rows: Vec<String> = self.rows().iter().map(wrapped).collect();
+        text += &rows.join(&rule("├", "─", "┼", "┤"));
         text += &rule("└", "─", "┴", "┘");
         text += &self.totals(compile);
         text
@@ -85,6 +68,42 @@ impl Architecture {
     }
 }
 
+fn rule(left: &str, fill: &str, middle: &str, right: &str) -> String {
+    let cells = WIDTHS.map(|width| fill.repeat(width + 2));
+    format!("{left}{}{right}\n", cells.join(middle))
+}
+
+fn line(cells: &[String; 3], bar: &str) -> String {
+    let ([name, shape, count], [a, b, c]) = (cells, WIDTHS);
+    format!("{bar} {name:<a$} {bar} {shape:<b$} {bar} {count:>c$} {bar}\n")
+}
+
+/// A row of the table, as many lines as its longest cell.
+fn wrapped(row: &[String; 3]) -> String {
+    let cells: [Vec<String>; 3] = std::array::from_fn(|column| wrap(&row[column], WIDTHS[column]));
+    let height = cells.iter().map(Vec::len).max().unwrap_or_default();
+    let at = |index: usize| std::array::from_fn(|column| cells[column].get(index).cloned().unwrap_or_default());
+    (0..height).map(|index| line(&at(index), "│")).collect()
+}
+
+/// The lines that `text` takes at `width`, broken between words.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let length = |text: &str| text.chars().count();
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut().filter(|line| length(line) + 1 + length(word) <= width) {
+            Some(line) => *line += &format!(" {word}"),
+            None => lines.push(word.into()),
+        }
+    }
+    lines.into_iter().map(|line| if length(&line) > width { cut(&line, width) } else { line }).collect()
+}
+
+/// The beginning of a line that is too long.
+fn cut(line: &str, width: usize) -> String {
+    line.chars().take(width - 1).chain(['…']).collect()
+}
+
 /// A number with commas between thousands.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
@@ -112,7 +131,16 @@ pub fn readable_size(bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
+    use crate::{Adam, Dense, Dropout, Flatten, Loss, layers};
+
+    #[test]
+    fn words_wrap_and_one_that_is_too_long_is_cut() {
+        assert_eq!(wrap("dense (Dense)", 13), ["dense (Dense)"]);
+        assert_eq!(wrap("dense_1 (Dense)", 13), ["dense_1", "(Dense)"]);
+        assert_eq!(wrap("(None, 28, 28, 3)", 9), ["(None,", "28, 28,", "3)"]);
+        assert_eq!(wrap("a naïve_description", 8), ["a", "naïve_d…"]);
+    }
 
     #[test]
     fn the_table_is_that_of_keras() {

@@ -1,93 +1,163 @@
-//! The training loop.
+//! What a training is asked for.
 
-use super::numeric::{self, Snapshot};
-use super::{Callback, History, Progress};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::Progress;
+use super::callback::Callback;
+use super::checkpoint::Checkpointer;
 use crate::data::Samples;
-use crate::model::{Kind, Model, feeds};
 use crate::{Error, ErrorKind, Result};
-use footlight_tensor::{Philox, RandomKey};
 
 /// How a model is trained; defaults as in Keras.
-#[derive(Clone, Debug)]
-pub struct Fit {
-    epochs: usize,
-    batch_size: usize,
-    initial_epoch: usize,
-    shuffle: bool,
-    validation_split: f64,
-    validation_data: Option<(Samples, Samples)>,
-    progress: Progress,
+pub struct Fit<'a> {
+    pub(super) epochs: usize,
+    pub(super) batch_size: usize,
+    pub(super) initial_epoch: usize,
+    pub(super) steps_per_epoch: Option<usize>,
+    pub(super) shuffle: bool,
+    pub(super) validation_split: f64,
+    pub(super) validation_data: Option<(Samples, Samples)>,
+    pub(super) validation_batch_size: Option<usize>,
+    pub(super) validation_freq: usize,
+    pub(super) progress: Progress,
+    pub(super) callbacks: Vec<&'a mut dyn Callback>,
+    pub(super) checkpoint: Option<Checkpointer>,
+    pub(super) resume: bool,
+    pub(super) interrupt: Option<&'a AtomicBool>,
 }
 
-impl Default for Fit {
-    fn default() -> Fit {
+impl Default for Fit<'_> {
+    fn default() -> Self {
         Fit {
             epochs: 1,
             batch_size: 32,
             initial_epoch: 0,
+            steps_per_epoch: None,
             shuffle: true,
             validation_split: 0.0,
             validation_data: None,
+            validation_batch_size: None,
+            validation_freq: 1,
             progress: Progress::Auto,
+            callbacks: Vec::new(),
+            checkpoint: None,
+            resume: false,
+            interrupt: None,
         }
     }
 }
 
-impl Fit {
+impl<'a> Fit<'a> {
     /// One epoch in batches of 32, shuffled, told on standard error.
-    pub fn new() -> Fit {
+    pub fn new() -> Self {
         Fit::default()
     }
 
     /// How often all samples are seen; default 1. Keras takes 0 and trains nothing; here it is an error.
-    pub fn epochs(mut self, epochs: usize) -> Fit {
+    pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
         self
     }
 
     /// Samples per step; default 32. The last batch of an epoch may be smaller.
-    pub fn batch_size(mut self, batch_size: usize) -> Fit {
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
     }
 
     /// The epoch to begin with, counted from 0; default 0.
-    pub fn initial_epoch(mut self, initial_epoch: usize) -> Fit {
+    pub fn initial_epoch(mut self, initial_epoch: usize) -> Self {
         self.initial_epoch = initial_epoch;
         self
     }
 
-    /// Whether each epoch sees the samples in a new order, from seed and epoch; default true.
-    pub fn shuffle(mut self, shuffle: bool) -> Fit {
+    /// Steps of an epoch; default as many as it takes to see all samples once. The next epoch goes on where this one ends.
+    pub fn steps_per_epoch(mut self, steps: usize) -> Self {
+        self.steps_per_epoch = Some(steps);
+        self
+    }
+
+    /// Whether each pass over the samples sees them in a new order, from the model's seed; default true.
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
         self
     }
 
     /// The fraction of samples, the last ones as they are given, that is kept for validation; default 0.
-    pub fn validation_split(mut self, fraction: f64) -> Fit {
+    pub fn validation_split(mut self, fraction: f64) -> Self {
         self.validation_split = fraction;
         self
     }
 
-    /// Samples to validate with after each epoch; they take the place of a split.
-    pub fn validation_data(mut self, x: &Samples, y: &Samples) -> Fit {
+    /// Samples to validate with; they take the place of a split.
+    pub fn validation_data(mut self, x: &Samples, y: &Samples) -> Self {
         self.validation_data = Some((x.clone(), y.clone()));
         self
     }
 
+    /// Samples per step of validation; default as for training.
+    pub fn validation_batch_size(mut self, batch_size: usize) -> Self {
+        self.validation_batch_size = Some(batch_size);
+        self
+    }
+
+    /// Validates after every so many epochs; default 1.
+    pub fn validation_freq(mut self, epochs: usize) -> Self {
+        self.validation_freq = epochs;
+        self
+    }
+
     /// How training is told; default a bar on a terminal, a line per epoch elsewhere.
-    pub fn progress(mut self, progress: Progress) -> Fit {
+    pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
         self
     }
 
-    fn check(&self) -> Result<()> {
+    /// Calls `callback` while training, after those given before.
+    pub fn callback(mut self, callback: &'a mut dyn Callback) -> Self {
+        self.callbacks.push(callback);
+        self
+    }
+
+    /// Writes a checkpoint to `path` after each epoch, and within epochs after `every`; see [`Fit::resume`].
+    ///
+    /// Epochs that end within a second of the last checkpoint wait for the next.
+    pub fn checkpoint(mut self, path: impl AsRef<Path>, every: Duration) -> Self {
+        self.checkpoint = Some(Checkpointer::new(path.as_ref(), every));
+        self
+    }
+
+    /// Whether to go on from the checkpoint, if it is there; default false.
+    ///
+    /// What comes out has the same bytes as if the training had never stopped.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// Ends the training after the step in which `flag` becomes true, with a checkpoint if one was asked for.
+    pub fn interrupt(mut self, flag: &'a AtomicBool) -> Self {
+        self.interrupt = Some(flag);
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
         let config = |message: String, help: &str| Err(Error::new(ErrorKind::Config, message).help(help));
         if self.epochs == 0 {
             return config("epochs = 0, nothing would be trained".into(), "1 is the default");
         }
         if self.batch_size == 0 {
             return config("batch_size = 0, a step needs at least one sample".into(), "32 is the default");
+        }
+        let counts = [
+            ("steps_per_epoch", self.steps_per_epoch),
+            ("validation_batch_size", self.validation_batch_size),
+            ("validation_freq", Some(self.validation_freq)),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
+            return config(format!("{name} = 0, at least 1 is needed"), "leave it out for the default");
         }
         if !(0.0..1.0).contains(&self.validation_split) {
             let message = format!("validation_split = {} must be in [0, 1)", self.validation_split);
@@ -98,7 +168,7 @@ impl Fit {
 
     /// Training and validation samples: the last part of the samples as they are given, as in Keras.
     #[allow(clippy::type_complexity, reason = "two columns, twice")]
-    fn split(&self, x: &Samples, y: &Samples) -> Result<((Samples, Samples), Option<(Samples, Samples)>)> {
+    pub(super) fn split(&self, x: &Samples, y: &Samples) -> Result<((Samples, Samples), Option<(Samples, Samples)>)> {
         let whole = (x.clone(), y.clone());
         if let Some(validation) = &self.validation_data {
             return Ok((whole, Some(validation.clone())));
@@ -114,96 +184,5 @@ impl Fit {
         }
         let cut = |range: std::ops::Range<usize>| (x.slice(range.clone()), y.slice(range));
         Ok((cut(0..at), Some(cut(at..x.len()))))
-    }
-}
-
-impl Model {
-    /// Trains on samples `x` with targets `y`.
-    ///
-    /// Each step takes the mean gradient of its batch. The numbers told are means over the epoch's samples while the
-    /// weights move, as in Keras.
-    ///
-    /// # Errors
-    /// Data that do not fit the model, settings out of range, a loss that is not finite (with epoch, step and the first
-    /// op that wrote such a number).
-    pub fn fit(&mut self, x: &Samples, y: &Samples, options: Fit) -> Result<History> {
-        let mut line = options.progress.on_stderr();
-        self.fit_with(x, y, options, &mut [&mut line])
-    }
-
-    /// As [`Model::fit`], told to `callbacks` only.
-    ///
-    /// # Errors
-    /// As [`Model::fit`].
-    pub fn fit_with(
-        &mut self,
-        x: &Samples,
-        y: &Samples,
-        options: Fit,
-        callbacks: &mut [&mut dyn Callback],
-    ) -> Result<History> {
-        options.check()?;
-        self.check_data(x, y)?;
-        if let Some((x, y)) = &options.validation_data {
-            self.check_data(x, y).map_err(|error| error.at("validation data"))?;
-        }
-        let ((x, y), validation) = options.split(x, y)?;
-        let plan = self.training_plan(x.len(), options.batch_size, options.epochs)?;
-        callbacks.iter_mut().for_each(|c| c.on_train_begin(&plan));
-        let mut history = History::default();
-        let mut order: Vec<u32> = (0..x.len() as u32).collect();
-        for epoch in options.initial_epoch..options.epochs {
-            callbacks.iter_mut().for_each(|c| c.on_epoch_begin(epoch));
-            if options.shuffle {
-                order.iter_mut().enumerate().for_each(|(i, o)| *o = i as u32);
-                let key = RandomKey::new(self.seed_value()).child("shuffle").at(epoch as u64);
-                Philox::new(key).shuffle(&mut order);
-            }
-            self.run_epoch(&x, &y, &order, options.batch_size, epoch, callbacks)?;
-            let mut logs = self.metric_values();
-            if let Some((x, y)) = &validation {
-                let values = self.evaluate_batches(x, y, options.batch_size)?;
-                logs.extend(values.into_iter().map(|(name, value)| (format!("val_{name}"), value)));
-            }
-            callbacks.iter_mut().for_each(|c| c.on_epoch_end(epoch, &logs));
-            history.push(&logs);
-        }
-        callbacks.iter_mut().for_each(|c| c.on_train_end());
-        Ok(history)
-    }
-
-    fn run_epoch(
-        &mut self,
-        x: &Samples,
-        y: &Samples,
-        order: &[u32],
-        batch_size: usize,
-        epoch: usize,
-        callbacks: &mut [&mut dyn Callback],
-    ) -> Result<()> {
-        self.reset_metrics();
-        let snapshot = Snapshot::take(self);
-        for (index, batch) in order.chunks(batch_size).enumerate() {
-            let loss = self.train_step(x, y, batch)?;
-            if !loss.is_finite() {
-                snapshot.restore(self);
-                for batch in order.chunks(batch_size).take(index) {
-                    self.train_step(x, y, batch)?;
-                }
-                let (engine, session) = self.session(Kind::Train, batch.len())?;
-                let fault = numeric::first_fault(engine, session, &feeds(x, y, batch));
-                return Err(numeric::error(epoch, index + 1, loss, fault));
-            }
-            let logs = || self.metric_values();
-            callbacks.iter_mut().for_each(|c| c.on_batch_end(index + 1, &logs));
-        }
-        Ok(())
-    }
-
-    /// One step on the samples `batch`; answers its loss.
-    fn train_step(&mut self, x: &Samples, y: &Samples, batch: &[u32]) -> Result<f32> {
-        let (engine, session) = self.session(Kind::Train, batch.len())?;
-        session.run(engine, &feeds(x, y, batch))?;
-        Ok(session.output_f32(engine, "loss").map_or(f32::NAN, |loss| loss[0]))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde_json::{Value as Json, json};
+
 /// A list per metric with one number per epoch, as Keras' `History.history`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -22,6 +24,25 @@ impl History {
     /// The numbers of a metric, one per epoch.
     pub fn get(&self, name: &str) -> Option<&[f64]> {
         self.columns.iter().find(|(known, _)| known == name).map(|(_, values)| values.as_slice())
+    }
+
+    /// The number of epochs.
+    pub fn epochs(&self) -> usize {
+        self.columns.iter().map(|(_, values)| values.len()).max().unwrap_or(0)
+    }
+
+    /// The numbers as bits, which JSON carries exactly.
+    pub(super) fn to_state(&self) -> Json {
+        let bits = |values: &[f64]| -> Vec<u64> { values.iter().map(|value| value.to_bits()).collect() };
+        self.columns.iter().map(|(name, values)| json!([name, bits(values)])).collect()
+    }
+
+    pub(super) fn from_state(state: &Json) -> Option<History> {
+        let column = |column: &Json| {
+            let values = column[1].as_array()?.iter().map(|bits| bits.as_u64().map(f64::from_bits));
+            Some((column[0].as_str()?.to_string(), values.collect::<Option<Vec<f64>>>()?))
+        };
+        Some(History { columns: state.as_array()?.iter().map(column).collect::<Option<_>>()? })
     }
 
     /// Names and numbers.
@@ -53,6 +74,9 @@ mod tests {
         history.push(&[("accuracy".into(), 0.5), ("loss".into(), 2.0)]);
         history.push(&[("accuracy".into(), 0.75), ("loss".into(), f64::NAN)]);
         assert_eq!(history.get("accuracy"), Some(&[0.5, 0.75][..]));
+        let again = History::from_state(&history.to_state()).unwrap();
+        assert_eq!((again.get("accuracy"), again.epochs()), (history.get("accuracy"), 2));
+        assert!(again.get("loss").unwrap()[1].is_nan());
         assert_eq!(history.to_json(), r#"{"accuracy": [0.5, 0.75], "loss": [2.0, null]}"#);
     }
 }

@@ -1,13 +1,25 @@
 //! The training loop, what it tells, and what it keeps.
 
+mod callback;
+mod callbacks;
 mod check;
+mod checkpoint;
 mod fit;
 mod history;
 mod numeric;
+mod plan;
 mod progress;
+mod run;
+mod snapshot;
 
+pub use callback::{Callback, CallbackState, Logs, Training};
+pub use callbacks::{
+    CSVLogger, Direction, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau, TensorBoard,
+    TerminateOnNaN,
+};
 pub use fit::Fit;
 pub use history::History;
-pub use progress::{Callback, Logs, Progress, ProgressLine, TrainingPlan};
+pub use plan::TrainingPlan;
+pub use progress::{Progress, ProgressLine};
 
 pub(crate) use check::check_values;

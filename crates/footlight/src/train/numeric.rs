@@ -3,28 +3,9 @@
 //! A run is deterministic, so the epoch is run again from its beginning up to the step in question, and that step is run
 //! op by op, looking at every number.
 
-use crate::model::Model;
 use crate::{Error, ErrorKind};
 use footlight_cpu::{Feed, Session};
 use footlight_graph::OpRule;
-use footlight_tensor::Tensor;
-
-/// The states as an epoch began.
-pub(crate) struct Snapshot(Vec<(String, footlight_graph::Role, Tensor)>);
-
-impl Snapshot {
-    pub(crate) fn take(model: &Model) -> Snapshot {
-        let store = model.engine.store();
-        let entries = store.entries().map(|(name, role, _)| (name.to_string(), role));
-        Snapshot(entries.map(|(name, role)| (name.clone(), role, store.get(&name).expect("it is listed"))).collect())
-    }
-
-    pub(crate) fn restore(&self, model: &mut Model) {
-        for (name, role, value) in &self.0 {
-            model.engine.store_mut().set(name, *role, value).expect("types do not change");
-        }
-    }
-}
 
 /// The first number that is not finite in one step, and the op that wrote it.
 pub(crate) fn first_fault(

@@ -3,60 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Metric names and values, sorted by name.
-pub type Logs = [(String, f64)];
-
-/// What is known before the first step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainingPlan {
-    /// Bytes of parameters and statistics.
-    pub parameter_bytes: usize,
-    /// Bytes of the arena and of all workers' scratch: activations, gradients, packed operands.
-    pub activation_bytes: usize,
-    /// Bytes of the optimizer's state.
-    pub optimizer_bytes: usize,
-    /// Workers.
-    pub threads: usize,
-    /// Floating-point operations of a training step.
-    pub flops_per_step: f64,
-    /// The seed of weights, order and dropout.
-    pub seed: u64,
-    /// Steps of an epoch.
-    pub steps: usize,
-    /// Epochs in all.
-    pub epochs: usize,
-}
-
-impl TrainingPlan {
-    /// The lines printed before training.
-    pub fn to_text(&self) -> String {
-        let mb = |bytes: usize| format!("{:.2} MB", bytes as f64 / 1e6);
-        format!(
-            "Plan: parameters {}, activations {}, optimizer {}, {} thread{}, {:.1} MFLOP per step, seed {}",
-            mb(self.parameter_bytes),
-            mb(self.activation_bytes),
-            mb(self.optimizer_bytes),
-            self.threads,
-            if self.threads == 1 { "" } else { "s" },
-            self.flops_per_step / 1e6,
-            self.seed
-        )
-    }
-}
-
-/// Is called while a model trains; all methods do nothing unless written.
-pub trait Callback {
-    /// Before the first step.
-    fn on_train_begin(&mut self, _plan: &TrainingPlan) {}
-    /// Before the first step of an epoch; epochs count from 0.
-    fn on_epoch_begin(&mut self, _epoch: usize) {}
-    /// After each step; `step` counts from 1 within the epoch, `logs` are means over the epoch so far.
-    fn on_batch_end(&mut self, _step: usize, _logs: &dyn Fn() -> Vec<(String, f64)>) {}
-    /// After the last step and the validation of an epoch.
-    fn on_epoch_end(&mut self, _epoch: usize, _logs: &Logs) {}
-    /// After the last epoch.
-    fn on_train_end(&mut self) {}
-}
+use super::TrainingPlan;
+use super::callback::{Callback, Logs, Training};
+use crate::Result;
 
 /// How training is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -146,7 +95,7 @@ impl<W: Write> ProgressLine<W> {
         }
     }
 
-    fn draw(&mut self, logs: &Logs, is_done: bool) {
+    fn draw(&mut self, logs: &[(String, f64)], is_done: bool) {
         let (bold, green, grey, reset) =
             if self.color { ("\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m") } else { ("", "", "", "") };
         let filled = BAR_WIDTH * self.step / self.steps.max(1);
@@ -170,19 +119,19 @@ impl<W: Write> ProgressLine<W> {
         let _ = write!(self.out, "{line}{end}").and_then(|()| self.out.flush());
     }
 
-    fn plain(&mut self, logs: &Logs) {
+    fn plain(&mut self, logs: &[(String, f64)]) {
         let seconds = self.epoch_begin.elapsed().as_secs_f64();
         let (step, steps, per_step) = (self.step, self.steps, format_step(self.per_step()));
         let _ = writeln!(self.out, "{step}/{steps} - {} - {per_step}{}", format_seconds(seconds), format_logs(logs));
     }
 }
 
-impl<W: Write> Callback for ProgressLine<W> {
-    fn on_train_begin(&mut self, plan: &TrainingPlan) {
+impl<W: Write> ProgressLine<W> {
+    fn begin(&mut self, plan: &TrainingPlan) {
         (self.steps, self.epochs) = (plan.steps, plan.epochs);
     }
 
-    fn on_epoch_begin(&mut self, epoch: usize) {
+    fn begin_epoch(&mut self, epoch: usize) {
         self.step = 0;
         self.clock = 0;
         self.epoch_begin = Instant::now();
@@ -192,7 +141,7 @@ impl<W: Write> Callback for ProgressLine<W> {
         }
     }
 
-    fn on_batch_end(&mut self, step: usize, logs: &dyn Fn() -> Vec<(String, f64)>) {
+    fn end_step(&mut self, step: usize, logs: &dyn Fn() -> Logs) {
         self.step = step;
         if step == 1 {
             self.first_step = Instant::now();
@@ -217,7 +166,7 @@ impl<W: Write> Callback for ProgressLine<W> {
         }
     }
 
-    fn on_epoch_end(&mut self, epoch: usize, logs: &Logs) {
+    fn end_epoch(&mut self, epoch: usize, logs: &[(String, f64)]) {
         match self.mode {
             Progress::Bar => self.draw(logs, true),
             Progress::Plain => self.plain(logs),
@@ -236,6 +185,29 @@ impl<W: Write> Callback for ProgressLine<W> {
             }
             Progress::Auto | Progress::None => {}
         }
+    }
+}
+
+/// A line that cannot be written is no reason to lose a training.
+impl<W: Write> Callback for ProgressLine<W> {
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        self.begin(training.plan);
+        Ok(())
+    }
+
+    fn on_epoch_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        self.begin_epoch(training.epoch);
+        Ok(())
+    }
+
+    fn on_batch_end(&mut self, training: &mut Training<'_>) -> Result<()> {
+        self.end_step(training.step, &|| training.logs());
+        Ok(())
+    }
+
+    fn on_epoch_end(&mut self, training: &mut Training<'_>, logs: &mut Logs) -> Result<()> {
+        self.end_epoch(training.epoch, logs);
+        Ok(())
     }
 }
 
@@ -261,7 +233,7 @@ fn format_step(seconds: f64) -> String {
 }
 
 /// ` - accuracy: 0.1250 - loss: 3.1566`, as Keras.
-fn format_logs(logs: &Logs) -> String {
+fn format_logs(logs: &[(String, f64)]) -> String {
     let value = |x: f64| if x.abs() > 1e-3 { format!("{x:.4}") } else { format_exponent(x) };
     logs.iter().map(|(name, x)| format!(" - {name}: {}", value(*x))).collect()
 }
@@ -288,18 +260,19 @@ mod tests {
             seed: 0,
             steps: 47,
             epochs: 2,
+            has_validation: false,
         }
     }
 
     fn told(mode: Progress) -> String {
         let mut line = ProgressLine::new(Vec::new(), mode, false);
         let logs = vec![("accuracy".to_string(), 0.125), ("loss".to_string(), 0.00042)];
-        line.on_train_begin(&plan());
-        line.on_epoch_begin(0);
+        line.begin(&plan());
+        line.begin_epoch(0);
         for step in 1..=47 {
-            line.on_batch_end(step, &|| logs.clone());
+            line.end_step(step, &|| logs.clone());
         }
-        line.on_epoch_end(0, &logs);
+        line.end_epoch(0, &logs);
         String::from_utf8(line.out).unwrap()
     }
 

@@ -4,10 +4,16 @@ use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::{Activation, Error};
 
-/// `y = activation(x)`: Keras' layer `Activation`.
+/// An activation as a layer of its own, `y = activation(x)`: Keras' layer `Activation`.
 ///
 /// # Shapes
 /// Input and output `[N, ...]`.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{ActivationLayer, Layer};
+/// assert_eq!(ActivationLayer::new("softmax").output_shape(&[10]).unwrap(), [10]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActivationLayer {
     common: Common,

@@ -2,17 +2,19 @@
 
 use crate::config::{Config, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
-use crate::layers::features;
+use crate::layers::{axis, features, features_along};
 use crate::{Error, Initializer, Regularizer};
 use footlight_graph::ops::Unary;
 
-/// `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all other axes.
+/// Normalisation over the batch, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all
+/// other axes.
 ///
 /// # Shapes
 /// Input and output `[N, ..., F]`; gamma, beta, moving_mean, moving_variance `[F]`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `momentum` 0.99, `epsilon` 1e-3, `center` and `scale` true.
+/// Defaults as in Keras: `momentum` 0.99, `epsilon` 1e-3, `center` and `scale` true; gamma and the moving variance begin as
+/// ones, beta and the moving mean as zeros.
 ///
 /// # Train and infer
 /// Training uses mean and population variance of the batch and moves the statistics,
@@ -23,9 +25,17 @@ use footlight_graph::ops::Unary;
 ///
 /// # References
 /// Ioffe and Szegedy (2015), "Batch normalization", algorithms 1 and 2.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{BatchNormalization, Layer};
+/// let weights = BatchNormalization::new().weights(&[28, 28, 16]).unwrap();
+/// assert!(weights.len() == 4 && weights.iter().all(|w| w.shape == [16]));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormalization {
     common: Common,
+    axis: i64,
     momentum: f32,
     epsilon: f32,
     center: bool,
@@ -44,6 +54,7 @@ impl Default for BatchNormalization {
     fn default() -> BatchNormalization {
         BatchNormalization {
             common: Common::default(),
+            axis: -1,
             momentum: 0.99,
             epsilon: 1e-3,
             center: true,
@@ -99,15 +110,11 @@ impl BatchNormalization {
         layer.gamma_regularizer = read.get("gamma_regularizer").map(Regularizer::from_config).transpose()?;
         layer.beta_regularizer = read.get("beta_regularizer").map(Regularizer::from_config).transpose()?;
         read.refuse(&["beta_constraint", "gamma_constraint"])?;
-        if read.bool("synchronized", false)? || read.bool("renorm", false)? {
-            return Err(Error::config("`synchronized` and `renorm` are not supported"));
-        }
+        read.only("synchronized", false)?;
+        read.only("renorm", false)?;
         read.ignore(&["renorm_clipping", "renorm_momentum"]);
-        // Rank is not known here; a positive axis that is not the last is refused when the layer is built.
-        match read.i64s("axis")?.as_deref() {
-            None | Some([_]) => Ok(layer),
-            Some(axes) => Err(Error::config(format!("`axis` = {axes:?}: one axis, the last, is supported"))),
-        }
+        layer.axis = axis(read)?;
+        Ok(layer)
     }
 }
 
@@ -116,7 +123,7 @@ impl Layer for BatchNormalization {
 
     fn config(&self) -> Config {
         let mut config = config! {
-            "axis": -1, "momentum": self.momentum, "epsilon": self.epsilon,
+            "axis": self.axis, "momentum": self.momentum, "epsilon": self.epsilon,
             "center": self.center, "scale": self.scale,
         };
         for (key, initializer) in INITIALIZER_KEYS.iter().zip(&self.initializers) {
@@ -138,7 +145,7 @@ impl Layer for BatchNormalization {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let shape = [features(input)?];
+        let shape = [features_along(self.axis, input)?];
         let [beta, gamma, mean, variance] = self.initializers.clone();
         let mut weights = Vec::new();
         if self.scale {

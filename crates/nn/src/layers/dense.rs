@@ -5,10 +5,17 @@ use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, laye
 use crate::layers::features;
 use crate::{Activation, Error, Initializer, Regularizer};
 
-/// `y = activation(x kernel + bias)`, over the last axis.
+/// The densely connected layer, `y = activation(x kernel + bias)` over the last axis.
 ///
 /// # Shapes
 /// Input `[N, ..., F]`, kernel `[F, units]`, bias `[units]`, output `[N, ..., units]`.
+///
+/// # Arguments
+/// `units`: at least 1. Defaults as in Keras: `activation` linear, `use_bias` true, `kernel_initializer` Glorot uniform,
+/// `bias_initializer` zeros, no regularizer. PyTorch begins kernel and bias uniformly in `±1 / sqrt(F)`.
+///
+/// # Differences
+/// The kernel is `[F, units]` as in Keras; PyTorch's weight is its transpose.
 ///
 /// # Examples
 /// ```
@@ -96,8 +103,9 @@ impl Dense {
         }
         layer.kernel_regularizer = read.get("kernel_regularizer").map(Regularizer::from_config).transpose()?;
         layer.bias_regularizer = read.get("bias_regularizer").map(Regularizer::from_config).transpose()?;
-        read.refuse(&["activity_regularizer", "kernel_constraint", "bias_constraint", "lora_rank"])?;
-        read.ignore(&["lora_alpha", "quantization_config"]);
+        read.refuse(&["activity_regularizer", "kernel_constraint", "bias_constraint"])?;
+        read.refuse(&["lora_rank", "quantization_config"])?;
+        read.ignore(&["lora_alpha"]);
         Ok(layer)
     }
 }

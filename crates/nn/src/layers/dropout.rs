@@ -18,6 +18,13 @@ use footlight_graph::ops::Binary;
 ///
 /// # References
 /// Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Dropout, Layer};
+/// assert_eq!(Dropout::new(0.2).output_shape(&[128]).unwrap(), [128]);
+/// assert!(Dropout::new(20.0).weights(&[128]).is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropout {
     common: Common,

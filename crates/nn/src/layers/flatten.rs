@@ -8,6 +8,12 @@ use crate::{Error, suggest};
 ///
 /// # Shapes
 /// Input `[N, ...]`, output `[N, F]` with `F` the product of the rest.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Flatten, Layer};
+/// assert_eq!(Flatten::new().output_shape(&[28, 28]).unwrap(), [784]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Flatten {
     common: Common,

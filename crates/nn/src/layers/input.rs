@@ -30,7 +30,7 @@ impl Input {
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Input, Error> {
-        read.ignore(&["sparse", "ragged", "optional"]);
+        read.ignore(&["dtype", "sparse", "ragged", "optional"]);
         let shape = read.get("batch_shape").and_then(Value::as_array).cloned().unwrap_or_default();
         let extents: Option<Vec<usize>> =
             shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect();

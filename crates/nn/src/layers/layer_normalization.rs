@@ -2,23 +2,31 @@
 
 use crate::config::{Config, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
-use crate::layers::features;
+use crate::layers::{axis, features, features_along};
 use crate::{Error, Initializer, Regularizer};
 use footlight_graph::ops::Unary;
 
-/// `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, over the last axis of each sample.
+/// Normalisation within each sample, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, over the last axis.
 ///
 /// # Shapes
 /// Input and output `[N, ..., F]`; gamma and beta `[F]`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `epsilon` 1e-3 (PyTorch: 1e-5), `center` and `scale` true; the variance is the biased one.
+/// Defaults as in Keras: `epsilon` 1e-3 (PyTorch: 1e-5), `center` and `scale` true; gamma begins as ones, beta as zeros. The
+/// variance is the biased one.
 ///
 /// # References
 /// Ba, Kiros and Hinton (2016), "Layer normalization", equation 4.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Layer, LayerNormalization};
+/// assert_eq!(LayerNormalization::new().weights(&[20, 64]).unwrap()[0].shape, [64]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNormalization {
     common: Common,
+    axis: i64,
     epsilon: f32,
     center: bool,
     scale: bool,
@@ -34,6 +42,7 @@ impl Default for LayerNormalization {
     fn default() -> LayerNormalization {
         LayerNormalization {
             common: Common::default(),
+            axis: -1,
             epsilon: 1e-3,
             center: true,
             scale: true,
@@ -83,13 +92,9 @@ impl LayerNormalization {
         layer.gamma_regularizer = read.get("gamma_regularizer").map(Regularizer::from_config).transpose()?;
         layer.beta_regularizer = read.get("beta_regularizer").map(Regularizer::from_config).transpose()?;
         read.refuse(&["beta_constraint", "gamma_constraint"])?;
-        if read.bool("rms_scaling", false)? {
-            return Err(Error::config("`rms_scaling` = true is not supported yet"));
-        }
-        match read.i64s("axis")?.as_deref() {
-            None | Some([_]) => Ok(layer),
-            Some(axes) => Err(Error::config(format!("`axis` = {axes:?}: one axis, the last, is supported"))),
-        }
+        read.only("rms_scaling", false)?;
+        layer.axis = axis(read)?;
+        Ok(layer)
     }
 }
 
@@ -98,7 +103,7 @@ impl Layer for LayerNormalization {
 
     fn config(&self) -> Config {
         config! {
-            "axis": -1,
+            "axis": [self.axis],
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
@@ -117,7 +122,7 @@ impl Layer for LayerNormalization {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let shape = [features(input)?];
+        let shape = [features_along(self.axis, input)?];
         let mut weights = Vec::new();
         if self.scale {
             let gamma = WeightSpec::new("gamma", shape, self.gamma_initializer.clone());

@@ -58,8 +58,11 @@ pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
     let place = |e: Error| if name.is_empty() { e } else { e.at(format!("layer `{name}` ({class})")) };
     let (class, config) = config::open(value).map_err(place)?;
     let mut read = Reader::new(&config);
-    read.ignore(&["dtype", "name", "trainable", "batch_shape", "batch_input_shape"]);
+    read.ignore(&["name", "batch_shape", "batch_input_shape"]);
     let mut layer = from_class(&class, &config, &mut read).map_err(place)?;
+    if class != "InputLayer" {
+        read.dtype().map_err(place)?;
+    }
     layer.common_mut().trainable = read.bool("trainable", true).map_err(place)?;
     if !name.is_empty() {
         layer.common_mut().name = Some(name.clone());
@@ -90,4 +93,25 @@ pub(crate) fn features(input: &[usize]) -> Result<usize, Error> {
         Error::new(crate::ErrorKind::Shape, "needs samples of at least one axis, got single numbers")
             .help("give each sample a feature axis, such as shape [1]")
     })
+}
+
+/// The axis of a normalisation, counted with that of the batch; Keras writes a number or a list of them.
+pub(crate) fn axis(read: &mut Reader<'_>) -> Result<i64, Error> {
+    match read.i64s("axis")?.as_deref() {
+        None => Ok(-1),
+        Some([axis]) => Ok(*axis),
+        Some(axes) => Err(Error::config(format!("`axis` = {axes:?} is not supported yet, only one axis, the last"))),
+    }
+}
+
+/// The last extent, for a layer that works along `axis`, counted with that of the batch.
+pub(crate) fn features_along(axis: i64, input: &[usize]) -> Result<usize, Error> {
+    let features = features(input)?;
+    if axis != -1 && usize::try_from(axis) != Ok(input.len()) {
+        return Err(Error::config(format!(
+            "`axis` = {axis} is not supported yet, only the last, -1 or {}",
+            input.len()
+        )));
+    }
+    Ok(features)
 }

@@ -9,6 +9,12 @@ use footlight_tensor::display_shape;
 ///
 /// # Shapes
 /// Input `[N, ...]`, output `[N, target...]`; one extent of the target may be -1 and is then found.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Layer, Reshape};
+/// assert_eq!(Reshape::new([-1, 14]).output_shape(&[28, 28]).unwrap(), [56, 14]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reshape {
     common: Common,

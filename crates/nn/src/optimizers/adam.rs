@@ -1,22 +1,32 @@
 //! Adam, and Adam with decoupled weight decay.
 
-use super::{Optimizer, Parameter, Update};
+use super::{DECAY, NOT_NEGATIVE, Optimizer, Parameter, Update, check_learning_rate};
 use crate::Error;
-use crate::config::{Config, Reader, config};
+use crate::config::{Config, Reader, config, within};
 use footlight_graph::ops::{AdamUpdate, Binary, Unary};
 use footlight_graph::{Builder, Value};
 
-/// Adaptive moments: `m += (g - m)(1 - beta_1)`, `v += (g^2 - v)(1 - beta_2)`,
+/// Adaptive moments: steps follow a running mean of gradients, divided by the root of a running mean of their squares.
+///
+/// `m += (g - m)(1 - beta_1)`, `v += (g^2 - v)(1 - beta_2)`,
 /// `w -= lr sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `learning_rate` 0.001, `beta_1` 0.9, `beta_2` 0.999, `epsilon` 1e-7, `amsgrad` false.
+/// Defaults as in Keras: `learning_rate` 0.001, in `[0, ∞)`; `beta_1` 0.9 and `beta_2` 0.999, in `[0, 1)`; `epsilon` 1e-7,
+/// in `[0, ∞)`; `amsgrad` false, else the largest `v` so far divides.
 ///
 /// # Differences
 /// `epsilon` is added to the uncorrected root, as in Keras; PyTorch adds 1e-8 to the corrected one.
 ///
 /// # References
 /// Kingma and Ba (2015), "Adam", section 2; Reddi, Kale, Kumar (2018), "On the convergence of Adam and beyond" (amsgrad).
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Adam, Optimizer};
+/// assert_eq!(Adam::new().learning_rate(0.01).slots(), ["momentum", "velocity"]);
+/// assert!(Adam::new().beta_2(1.0).check().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
     learning_rate: f32,
@@ -35,10 +45,16 @@ impl Default for Adam {
 /// Adam, with `w -= lr weight_decay w` before each update, of every parameter including biases, as in Keras.
 ///
 /// # Arguments
-/// `weight_decay` 0.004; the others as [`Adam`].
+/// `weight_decay` 0.004 as in Keras, in `[0, ∞)` (PyTorch: 0.01); the others as [`Adam`].
 ///
 /// # References
 /// Loshchilov and Hutter (2019), "Decoupled weight decay regularization", algorithm 2.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{AdamW, Optimizer};
+/// assert_eq!(Optimizer::weight_decay(&AdamW::new()), Some(0.004));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdamW {
     adam: Adam,
@@ -133,8 +149,9 @@ impl Optimizer for Adam {
         self.learning_rate = learning_rate;
     }
 
-    fn slots(&self) -> Vec<&'static str> {
-        if self.amsgrad { vec!["momentum", "velocity", "velocity_hat"] } else { vec!["momentum", "velocity"] }
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        let moments = vec!["momentum", "velocity"];
+        if self.amsgrad { vec![moments, vec!["velocity_hat"]] } else { vec![moments] }
     }
 
     /// `lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`.
@@ -169,6 +186,13 @@ impl Optimizer for Adam {
         let step = g.mul(alpha, m);
         let step = g.div(step, root);
         (g.sub(p.value, step), vec![m, v, largest])
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_learning_rate(self.learning_rate)?;
+        within("beta_1", self.beta_1, DECAY)?;
+        within("beta_2", self.beta_2, DECAY)?;
+        within("epsilon", self.epsilon, NOT_NEGATIVE)
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {
@@ -209,8 +233,8 @@ impl Optimizer for AdamW {
         Some(self.weight_decay)
     }
 
-    fn slots(&self) -> Vec<&'static str> {
-        self.adam.slots()
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        self.adam.slot_groups()
     }
 
     fn prepare(&self, cx: &mut Update<'_>) -> Option<Value> {
@@ -222,6 +246,11 @@ impl Optimizer for AdamW {
         let decay = cx.graph.mul(p.value, rate);
         let value = cx.graph.sub(p.value, decay);
         self.adam.update(cx, alpha, &Parameter { value, ..p.clone() })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.adam.check()?;
+        within("weight_decay", self.weight_decay, NOT_NEGATIVE)
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {

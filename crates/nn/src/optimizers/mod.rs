@@ -8,11 +8,12 @@ pub use adam::{Adam, AdamW};
 pub use rmsprop::RMSprop;
 pub use sgd::SGD;
 
-use crate::config::{self, Config, Reader};
+use crate::config::{self, Config, Reader, within};
 use crate::{Error, suggest};
 use footlight_graph::{Builder, Value};
 use serde_json::json;
 use std::fmt;
+use std::ops::{Range, RangeInclusive};
 
 /// What an optimizer is given of one parameter.
 #[derive(Clone, Debug)]
@@ -54,12 +55,13 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The names of the slots of one parameter, as they stand in Keras' files.
-    fn slots(&self) -> Vec<&'static str>;
+    /// The names of the slots of one parameter, in the groups in which they stand in Keras' files: first those of the first
+    /// group of every parameter, one parameter after another, then those of the next group.
+    fn slot_groups(&self) -> Vec<Vec<&'static str>>;
 
-    /// Whether the slots of one parameter stand together in a file; else all parameters' first slots come first.
-    fn slots_are_interleaved(&self) -> bool {
-        true
+    /// The names of the slots of one parameter.
+    fn slots(&self) -> Vec<&'static str> {
+        self.slot_groups().concat()
     }
 
     /// Records what all parameters share; the answer is given to each [`Optimizer::update`].
@@ -73,15 +75,8 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// Complains of a setting out of range.
     ///
     /// # Errors
-    /// `ErrorKind::Config` that names the key.
-    fn check(&self) -> Result<(), Error> {
-        let lr = self.learning_rate();
-        if !(lr.is_finite() && lr >= 0.0) {
-            return Err(Error::config(format!("learning_rate = {lr} must be a number of at least 0"))
-                .help("0.001 is a good start for Adam, 0.01 for SGD"));
-        }
-        Ok(())
-    }
+    /// `ErrorKind::Config` that names the key, its value and its range.
+    fn check(&self) -> Result<(), Error>;
 
     /// A copy.
     fn clone_box(&self) -> Box<dyn Optimizer>;
@@ -131,6 +126,20 @@ catalogue! {
     "adamw", "AdamW" => AdamW,
 }
 
+/// Numbers of at least 0 that are finite.
+const NOT_NEGATIVE: Range<f32> = 0.0..f32::INFINITY;
+
+/// Decays of running means; at 1 a mean would never move.
+const DECAY: Range<f32> = 0.0..1.0;
+
+/// How much of a move may stay for the next.
+const MOMENTUM: RangeInclusive<f32> = 0.0..=1.0;
+
+/// Refuses a learning rate that is out of its range.
+fn check_learning_rate(rate: f32) -> Result<(), Error> {
+    within("learning_rate", rate, NOT_NEGATIVE).map_err(|e| e.help("0.001 is a good start for Adam, 0.01 for SGD"))
+}
+
 /// An optimizer by value or by name; a name that is not known is reported when the model is compiled.
 #[derive(Debug)]
 pub struct OptimizerChoice(Result<Box<dyn Optimizer>, Error>);
@@ -160,7 +169,7 @@ impl From<Box<dyn Optimizer>> for OptimizerChoice {
 /// Keys of every optimizer that change nothing at their usual values, with these values.
 fn common(class: &str) -> [(&'static str, serde_json::Value); 9] {
     [
-        ("name", class.to_lowercase().into()),
+        ("name", crate::to_snake_case(class).into()),
         ("clipnorm", json!(null)),
         ("global_clipnorm", json!(null)),
         ("clipvalue", json!(null)),
@@ -207,9 +216,7 @@ pub fn from_config(value: &serde_json::Value) -> Result<Box<dyn Optimizer>, Erro
     }
     let unsupported = ["clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor", "gradient_accumulation_steps"];
     read.refuse(&unsupported).map_err(place)?;
-    if read.bool("use_ema", false).map_err(place)? {
-        return Err(place(Error::config("`use_ema` is not supported yet")));
-    }
+    read.only("use_ema", false).map_err(place)?;
     read.finish().map_err(place)?;
     Ok(optimizer)
 }

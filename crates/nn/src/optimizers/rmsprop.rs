@@ -1,22 +1,31 @@
 //! Steps divided by the root of a running mean of squares.
 
-use super::{Optimizer, Parameter, Update};
+use super::{DECAY, MOMENTUM, NOT_NEGATIVE, Optimizer, Parameter, Update, check_learning_rate};
 use crate::Error;
-use crate::config::{Config, Reader, config};
+use crate::config::{Config, Reader, config, within};
 use footlight_graph::Value;
 use footlight_graph::ops::Unary;
 
+/// Steps divided by the root of a running mean of squares.
+///
 /// `v = rho v + (1 - rho) g^2`; `d = v`, less the square of a running mean of `g` if centered;
 /// `increment = lr g / sqrt(d + epsilon)`; with momentum `m = momentum m + increment`, `w -= m`, else `w -= increment`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `learning_rate` 0.001, `rho` 0.9, `momentum` 0, `epsilon` 1e-7, `centered` false.
+/// Defaults as in Keras: `learning_rate` 0.001, in `[0, ∞)`; `rho` 0.9, in `[0, 1)` (PyTorch: 0.99); `momentum` 0, in
+/// `[0, 1]`; `epsilon` 1e-7, in `[0, ∞)` (PyTorch: 1e-8); `centered` false.
 ///
 /// # Differences
 /// `epsilon` stands inside the root, as in Keras; PyTorch adds it outside.
 ///
 /// # References
 /// Tieleman and Hinton (2012), "Lecture 6.5: RMSprop".
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Optimizer, RMSprop};
+/// assert_eq!(RMSprop::new().momentum(0.9).slots(), ["velocity", "momentum"]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RMSprop {
     learning_rate: f32,
@@ -99,19 +108,15 @@ impl Optimizer for RMSprop {
         self.learning_rate = learning_rate;
     }
 
-    fn slots(&self) -> Vec<&'static str> {
-        let mut slots = vec!["velocity"];
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        let mut groups = vec![vec!["velocity"]];
         if self.momentum > 0.0 {
-            slots.push("momentum");
+            groups.push(vec!["momentum"]);
         }
         if self.centered {
-            slots.push("average_gradient");
+            groups.push(vec!["average_gradient"]);
         }
-        slots
-    }
-
-    fn slots_are_interleaved(&self) -> bool {
-        false
+        groups
     }
 
     fn update(&self, cx: &mut Update<'_>, _: Option<Value>, p: &Parameter) -> (Value, Vec<Value>) {
@@ -136,6 +141,13 @@ impl Optimizer for RMSprop {
         }
         slots.extend(average);
         (g.sub(p.value, step), slots)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_learning_rate(self.learning_rate)?;
+        within("rho", self.rho, DECAY)?;
+        within("momentum", self.momentum, MOMENTUM)?;
+        within("epsilon", self.epsilon, NOT_NEGATIVE)
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {

@@ -1,8 +1,8 @@
 //! Gradient descent.
 
-use super::{Optimizer, Parameter, Update};
+use super::{MOMENTUM, Optimizer, Parameter, Update, check_learning_rate};
 use crate::Error;
-use crate::config::{Config, Reader, config};
+use crate::config::{Config, Reader, config, within};
 use footlight_graph::Value;
 
 /// Gradient descent, plain or with momentum; on all samples at once it is full-batch gradient descent.
@@ -11,11 +11,21 @@ use footlight_graph::Value;
 /// `w += momentum m - lr g`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `learning_rate` 0.01, `momentum` 0, `nesterov` false.
+/// Defaults as in Keras: `learning_rate` 0.01, in `[0, ∞)`; `momentum` 0, in `[0, 1]`; `nesterov` false.
+///
+/// # Differences
+/// PyTorch leaves the learning rate out of `m` and multiplies by it when it moves: the same as long as the rate stays.
 ///
 /// # References
 /// Sutskever, Martens, Dahl, Hinton (2013), "On the importance of initialization and momentum in deep learning",
 /// equations 1 to 4.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Optimizer, SGD};
+/// let sgd = SGD::new().learning_rate(0.1).momentum(0.9).nesterov(true);
+/// assert_eq!(sgd.slots(), ["momentum"]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SGD {
     learning_rate: f32,
@@ -75,8 +85,8 @@ impl Optimizer for SGD {
         self.learning_rate = learning_rate;
     }
 
-    fn slots(&self) -> Vec<&'static str> {
-        if self.momentum == 0.0 { vec![] } else { vec!["momentum"] }
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        if self.momentum == 0.0 { vec![] } else { vec![vec!["momentum"]] }
     }
 
     fn update(&self, cx: &mut Update<'_>, _: Option<Value>, p: &Parameter) -> (Value, Vec<Value>) {
@@ -96,16 +106,8 @@ impl Optimizer for SGD {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if !(0.0..=1.0).contains(&self.momentum) {
-            return Err(Error::config(format!("momentum = {} must be in [0, 1]", self.momentum)));
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate >= 0.0) {
-            return Err(Error::config(format!(
-                "learning_rate = {} must be a number of at least 0",
-                self.learning_rate
-            )));
-        }
-        Ok(())
+        check_learning_rate(self.learning_rate)?;
+        within("momentum", self.momentum, MOMENTUM)
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {

@@ -64,7 +64,6 @@ fn a_loss_as_a_metric_is_the_loss() {
 
 /// Keras broadcasts a comparison of targets of one shape with predictions of another; a graph must not be made of it.
 #[test]
-#[ignore = "known fault: a metric broadcasts targets of another shape"]
 fn a_metric_that_does_not_fit_its_targets_is_a_fault() {
     let mut report = Report::default();
     for (loss, metric) in [

@@ -30,7 +30,6 @@ fn models() -> Vec<(String, Json)> {
 }
 
 #[test]
-#[ignore = "known fault: LayerNormalization refuses the key rms_scaling that Keras 3.15 writes"]
 fn models_of_keras_are_read_with_their_weights() {
     let mut report = Report::default();
     for (case, record) in models() {
@@ -75,7 +74,6 @@ fn without_total(summary: &str) -> Vec<&str> {
 }
 
 #[test]
-#[ignore = "known fault: long names widen the column, Keras wraps them"]
 fn summaries_are_those_of_keras() {
     let mut report = Report::default();
     for (case, record) in models() {
@@ -94,6 +92,45 @@ fn summaries_are_those_of_keras() {
         let total = |text: &str| text.lines().find(|l| l.starts_with(" Total")).map(str::to_string);
         report.equal(&format!("{case} total"), total(&plain), total(text(&record["summary"])));
     }
+    report.finish();
+}
+
+/// What Keras writes, with only the keys that have no default.
+fn bare(record: &Json) -> Json {
+    const NEEDED: [&str; 5] = ["name", "units", "activation", "target_shape", "rate"];
+    let is_needed = |(key, value): &(&String, &Json)| NEEDED.contains(&key.as_str()) && **value != "linear";
+    let config = record["config"].as_object().expect("an object").iter().filter(is_needed);
+    let config: serde_json::Map<String, Json> = config.map(|(key, value)| (key.clone(), value.clone())).collect();
+    json!({ "module": record["module"], "class_name": record["class_name"], "config": config })
+}
+
+#[test]
+fn defaults_are_those_of_keras() {
+    let (record, mut report) = (keras(), Report::default());
+    for case in list(&record["models"][0]["config"]["config"]["layers"]).iter().skip(1) {
+        let made = footlight_nn::layers::from_config(&bare(case)).unwrap();
+        let written = footlight_nn::layers::to_config(made.as_ref(), text(&case["config"]["name"]), None);
+        let found = unexpected(&written, case).into_iter().filter(|d| d != "build_config is missing");
+        report.equal(text(&case["class_name"]), found.collect(), Vec::<String>::new());
+    }
+    // Each class begins with its defaults, and others follow.
+    let mut seen = Vec::new();
+    let mut is_first = |case: &&Json| {
+        let class = text(&case["class_name"]).to_string();
+        let is_new = !seen.contains(&class);
+        seen.push(class);
+        is_new
+    };
+    for case in list(&record["initializers"]).iter().filter(&mut is_first) {
+        let made = Initializer::from_config(&bare(case)).unwrap();
+        report.equal(text(&case["class_name"]), unexpected(&made.to_config(), case), vec![]);
+    }
+    for case in list(&record["trajectories"]).iter().map(|t| &t["config"]).filter(&mut is_first) {
+        let made = optimizers::from_config(&bare(case)).unwrap();
+        report.equal(text(&case["class_name"]), differences(&optimizers::to_config(made.as_ref()), case), vec![]);
+    }
+    let l1 = &record["regularizers"][0];
+    report.equal("L1", differences(&Regularizer::from_config(&bare(l1)).unwrap().to_config(), l1), vec![]);
     report.finish();
 }
 
@@ -131,7 +168,6 @@ fn initializers_and_regularizers_are_read_and_written() {
 }
 
 #[test]
-#[ignore = "known fault: optimizer names, and metrics with a name of their own"]
 fn compile_configurations_are_read_and_what_is_written_means_the_same() {
     let (record, mut report) = (keras(), Report::default());
     for (i, case) in list(&record["compile_configs"]).iter().enumerate() {
@@ -159,7 +195,6 @@ fn compile_configurations_are_read_and_what_is_written_means_the_same() {
 
 /// A file that Keras saved and this crate cannot honour must be refused, for it would compute something else.
 #[test]
-#[ignore = "known fault: an axis, a quantization and arguments of metrics are dropped silently"]
 fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
     let dense = |key: &str, value: Json| {
         let mut config = json!({ "name": "d", "units": 2 });
@@ -180,6 +215,7 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
         ("activity_regularizer", dense("activity_regularizer", l2)),
         ("lora_rank", dense("lora_rank", json!(4))),
         ("quantization_config", dense("quantization_config", json!({ "class_name": "Int8" }))),
+        ("dtype", dense("dtype", json!({ "class_name": "DTypePolicy", "config": { "name": "mixed_float16" } }))),
         ("noise_shape", norm("Dropout", "noise_shape", json!([null, 1]))),
         ("gamma_constraint", norm("BatchNormalization", "gamma_constraint", max_norm)),
         ("renorm", norm("BatchNormalization", "renorm", json!(true))),
@@ -189,11 +225,7 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
         ("rms_scaling", norm("LayerNormalization", "rms_scaling", json!(true))),
         ("channels_first", norm("Flatten", "data_format", json!("channels_first"))),
     ] {
-        let model = json!({
-            "module": "keras", "class_name": "Sequential", "registered_name": null,
-            "config": { "name": "s", "layers": [layer("InputLayer", json!({ "batch_shape": [null, 3, 4], "name": "i" })), value] },
-        });
-        let read = Architecture::from_config(&model).and_then(|m| m.lower_infer(2));
+        let read = Architecture::from_config(&on_matrices(value)).and_then(|m| m.lower_infer(2));
         report.equal(what, read.is_err(), true);
     }
     let metric =
@@ -206,6 +238,28 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
         report.equal(&format!("metric {what}"), footlight_nn::Metric::from_config(&value).is_err(), true);
     }
     report.finish();
+}
+
+#[test]
+fn the_last_axis_is_normalized_however_it_is_counted() {
+    for class in ["BatchNormalization", "LayerNormalization"] {
+        for axis in [json!(-1), json!([-1]), json!(2), json!([2])] {
+            let value = layer(class, json!({ "name": "n", "axis": axis }));
+            let model = Architecture::from_config(&on_matrices(value)).unwrap();
+            assert!(model.weights().iter().all(|w| w.spec.shape == [4]), "{class} {axis}");
+            let again = Architecture::from_config(&model.to_config()).unwrap();
+            assert_eq!(again.to_config(), model.to_config(), "{class} {axis}");
+        }
+    }
+}
+
+/// A model of one layer on samples of shape `[3, 4]`.
+fn on_matrices(value: Json) -> Json {
+    let input = layer("InputLayer", json!({ "batch_shape": [null, 3, 4], "name": "i" }));
+    json!({
+        "module": "keras", "class_name": "Sequential", "registered_name": null,
+        "config": { "name": "s", "layers": [input, value] },
+    })
 }
 
 fn layer(class: &str, config: Json) -> Json {

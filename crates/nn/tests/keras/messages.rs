@@ -44,6 +44,14 @@ fn shapes(all: &mut Messages) {
     }
 }
 
+/// A metric whose targets are not those of the loss.
+fn metrics(all: &mut Messages) {
+    let model = model(layers![Dense::new(3).input_shape([2])]).unwrap();
+    let metrics = vec![Metric::from("sparse_categorical_accuracy")];
+    let compile = Compile::new(Box::new(SGD::new()), Loss::from("mse"), metrics).unwrap();
+    all.add("a metric of classes for a loss of numbers", compile.lower_evaluate(&model, 3));
+}
+
 fn settings(all: &mut Messages) {
     all.add("no layer", model(layers![]));
     all.add("no unit", model(layers![Dense::new(0).input_shape([3])]));
@@ -78,11 +86,20 @@ fn files(all: &mut Messages) {
     layer("Dense", json!({ "name": "d", "units": "ten" }));
     layer("Dense", json!({ "name": "d", "units": 3, "unit": 3 }));
     layer("Dense", json!({ "name": "d", "units": 3, "kernel_constraint": "max_norm" }));
+    layer("LayerNormalization", json!({ "name": "n", "rms_scaling": true }));
+    layer("LayerNormalization", json!({ "name": "n", "axis": [1, 2] }));
+    let half = json!({ "class_name": "DTypePolicy", "config": { "name": "mixed_float16" } });
+    layer("Flatten", json!({ "name": "f", "dtype": half }));
     layer("Lambda", json!({}));
     all.add("a number for a layer", layers::from_config(&json!(3)));
     let custom = json!({ "module": "mine", "class_name": "Swirl", "config": {}, "registered_name": "art>Swirl" });
     all.add("a class of someone else", layers::from_config(&custom));
     let functional = json!({ "module": "keras.src.models.functional", "class_name": "Functional", "config": {} });
+    let input =
+        json!({ "module": "keras.layers", "class_name": "InputLayer", "config": { "batch_shape": [null, 3, 4] } });
+    let norm = json!({ "module": "keras.layers", "class_name": "BatchNormalization", "config": { "axis": 1 } });
+    let sequential = json!({ "class_name": "Sequential", "config": { "layers": [input, norm] } });
+    all.add("an axis that is not the last", Architecture::from_config(&sequential));
     all.add("a functional model", Architecture::from_config(&functional));
     let mut optimizer = |what: &str, class: &str, config: Json| {
         let value = json!({ "module": "keras.optimizers", "class_name": class, "config": config });
@@ -90,12 +107,18 @@ fn files(all: &mut Messages) {
     };
     optimizer("a schedule", "Adam", json!({ "learning_rate": { "class_name": "CosineDecay" } }));
     optimizer("clipped gradients", "SGD", json!({ "clipnorm": 1.0 }));
+    let smoothed = json!({ "class_name": "CategoricalCrossentropy", "config": { "label_smoothing": 0.1 } });
+    all.add("a smoothed loss", Loss::from_config(&smoothed));
+    let strict = json!({ "class_name": "BinaryAccuracy", "config": { "name": "strict", "threshold": 0.9 } });
+    all.add("a metric with a threshold", Metric::from_config(&strict));
+    let exact = json!({ "class_name": "Accuracy", "config": { "name": "accuracy" } });
+    all.add("a metric of an unknown class", Metric::from_config(&exact));
 }
 
 #[test]
 fn messages_read_as_they_were_reviewed() {
     let mut all = Messages::default();
-    for part in [shapes, settings, files] {
+    for part in [shapes, metrics, settings, files] {
         part(&mut all);
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keras/messages.txt");
