@@ -1,7 +1,7 @@
 //! A model that can be trained, asked and saved.
 
 use crate::data::Samples;
-use crate::train::{TrainingPlan, check_targets, check_values};
+use crate::train::{TrainingPlan, check_values};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::{Engine, Feed, Session};
 use footlight_graph::plan::Plan;
@@ -319,10 +319,7 @@ impl Model {
     /// # Errors
     /// A model that is not compiled, or data that do not fit it.
     pub fn evaluate(&mut self, x: &Samples, y: &Samples) -> Result<Evaluation> {
-        self.build_for(x)?;
-        let prediction = self.architecture.output_shape().expect("built above").to_vec();
-        check_targets(x, y, &self.compiled()?.loss, &prediction)?;
-        check_values("x", x)?;
+        self.check_data(x, y)?;
         Ok(Evaluation { values: self.evaluate_batches(x, y, 32)? })
     }
 

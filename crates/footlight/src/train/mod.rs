@@ -23,4 +23,4 @@ pub use history::History;
 pub use plan::TrainingPlan;
 pub use progress::{Progress, ProgressLine};
 
-pub(crate) use check::{check_targets, check_values};
+pub(crate) use check::check_values;

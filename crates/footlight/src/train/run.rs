@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::callback::{Callback, Logs, Training};
 use super::checkpoint::Position;
 use super::snapshot::Snapshot;
-use super::{Fit, History, TrainingPlan, check_targets, check_values, numeric};
+use super::{Fit, History, TrainingPlan, numeric};
 use crate::data::Samples;
 use crate::model::{Kind, Model, feeds};
 use crate::{Error, ErrorKind, Result};
@@ -24,13 +24,11 @@ impl Model {
     /// when the flag of [`Fit::interrupt`] became true.
     pub fn fit(&mut self, x: &Samples, y: &Samples, mut options: Fit<'_>) -> Result<History> {
         options.check()?;
-        self.build_for(x)?;
-        let ((x, y), validation) = options.split(x, y)?;
-        for (x, y) in [Some((&x, &y)), validation.as_ref().map(|(x, y)| (x, y))].into_iter().flatten() {
-            let prediction = self.architecture().output_shape().expect("built above").to_vec();
-            check_targets(x, y, &self.compiled()?.loss, &prediction)?;
-            check_values("x", x)?;
+        self.check_data(x, y)?;
+        if let Some((x, y)) = &options.validation_data {
+            self.check_data(x, y).map_err(|error| error.at("validation data"))?;
         }
+        let ((x, y), validation) = options.split(x, y)?;
         let mut plan = self.training_plan(x.len(), options.batch_size, options.epochs)?;
         let pass = plan.steps;
         plan.steps = options.steps_per_epoch.unwrap_or(pass);
