@@ -1,15 +1,19 @@
 //! Runs a plan.
 
-use crate::buffer::{ALIGNMENT, Buffer};
+use crate::buffer::{ALIGNMENT, Buffer, fill_with_nan};
 use crate::dispatch::{Block, Kernel};
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::isa::Isa;
-use crate::team::Patience;
+use crate::profile::Profile;
+use crate::team::Barrier;
 use footlight_graph::ops::Constant;
 use footlight_graph::plan::{Access, Place, Plan};
+use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Error, ErrorKind, Graph, Op, OpRule, Value};
 use footlight_tensor::{DType, Data, Tensor};
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -50,20 +54,24 @@ struct ReadyChain {
 struct ReadyPhase {
     chains: Vec<ReadyChain>,
     tasks: usize,
-    /// Ranges of the arena that nobody reads after this phase: byte offset and length.
-    freed: Vec<(usize, usize)>,
+    /// Where in scratch the bytes of a block begin: those before it are kept for the phase.
+    block_scratch: usize,
+    /// Bytes of the arena that nobody reads after this phase.
+    freed: Vec<Range<usize>>,
 }
 
 /// A plan made ready to run: kernels chosen, places resolved, nothing left to allocate.
 pub struct Session {
     plan: Plan,
+    rules: Vec<RuleReport>,
+    engine: Arc<()>,
     phases: Vec<ReadyPhase>,
     constants: Buffer,
     /// For each state of the graph its position in the store.
     states: Vec<usize>,
     inputs: Vec<(String, Value)>,
     counters: Vec<AtomicUsize>,
-    arrived: AtomicUsize,
+    barrier: Barrier,
     /// For each worker and step: the run that packed the step's operand last.
     packed: Vec<AtomicU64>,
     run: u64,
@@ -95,7 +103,7 @@ pub struct Inspection<'a> {
 }
 
 impl Session {
-    pub(crate) fn new(plan: Plan, engine: &Engine) -> Session {
+    pub(crate) fn new(plan: Plan, rules: Vec<RuleReport>, workers: usize, engine: &Engine) -> Session {
         let constants = constants(&plan.graph);
         let (mut phases, mut kernels) = (Vec::new(), 0);
         for (p, phase) in plan.phases.iter().enumerate() {
@@ -110,22 +118,23 @@ impl Session {
                 })
                 .collect();
             let tasks = chains.iter().map(|c| c.blocks).sum();
-            phases.push(ReadyPhase { chains, tasks, freed: freed(&plan, p) });
+            let kept = phase.chains.iter().flat_map(|c| &c.steps).map(|s| s.phase_scratch.end);
+            let block_scratch = kept.max().unwrap_or(0).next_multiple_of(ALIGNMENT);
+            phases.push(ReadyPhase { chains, tasks, block_scratch, freed: freed(&plan, p) });
         }
         let position = |name: &str| engine.store().position(name).expect("the engine declares every state");
         let states: Vec<usize> = plan.graph.states().iter().map(|s| position(&s.name)).collect();
         let inputs = plan.graph.inputs().map(|(name, value)| (name.to_string(), value)).collect();
-        // A step too small to be worth waking anyone runs on the caller alone.
-        let most = phases.iter().map(|p: &ReadyPhase| p.tasks).max().unwrap_or(1);
-        let workers = if plan.cost < 4e5 { 1 } else { engine.threads().min(most.max(1)) };
         Session {
             pointers: vec![std::ptr::null_mut(); states.len()],
-            scratch: vec![std::ptr::null_mut(); engine.threads()],
+            scratch: vec![std::ptr::null_mut(); workers],
             counters: phases.iter().map(|_| AtomicUsize::new(0)).collect(),
-            packed: (0..kernels * engine.threads()).map(|_| AtomicU64::new(0)).collect(),
-            arrived: AtomicUsize::new(0),
+            packed: (0..kernels * workers).map(|_| AtomicU64::new(0)).collect(),
+            barrier: Barrier::default(),
+            engine: engine.identity.clone(),
             run: 0,
             plan,
+            rules,
             phases,
             constants,
             states,
@@ -139,6 +148,11 @@ impl Session {
         &self.plan
     }
 
+    /// How the graph was simplified, rule by rule; nothing for a graph that was planned as it is.
+    pub fn rules(&self) -> &[RuleReport] {
+        &self.rules
+    }
+
     /// The number of workers that take part.
     pub fn workers(&self) -> usize {
         self.workers
@@ -147,15 +161,12 @@ impl Session {
     /// Runs the plan once. `feeds` are the inputs in the order of [`Graph::inputs`].
     ///
     /// # Errors
-    /// `ErrorKind::Shape` when a feed does not hold what its input asks for; nothing was run then.
+    /// `ErrorKind::Shape` when a feed does not hold what its input asks for, `ErrorKind::Invalid` when `engine` is not the
+    /// one that made this session; nothing was run then.
     pub fn run(&mut self, engine: &mut Engine, feeds: &[Feed<'_>]) -> Result<(), Error> {
         self.begin(engine, feeds)?;
-        let workers = self.workers.min(engine.threads());
-        let arena = engine.arena.pointer();
-        let (isa, poison) = (engine.isa, engine.poisons());
-        let this = &*self;
-        let context = Context { session: this, feeds, arena, isa, workers, poison };
-        engine.team.run(workers, &|worker| context.work(worker));
+        let context = Context::new(self, engine, feeds);
+        engine.team.run(self.workers, &|worker| context.work(worker));
         Ok(())
     }
 
@@ -170,24 +181,38 @@ impl Session {
         inspect: &mut dyn FnMut(Inspection<'_>),
     ) -> Result<(), Error> {
         self.begin(engine, feeds)?;
-        let arena = engine.arena.pointer();
-        let context = Context { session: self, feeds, arena, isa: engine.isa, workers: 1, poison: engine.poisons() };
-        for phase in &self.phases {
-            for chain in &phase.chains {
-                for block in 0..chain.blocks {
-                    for step in &chain.steps {
-                        let begin = Instant::now();
-                        context.run_step(chain, step, block, 0);
-                        let seconds = begin.elapsed().as_secs_f64();
-                        inspect(context.inspection(chain, step, block, seconds));
-                    }
-                }
-            }
-        }
+        let context = Context::new(self, engine, feeds);
+        context.walk(&mut |chain, block, step| {
+            let begin = Instant::now();
+            context.run_step(chain, step, block, 0);
+            let seconds = begin.elapsed().as_secs_f64();
+            inspect(context.inspection(chain, step, block, seconds));
+        });
         Ok(())
     }
 
+    /// Runs the plan `runs` times on the caller alone and adds up the time of each node.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn profile(&mut self, engine: &mut Engine, feeds: &[Feed<'_>], runs: usize) -> Result<Profile, Error> {
+        let mut seconds = vec![0.0; self.plan.graph.nodes().len()];
+        for _ in 0..runs {
+            self.begin(engine, feeds)?;
+            let context = Context::new(self, engine, feeds);
+            context.walk(&mut |chain, block, step| {
+                let begin = Instant::now();
+                context.run_step(chain, step, block, 0);
+                seconds[step.node] += begin.elapsed().as_secs_f64();
+            });
+        }
+        Ok(Profile::new(&self.plan.graph, &seconds, runs))
+    }
+
     fn begin(&mut self, engine: &mut Engine, feeds: &[Feed<'_>]) -> Result<(), Error> {
+        if !Arc::ptr_eq(&self.engine, &engine.identity) {
+            return Err(Error::single(ErrorKind::Invalid, "session", "it was made by another engine"));
+        }
         if feeds.len() != self.inputs.len() {
             let message = format!("takes {} inputs, got {}", self.inputs.len(), feeds.len());
             return Err(Error::single(ErrorKind::Shape, "model", message));
@@ -209,7 +234,11 @@ impl Session {
             engine.store_mut().version += 1;
         }
         self.run += 1;
-        self.arrived.store(0, Ordering::Relaxed);
+        self.barrier.reset();
+        if engine.poisons() {
+            engine.arena.fill_with_nan();
+            engine.scratch.iter_mut().for_each(Buffer::fill_with_nan);
+        }
         self.counters.iter().for_each(|c| c.store(0, Ordering::Relaxed));
         Ok(())
     }
@@ -250,7 +279,6 @@ struct Context<'a> {
     feeds: &'a [Feed<'a>],
     arena: *mut u8,
     isa: Isa,
-    workers: usize,
     poison: bool,
 }
 
@@ -258,68 +286,67 @@ struct Context<'a> {
 // a phase do not overlap, which `plan::verify` has checked, and phases are separated by barriers.
 unsafe impl Sync for Context<'_> {}
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(session: &'a Session, engine: &Engine, feeds: &'a [Feed<'a>]) -> Context<'a> {
+        let arena = engine.arena.pointer();
+        Context { session, feeds, arena, isa: engine.isa, poison: engine.poisons() }
+    }
+
     fn work(&self, worker: usize) {
+        let workers = self.session.workers;
+        let mut place = self.session.barrier.enter(workers);
         for (p, phase) in self.session.phases.iter().enumerate() {
-            let counter = &self.session.counters[p];
-            loop {
-                let mut task = counter.fetch_add(1, Ordering::Relaxed);
-                if task >= phase.tasks {
-                    break;
-                }
-                for chain in &phase.chains {
-                    if task < chain.blocks {
-                        self.run_block(chain, task, worker);
-                        break;
-                    }
-                    task -= chain.blocks;
-                }
-            }
+            self.run_phase(p, phase, worker);
             let is_last = p + 1 == self.session.phases.len();
-            if !is_last || self.poison {
-                self.barrier(p);
+            if (!is_last || self.poison) && !place.meet() {
+                return;
             }
             if self.poison {
                 if worker == 0 {
-                    phase.freed.iter().for_each(|range| self.fill_with_nan(*range));
+                    // SAFETY: the ranges lie in the arena and hold values that nobody reads any more; the others wait.
+                    phase.freed.iter().for_each(|range| unsafe { fill_with_nan(self.arena, range.clone()) });
                 }
-                self.barrier_after_poison(p);
+                if !place.meet() {
+                    return;
+                }
             }
         }
     }
 
-    /// Waits until all workers have come here.
-    fn barrier(&self, phase: usize) {
-        self.meet(
-            (phase + 1) * self.workers * (1 + usize::from(self.poison)) - self.workers * usize::from(self.poison),
-        );
-    }
-
-    fn barrier_after_poison(&self, phase: usize) {
-        self.meet((phase + 1) * self.workers * 2);
-    }
-
-    fn meet(&self, target: usize) {
-        if self.workers == 1 {
-            return;
-        }
-        self.session.arrived.fetch_add(1, Ordering::AcqRel);
-        let mut patience = Patience::default();
-        while self.session.arrived.load(Ordering::Acquire) < target {
-            patience.wait();
+    /// Claims and runs blocks of a phase until there are none.
+    fn run_phase(&self, p: usize, phase: &ReadyPhase, worker: usize) {
+        loop {
+            let mut task = self.session.counters[p].fetch_add(1, Ordering::Relaxed);
+            if task >= phase.tasks {
+                return;
+            }
+            for chain in &phase.chains {
+                if task < chain.blocks {
+                    self.run_block(phase, chain, task, worker);
+                    break;
+                }
+                task -= chain.blocks;
+            }
         }
     }
 
-    fn fill_with_nan(&self, (offset, bytes): (usize, usize)) {
-        for at in (offset..offset + bytes).step_by(4) {
-            // SAFETY: the range lies in the arena and belongs to a value that nobody reads any more; the other workers wait.
-            unsafe { self.arena.add(at).cast::<u32>().write(f32::NAN.to_bits()) }
+    fn run_block(&self, phase: &ReadyPhase, chain: &ReadyChain, block: usize, worker: usize) {
+        if self.poison {
+            let range = phase.block_scratch..self.session.plan.scratch_bytes;
+            // SAFETY: the range lies in this worker's scratch, where nothing is kept from one block to the next.
+            unsafe { fill_with_nan(self.session.scratch[worker], range) };
         }
-    }
-
-    fn run_block(&self, chain: &ReadyChain, block: usize, worker: usize) {
         for step in &chain.steps {
             self.run_step(chain, step, block, worker);
+        }
+    }
+
+    /// Every step of every block, in the order of one worker.
+    fn walk(&self, visit: &mut dyn FnMut(&ReadyChain, usize, &Ready)) {
+        for chain in self.session.phases.iter().flat_map(|p| &p.chains) {
+            for block in 0..chain.blocks {
+                chain.steps.iter().for_each(|step| visit(chain, block, step));
+            }
         }
     }
 
@@ -425,8 +452,8 @@ fn ready(plan: &Plan, step: &footlight_graph::plan::Step, kernels: &mut usize) -
         kernel: Kernel::new(graph, node, kernels),
         inputs: node.inputs.iter().zip(&step.access).map(|(v, access)| location(plan, *v, *access)).collect(),
         outputs: node.outputs.iter().map(|v| output_location(*v)).collect(),
-        phase_scratch: step.phase_scratch,
-        block_scratch: step.block_scratch,
+        phase_scratch: step.phase_scratch.start,
+        block_scratch: step.block_scratch.start,
         node: step.node,
     }
 }
@@ -448,7 +475,7 @@ fn location(plan: &Plan, value: Value, access: Access) -> Location {
 }
 
 /// The ranges of the arena whose values are read for the last time in phase `p`.
-fn freed(plan: &Plan, p: usize) -> Vec<(usize, usize)> {
+fn freed(plan: &Plan, p: usize) -> Vec<Range<usize>> {
     let graph = &plan.graph;
     let mut last: Vec<Option<usize>> = vec![None; graph.values().len()];
     for (phase, steps) in plan.phases.iter().enumerate() {
@@ -463,7 +490,7 @@ fn freed(plan: &Plan, p: usize) -> Vec<(usize, usize)> {
         last[footlight_graph::plan::root(graph, *value).index()] = None;
     }
     let ends_here = |(index, place): (usize, &Place)| match place {
-        Place::Arena(offset) if last[index] == Some(p) => Some((*offset, graph.values()[index].size_bytes())),
+        Place::Arena(offset) if last[index] == Some(p) => Some(*offset..*offset + graph.values()[index].size_bytes()),
         _ => None,
     };
     plan.places.iter().enumerate().filter_map(ends_here).collect()

@@ -53,6 +53,9 @@ impl Store {
     /// # Errors
     /// Both types, when a state of that name has another, or the element type is neither float32 nor int32.
     pub fn set(&mut self, name: &str, role: Role, value: &Tensor) -> Result<(), String> {
+        if !matches!(value.dtype(), DType::F32 | DType::I32) {
+            return Err(format!("state `{name}` must be float32 or int32, got {}", value.dtype()));
+        }
         let ty = Type { shape: value.shape().to_vec(), dtype: value.dtype() };
         self.declare(name, role, &ty)?;
         let position = self.position(name).expect("declared above");
@@ -61,7 +64,7 @@ impl Store {
         match value.data() {
             Data::F32(data) => slot.buffer.f32_mut(data.len()).copy_from_slice(data),
             Data::I32(data) => slot.buffer.i32_mut(data.len()).copy_from_slice(data),
-            _ => return Err(format!("state `{name}` must be float32 or int32, got {}", value.dtype())),
+            other => unreachable!("{} was refused", other.dtype()),
         }
         Ok(())
     }

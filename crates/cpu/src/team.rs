@@ -41,9 +41,13 @@ impl std::fmt::Debug for Team {
 }
 
 impl Team {
-    /// A team of `workers` (at least 1), the caller included.
+    /// No team is larger.
+    pub const MOST_WORKERS: usize = 1 << 10;
+
+    /// A team of `workers`, the caller included: at least 1, at most [`Team::MOST_WORKERS`], and no more than the system
+    /// gives threads for.
     pub fn new(workers: usize) -> Team {
-        let workers = workers.clamp(1, 1 << 10);
+        let workers = workers.clamp(1, Team::MOST_WORKERS);
         let shared = Arc::new(Shared {
             ticket: AtomicU64::new(0),
             job: AtomicPtr::new(std::ptr::null_mut()),
@@ -53,7 +57,7 @@ impl Team {
             panicked: AtomicBool::new(false),
         });
         let handles: Vec<JoinHandle<()>> = (1..workers)
-            .filter_map(|index| {
+            .map_while(|index| {
                 let shared = shared.clone();
                 let builder = std::thread::Builder::new().name(format!("footlight-{index}"));
                 builder.spawn(move || work(&shared, index)).ok()
@@ -81,6 +85,7 @@ impl Team {
         // return before they are done, so the job outlives every use.
         let mut pointer: *const Job<'static> = unsafe { std::mem::transmute(pointer) };
         self.shared.finished.store(0, Ordering::Relaxed);
+        self.shared.panicked.store(false, Ordering::Relaxed);
         self.shared.job.store(&mut pointer, Ordering::Relaxed);
         let count = (self.shared.ticket.load(Ordering::Relaxed) >> WORKER_BITS) + 1;
         self.shared.ticket.store(count << WORKER_BITS | workers as u64, Ordering::SeqCst);
@@ -92,7 +97,7 @@ impl Team {
         let waits = WaitForAll { shared: &self.shared, others: workers - 1 };
         job(0);
         drop(waits);
-        if self.shared.panicked.swap(false, Ordering::Relaxed) {
+        if self.shared.panicked.load(Ordering::Relaxed) {
             panic!("a worker of the team panicked");
         }
     }
@@ -125,12 +130,66 @@ impl Drop for Team {
 
 /// Spins at first, then gives the core away: whoever is awaited may need it.
 #[derive(Default)]
-pub(crate) struct Patience(u32);
+struct Patience(u32);
 
 impl Patience {
-    pub(crate) fn wait(&mut self) {
+    fn wait(&mut self) {
         self.0 = self.0.saturating_add(1);
         if self.0 < 4_000 { std::hint::spin_loop() } else { std::thread::yield_now() }
+    }
+}
+
+/// Where the workers of a job wait for each other between phases.
+#[derive(Default)]
+pub(crate) struct Barrier {
+    arrived: AtomicUsize,
+    is_broken: AtomicBool,
+}
+
+impl Barrier {
+    /// Makes the barrier ready for a job; nobody may be at it.
+    pub(crate) fn reset(&self) {
+        self.arrived.store(0, Ordering::Relaxed);
+        self.is_broken.store(false, Ordering::Relaxed);
+    }
+
+    /// The place of one of `workers` at the barrier; each enters once per job.
+    pub(crate) fn enter(&self, workers: usize) -> Place<'_> {
+        Place { barrier: self, workers, awaited: 0 }
+    }
+}
+
+/// The place of one worker at a barrier; a worker that panics breaks the barrier, so that nobody waits for it for ever.
+pub(crate) struct Place<'a> {
+    barrier: &'a Barrier,
+    workers: usize,
+    awaited: usize,
+}
+
+impl Place<'_> {
+    /// Waits until all workers have come here as often as this one; false if one of them never will.
+    pub(crate) fn meet(&mut self) -> bool {
+        if self.workers == 1 {
+            return true;
+        }
+        self.awaited += self.workers;
+        self.barrier.arrived.fetch_add(1, Ordering::AcqRel);
+        let mut patience = Patience::default();
+        while self.barrier.arrived.load(Ordering::Acquire) < self.awaited {
+            if self.barrier.is_broken.load(Ordering::Relaxed) {
+                return false;
+            }
+            patience.wait();
+        }
+        true
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.barrier.is_broken.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod schedule;
 pub use legal::verify;
 
 use crate::{Error, Graph, Node, NodeIndex, Op, Value};
+use std::ops::Range;
 
 /// What a backend tells the planner.
 pub trait Target {
@@ -73,10 +74,10 @@ pub struct Step {
     pub node: NodeIndex,
     /// How each input is read.
     pub access: Vec<Access>,
-    /// Where the worker's scratch for the phase begins, if the node needs any.
-    pub phase_scratch: usize,
-    /// Where the worker's scratch for one block begins, if the node needs any.
-    pub block_scratch: usize,
+    /// The bytes of the worker's scratch that the node has for its phase.
+    pub phase_scratch: Range<usize>,
+    /// The bytes of the worker's scratch that the node has while it runs one block.
+    pub block_scratch: Range<usize>,
 }
 
 /// Steps that run depth first on blocks of rows.
@@ -96,6 +97,11 @@ impl Chain {
     /// The number of blocks.
     pub fn blocks(&self) -> usize {
         self.rows.div_ceil(self.block_rows).max(1)
+    }
+
+    /// The bytes of one block of `value`, which the chain writes.
+    pub(crate) fn block_bytes(&self, graph: &Graph, value: Value) -> usize {
+        graph.type_of(value).size_bytes() / self.rows.max(1) * self.block_rows
     }
 }
 
