@@ -35,8 +35,9 @@ impl Engine {
         Engine::with_isa(threads, Isa::detect())
     }
 
-    /// As [`Engine::new`], on a chosen instruction set, which this processor must have.
+    /// As [`Engine::new`], on a chosen instruction set, or on the widest there is if this processor does not have it.
     pub fn with_isa(threads: usize, isa: Isa) -> Engine {
+        let isa = if Isa::available().contains(&isa) { isa } else { Isa::detect() };
         let team = Team::new(threads);
         let scratch = (0..team.workers()).map(|_| Buffer::new(0)).collect();
         Engine {

@@ -1,6 +1,6 @@
 //! Runs a plan.
 
-use crate::buffer::{ALIGNMENT, Buffer, fill_with_nan};
+use crate::buffer::{Buffer, fill_with_nan};
 use crate::dispatch::{Block, Kernel};
 use crate::engine::Engine;
 use crate::feed::Feed;
@@ -49,13 +49,13 @@ struct ReadyChain {
     block_rows: usize,
     blocks: usize,
     steps: Vec<Ready>,
+    /// Bytes of scratch that hold nothing when a block begins.
+    scratch: Vec<Range<usize>>,
 }
 
 struct ReadyPhase {
     chains: Vec<ReadyChain>,
     tasks: usize,
-    /// Where in scratch the bytes of a block begin: those before it are kept for the phase.
-    block_scratch: usize,
     /// Bytes of the arena that nobody reads after this phase.
     freed: Vec<Range<usize>>,
 }
@@ -80,7 +80,7 @@ pub struct Session {
     workers: usize,
 }
 
-// SAFETY: the raw pointers are only tables that each run fills anew from the engine it is given.
+// SAFETY: the raw pointers are only tables that each run fills anew from the engine it is given exclusively.
 unsafe impl Send for Session {}
 
 impl std::fmt::Debug for Session {
@@ -115,12 +115,11 @@ impl Session {
                     block_rows: chain.block_rows,
                     blocks: chain.blocks(),
                     steps: chain.steps.iter().map(|step| ready(&plan, step, &mut kernels)).collect(),
+                    scratch: plan.scratch_of(chain).into_iter().map(|(.., bytes)| bytes).collect(),
                 })
                 .collect();
             let tasks = chains.iter().map(|c| c.blocks).sum();
-            let kept = phase.chains.iter().flat_map(|c| &c.steps).map(|s| s.phase_scratch.end);
-            let block_scratch = kept.max().unwrap_or(0).next_multiple_of(ALIGNMENT);
-            phases.push(ReadyPhase { chains, tasks, block_scratch, freed: freed(&plan, p) });
+            phases.push(ReadyPhase { chains, tasks, freed: freed(&plan, p) });
         }
         let position = |name: &str| engine.store().position(name).expect("the engine declares every state");
         let states: Vec<usize> = plan.graph.states().iter().map(|s| position(&s.name)).collect();
@@ -264,10 +263,13 @@ impl Session {
     }
 
     fn buffer_of<'a>(&'a self, engine: &'a Engine, value: Value) -> Option<(&'a Buffer, usize)> {
+        if !Arc::ptr_eq(&self.engine, &engine.identity) {
+            return None;
+        }
         match self.plan.places[value.index()] {
             Place::Arena(offset) => Some((&engine.arena, offset)),
             Place::State(state) => Some((&engine.store().slots[self.states[state]].buffer, 0)),
-            Place::Constant(node) => Some((&self.constants, node * ALIGNMENT)),
+            Place::Constant(node) => Some((&self.constants, node * CONSTANT_BYTES)),
             Place::Nowhere | Place::Scratch(_) => None,
         }
     }
@@ -322,7 +324,7 @@ impl<'a> Context<'a> {
             }
             for chain in &phase.chains {
                 if task < chain.blocks {
-                    self.run_block(phase, chain, task, worker);
+                    self.run_block(chain, task, worker);
                     break;
                 }
                 task -= chain.blocks;
@@ -330,11 +332,11 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn run_block(&self, phase: &ReadyPhase, chain: &ReadyChain, block: usize, worker: usize) {
+    fn run_block(&self, chain: &ReadyChain, block: usize, worker: usize) {
         if self.poison {
-            let range = phase.block_scratch..self.session.plan.scratch_bytes;
-            // SAFETY: the range lies in this worker's scratch, where nothing is kept from one block to the next.
-            unsafe { fill_with_nan(self.session.scratch[worker], range) };
+            let scratch = self.session.scratch[worker];
+            // SAFETY: the ranges lie in this worker's scratch, and nothing is kept there from one block to the next.
+            chain.scratch.iter().for_each(|range| unsafe { fill_with_nan(scratch, range.clone()) });
         }
         for step in &chain.steps {
             self.run_step(chain, step, block, worker);
@@ -372,7 +374,8 @@ impl<'a> Context<'a> {
             rows,
             inputs: &inputs[..step.inputs.len()],
             outputs: &outputs[..step.outputs.len()],
-            // SAFETY: the plan keeps both offsets inside the worker's scratch, which the engine has grown to the plan's size.
+            // SAFETY: the plan keeps both offsets inside the worker's scratch, which the engine has grown to the plan's size;
+            // `begin` has made sure that it is that engine.
             phase_scratch: unsafe { scratch.add(step.phase_scratch) },
             // SAFETY: as above.
             block_scratch: unsafe { scratch.add(step.block_scratch) },
@@ -430,13 +433,16 @@ impl<'a> Context<'a> {
 /// The most inputs a step may have.
 pub(crate) const MAX_INPUTS: usize = 64;
 
+/// Constants are numbers of four bytes, each at the place of its node.
+const CONSTANT_BYTES: usize = 4;
+
 fn constants(graph: &Graph) -> Buffer {
-    let mut buffer = Buffer::new(graph.nodes().len() * ALIGNMENT);
+    let count = graph.nodes().len();
+    let mut buffer = Buffer::new(count * CONSTANT_BYTES);
     for (index, node) in graph.nodes().iter().enumerate() {
-        let at = index * ALIGNMENT / 4;
         match node.op {
-            Op::Constant(Constant::F32(x)) => buffer.f32_mut(at + 1)[at] = x,
-            Op::Constant(Constant::I32(x)) => buffer.i32_mut(at + 1)[at] = x,
+            Op::Constant(Constant::F32(x)) => buffer.f32_mut(count)[index] = x,
+            Op::Constant(Constant::I32(x)) => buffer.i32_mut(count)[index] = x,
             _ => {}
         }
     }
@@ -466,7 +472,7 @@ fn location(plan: &Plan, value: Value, access: Access) -> Location {
     };
     let (base, offset) = match plan.places[value.index()] {
         Place::State(state) => (Base::State(state), 0),
-        Place::Constant(node) => (Base::Constants, node * ALIGNMENT),
+        Place::Constant(node) => (Base::Constants, node * CONSTANT_BYTES),
         Place::Arena(offset) => (Base::Arena, offset),
         Place::Scratch(offset) => (Base::Scratch, offset),
         Place::Nowhere => unreachable!("a step's operands have places"),
@@ -494,4 +500,61 @@ fn freed(plan: &Plan, p: usize) -> Vec<Range<usize>> {
         _ => None,
     };
     plan.places.iter().enumerate().filter_map(ends_here).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use footlight_graph::{Builder, Role, Type};
+
+    /// A product of a product, so that one value lives in the arena from phase to phase.
+    fn chained_products() -> Graph {
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([32, 32]));
+        let w = g.state("w", Type::f32([32, 32]), Role::Parameter);
+        let y = g.matmul(w, x);
+        let z = g.matmul(x, y);
+        g.output("z", z);
+        g.finish().unwrap()
+    }
+
+    #[test]
+    fn a_value_read_for_the_last_time_is_filled_with_nan() {
+        let mut engine = Engine::new(2);
+        let mut session = engine.compile(&chained_products()).unwrap();
+        let freed: Vec<Range<usize>> = session.phases.iter().flat_map(|p| p.freed.clone()).collect();
+        assert!(!freed.is_empty());
+        for poison in [true, false] {
+            engine.poison_freed_memory(poison);
+            session.run(&mut engine, &[Feed::F32(&[0.5; 1024])]).unwrap();
+            for range in &freed {
+                let values = engine.arena.f32(range.start, range.len() / 4);
+                assert!(values.iter().all(|x| x.is_nan() == poison), "{range:?}");
+            }
+            assert!(session.output_f32(&engine, "z").unwrap().iter().all(|x| *x == 0.0));
+        }
+    }
+
+    #[test]
+    fn a_session_refuses_the_engine_of_another() {
+        let graph = chained_products();
+        let (mut one, mut other) = (Engine::new(1), Engine::new(1));
+        let mut session = one.compile(&graph).unwrap();
+        other.compile(&graph).unwrap();
+        let error = session.run(&mut other, &[Feed::F32(&[0.5; 1024])]).unwrap_err();
+        assert_eq!(error.to_string(), "session: it was made by another engine");
+        session.run(&mut one, &[Feed::F32(&[0.5; 1024])]).unwrap();
+    }
+
+    #[test]
+    fn a_profile_names_every_step_once() {
+        let mut engine = Engine::new(1);
+        let mut session = engine.compile(&chained_products()).unwrap();
+        let profile = session.profile(&mut engine, &[Feed::F32(&[0.5; 1024])], 3).unwrap();
+        let mut ops: Vec<&str> = profile.nodes.iter().map(|n| n.op.as_str()).collect();
+        ops.sort_unstable();
+        assert_eq!(ops, ["input", "matmul", "matmul"]);
+        assert!(profile.nodes.is_sorted_by(|a, b| a.seconds >= b.seconds));
+        assert!(profile.to_string().contains("f32[32, 32]"), "{profile}");
+    }
 }

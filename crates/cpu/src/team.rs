@@ -290,4 +290,65 @@ mod tests {
         assert!(result.is_err());
         team.run(3, &|_| {});
     }
+
+    fn panics(job: impl FnOnce()) -> bool {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err()
+    }
+
+    /// Whoever fails, the others do not wait at the barrier for ever, and the next job finds everything in order.
+    #[test]
+    fn a_panic_breaks_the_barrier() {
+        let (mut team, barrier) = (Team::new(4), Barrier::default());
+        let mut job = |failing: &[usize]| {
+            let meetings = AtomicUsize::new(0);
+            barrier.reset();
+            let result = panics(|| {
+                team.run(4, &|index| {
+                    let mut place = barrier.enter(4);
+                    for meeting in 0..10 {
+                        assert!(meeting < 5 || !failing.contains(&index), "worker {index} fails");
+                        if !place.meet() {
+                            return;
+                        }
+                        meetings.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            });
+            (result, meetings.into_inner())
+        };
+        for failing in [&[0][..], &[2], &[0, 3], &[0, 1, 2, 3]] {
+            let (has_panicked, meetings) = job(failing);
+            assert!(has_panicked && meetings <= 20, "{failing:?}: {meetings}");
+            assert_eq!(job(&[]), (false, 40));
+        }
+    }
+
+    /// Workers that spin give the core to those that are awaited.
+    #[test]
+    fn a_team_may_be_larger_than_the_machine() {
+        let (mut team, barrier) = (Team::new(64), Barrier::default());
+        let calls = AtomicUsize::new(0);
+        for round in 0..20 {
+            let workers = 64 - round;
+            barrier.reset();
+            team.run(workers, &|_| {
+                let mut place = barrier.enter(workers);
+                assert!((0..5).all(|_| place.meet()));
+                calls.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        assert_eq!(calls.into_inner(), (0..20).map(|round| 64 - round).sum());
+    }
+
+    #[test]
+    fn a_team_has_a_largest_size() {
+        assert_eq!(Team::new(0).workers(), 1);
+        let mut team = Team::new(usize::MAX);
+        assert!((1..=Team::MOST_WORKERS).contains(&team.workers()));
+        let calls = AtomicUsize::new(0);
+        team.run(usize::MAX, &|_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(calls.into_inner(), team.workers());
+    }
 }

@@ -150,6 +150,7 @@ impl Model {
         let plan = self.training_plan(x.len(), options.batch_size, options.epochs)?;
         callbacks.iter_mut().for_each(|c| c.on_train_begin(&plan));
         let mut history = History::default();
+        let mut snapshot = Snapshot::new(self);
         let mut order: Vec<u32> = (0..x.len() as u32).collect();
         for epoch in options.initial_epoch..options.epochs {
             callbacks.iter_mut().for_each(|c| c.on_epoch_begin(epoch));
@@ -158,7 +159,7 @@ impl Model {
                 let key = RandomKey::new(self.seed_value()).child("shuffle").at(epoch as u64);
                 Philox::new(key).shuffle(&mut order);
             }
-            self.run_epoch(&x, &y, &order, options.batch_size, epoch, callbacks)?;
+            self.run_epoch((&x, &y), &order, options.batch_size, epoch, &mut snapshot, callbacks)?;
             let mut logs = self.metric_values();
             if let Some((x, y)) = &validation {
                 let values = self.evaluate_batches(x, y, options.batch_size)?;
@@ -173,15 +174,15 @@ impl Model {
 
     fn run_epoch(
         &mut self,
-        x: &Samples,
-        y: &Samples,
+        (x, y): (&Samples, &Samples),
         order: &[u32],
         batch_size: usize,
         epoch: usize,
+        snapshot: &mut Snapshot,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<()> {
         self.reset_metrics();
-        let snapshot = Snapshot::take(self);
+        snapshot.take(self);
         for (index, batch) in order.chunks(batch_size).enumerate() {
             let loss = self.train_step(x, y, batch)?;
             if !loss.is_finite() {

@@ -5,24 +5,24 @@
 
 use crate::model::Model;
 use crate::{Error, ErrorKind};
-use footlight_cpu::{Feed, Session};
+use footlight_cpu::{Feed, Session, Store};
 use footlight_graph::OpRule;
-use footlight_tensor::Tensor;
 
 /// The states as an epoch began.
-pub(crate) struct Snapshot(Vec<(String, footlight_graph::Role, Tensor)>);
+pub(crate) struct Snapshot(Store);
 
 impl Snapshot {
-    pub(crate) fn take(model: &Model) -> Snapshot {
-        let store = model.engine.store();
-        let entries = store.entries().map(|(name, role, _)| (name.to_string(), role));
-        Snapshot(entries.map(|(name, role)| (name.clone(), role, store.get(&name).expect("it is listed"))).collect())
+    /// Makes room for the states of a model; those that are added later are not kept.
+    pub(crate) fn new(model: &Model) -> Snapshot {
+        Snapshot(model.engine.store().clone())
+    }
+
+    pub(crate) fn take(&mut self, model: &Model) {
+        self.0.copy_from(model.engine.store());
     }
 
     pub(crate) fn restore(&self, model: &mut Model) {
-        for (name, role, value) in &self.0 {
-            model.engine.store_mut().set(name, *role, value).expect("types do not change");
-        }
+        model.engine.store_mut().copy_from(&self.0);
     }
 }
 
@@ -53,4 +53,24 @@ pub(crate) fn error(epoch: usize, step: usize, loss: f32, fault: Option<String>)
     let first = fault.map(|f| format!("\n  {f}")).unwrap_or_default();
     let message = format!("the loss became {loss} at epoch {}, step {step}{first}", epoch + 1);
     Error::new(ErrorKind::Numeric, message).help("lower the learning rate, or scale the inputs to about -1 to 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ErrorKind;
+    use crate::prelude::*;
+
+    /// Steps of `w -= rate dw` that overshoot by a factor of ten thousand: the loss overflows after some epochs.
+    #[test]
+    fn a_loss_that_is_no_number_is_traced_to_its_step_and_op() {
+        let numbers = |count: usize| Samples::from(Tensor::new([count, 1], vec![1.0f32; count]).unwrap());
+        let mut model = Sequential::new(layers![Dense::new(1)]).unwrap();
+        model.compile(SGD::new().learning_rate(5e3), "mean_squared_error", []).unwrap();
+        let fit = Fit::new().epochs(20).batch_size(3).progress(Progress::None);
+        let error = model.fit(&numbers(8), &numbers(8), fit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Numeric);
+        let text = error.to_string();
+        assert!(text.contains("the loss became inf at epoch 2, step 3"), "{text}");
+        assert!(text.contains("first: inf from op `program` in `loss`"), "{text}");
+    }
 }

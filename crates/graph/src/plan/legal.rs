@@ -167,20 +167,19 @@ impl<'a> Law<'a> {
 
     /// What one chain has in scratch, by the positions of its steps.
     fn scratch_of(&self, chain: &Chain) -> Vec<Taken> {
-        let graph = &self.plan.graph;
-        let mut taken = Vec::new();
-        for (clock, step) in chain.steps.iter().enumerate() {
-            let name = format!("what step {} works in", step.node);
-            taken.push(Taken { name, time: clock..clock + 1, bytes: step.block_scratch.clone() });
-            for value in &self.node(step.node).outputs {
-                let Place::Scratch(at) = self.plan.places[value.index()] else { continue };
-                let reads = |node: &Node| node.inputs.iter().any(|v| root(graph, *v) == *value);
-                let last = chain.steps.iter().rposition(|s| reads(self.node(s.node))).unwrap_or(clock);
-                let bytes = at..at + chain.block_bytes(graph, *value);
-                taken.push(Taken { name: format!("%{}", value.index()), time: clock..last + 1, bytes });
-            }
-        }
-        taken
+        let last_read = |value: Value| {
+            let reads = |node: &Node| node.inputs.iter().any(|v| root(&self.plan.graph, *v) == value);
+            chain.steps.iter().rposition(|s| reads(self.node(s.node)))
+        };
+        let taken = self.plan.scratch_of(chain).into_iter().map(|(first, value, bytes)| {
+            let last = value.and_then(last_read).unwrap_or(first);
+            let name = match value {
+                Some(value) => format!("%{}", value.index()),
+                None => format!("what step {} works in", chain.steps[first].node),
+            };
+            Taken { name, time: first..last + 1, bytes }
+        });
+        taken.collect()
     }
 
     fn check_space(&mut self, place: &str, size: usize, taken: &[Taken]) {

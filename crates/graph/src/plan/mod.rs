@@ -138,6 +138,23 @@ pub struct Plan {
     pub cost: f64,
 }
 
+impl Plan {
+    /// What a chain has in scratch while it runs one block: the position of the step that makes it, the value (`None` for
+    /// what the step's kernel works in) and the bytes.
+    pub fn scratch_of(&self, chain: &Chain) -> Vec<(usize, Option<Value>, Range<usize>)> {
+        let mut all = Vec::new();
+        for (position, step) in chain.steps.iter().enumerate() {
+            all.push((position, None, step.block_scratch.clone()));
+            for value in &self.graph.nodes()[step.node].outputs {
+                if let Place::Scratch(at) = self.places[value.index()] {
+                    all.push((position, Some(*value), at..at + chain.block_bytes(&self.graph, *value)));
+                }
+            }
+        }
+        all
+    }
+}
+
 /// Plans `graph` for `target`.
 ///
 /// # Errors

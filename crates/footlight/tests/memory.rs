@@ -1,0 +1,57 @@
+//! Memory stays as it is, however long a model trains.
+#![cfg(target_os = "linux")]
+
+use footlight::prelude::*;
+use footlight::tensor::{Philox, RandomKey};
+use footlight::train::{Callback, Logs};
+
+/// Kilobytes that the process has in memory. `statm` is kept in batches for each core, so it is asked only where the system
+/// gives no exact sum.
+fn resident_kb() -> usize {
+    let word = |text: &str, index: usize| text.split_whitespace().nth(index)?.parse().ok();
+    let exact = std::fs::read_to_string("/proc/self/smaps_rollup").ok();
+    let exact = exact.and_then(|text| text.lines().find(|l| l.starts_with("Rss:")).and_then(|line| word(line, 1)));
+    let pages = || word(&std::fs::read_to_string("/proc/self/statm").unwrap(), 1).unwrap();
+    exact.unwrap_or_else(|| 4 * pages())
+}
+
+/// What is resident after epoch 50, and the most after it.
+#[derive(Default)]
+struct Resident {
+    settled: usize,
+    most: usize,
+}
+
+impl Callback for Resident {
+    fn on_epoch_end(&mut self, epoch: usize, _: &Logs) {
+        match epoch + 1 {
+            50 => self.settled = resident_kb(),
+            51.. => self.most = self.most.max(resident_kb()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn memory_does_not_grow_over_a_thousand_epochs() {
+    let mut rng = Philox::new(RandomKey::new(1));
+    let x: Vec<u8> = (0..150 * 784).map(|_| rng.below(256) as u8).collect();
+    let y: Vec<u8> = (0..150).map(|_| rng.below(10) as u8).collect();
+    let x = Samples::from(Tensor::new([150, 28, 28], x).unwrap()) / 255.0;
+    let y = Samples::from(Tensor::new([150], y).unwrap());
+    let layers = layers![
+        Flatten::new(),
+        Dense::new(64).activation(Relu),
+        BatchNormalization::new(),
+        Dropout::new(0.2),
+        Dense::new(10).activation(Softmax),
+    ];
+    let mut model = Sequential::new(layers).unwrap().threads(2);
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"]).unwrap();
+    let mut resident = Resident::default();
+    let fit = Fit::new().epochs(1_000).batch_size(64).validation_split(0.2);
+    model.fit_with(&x, &y, fit, &mut [&mut resident]).unwrap();
+    assert!(resident.settled > 0);
+    let growth = resident.most as f64 / resident.settled as f64 - 1.0;
+    assert!(growth < 0.01, "{} kB after epoch 50, then up to {}", resident.settled, resident.most);
+}
