@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::isa::Isa;
 use crate::profile::Profile;
-use crate::team::Barrier;
+use crate::team::Phases;
 use footlight_graph::ops::Constant;
 use footlight_graph::plan::{Access, Place, Plan};
 use footlight_graph::simplify::RuleReport;
@@ -14,7 +14,7 @@ use footlight_graph::{Error, ErrorKind, Graph, Op, OpRule, Value};
 use footlight_tensor::{DType, Data, Tensor};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 /// Where an operand lies, and how far a row is from the next.
@@ -70,8 +70,7 @@ pub struct Session {
     /// For each state of the graph its position in the store.
     states: Vec<usize>,
     inputs: Vec<(String, Value)>,
-    counters: Vec<AtomicUsize>,
-    barrier: Barrier,
+    progress: Phases,
     /// For each worker and step: the run that packed the step's operand last.
     packed: Vec<AtomicU64>,
     run: u64,
@@ -127,9 +126,8 @@ impl Session {
         Session {
             pointers: vec![std::ptr::null_mut(); states.len()],
             scratch: vec![std::ptr::null_mut(); workers],
-            counters: phases.iter().map(|_| AtomicUsize::new(0)).collect(),
+            progress: Phases::new(phases.len()),
             packed: (0..kernels * workers).map(|_| AtomicU64::new(0)).collect(),
-            barrier: Barrier::default(),
             engine: engine.identity.clone(),
             run: 0,
             plan,
@@ -233,12 +231,11 @@ impl Session {
             engine.store_mut().version += 1;
         }
         self.run += 1;
-        self.barrier.reset();
+        self.progress.reset();
         if engine.poisons() {
             engine.arena.fill_with_nan();
             engine.scratch.iter_mut().for_each(Buffer::fill_with_nan);
         }
-        self.counters.iter().for_each(|c| c.store(0, Ordering::Relaxed));
         Ok(())
     }
 
@@ -285,7 +282,7 @@ struct Context<'a> {
 }
 
 // SAFETY: workers share the context by reference and write through its pointers only the blocks they claimed; blocks of
-// a phase do not overlap, which `plan::verify` has checked, and phases are separated by barriers.
+// a phase do not overlap, which `plan::verify` has checked, and a phase begins when the last is done.
 unsafe impl Sync for Context<'_> {}
 
 impl<'a> Context<'a> {
@@ -295,40 +292,33 @@ impl<'a> Context<'a> {
     }
 
     fn work(&self, worker: usize) {
-        let workers = self.session.workers;
-        let mut place = self.session.barrier.enter(workers);
+        let progress = &self.session.progress;
         for (p, phase) in self.session.phases.iter().enumerate() {
-            self.run_phase(p, phase, worker);
+            progress.work(p, phase.tasks, |task| self.run_task(phase, task, worker));
             let is_last = p + 1 == self.session.phases.len();
-            if (!is_last || self.poison) && !place.meet() {
+            if (!is_last || self.poison) && !progress.wait(p, phase.tasks) {
                 return;
             }
             if self.poison {
                 if worker == 0 {
                     // SAFETY: the ranges lie in the arena and hold values that nobody reads any more; the others wait.
                     phase.freed.iter().for_each(|range| unsafe { fill_with_nan(self.arena, range.clone()) });
+                    progress.add_done(p, 1);
                 }
-                if !place.meet() {
+                if !progress.wait(p, phase.tasks + 1) {
                     return;
                 }
             }
         }
     }
 
-    /// Claims and runs blocks of a phase until there are none.
-    fn run_phase(&self, p: usize, phase: &ReadyPhase, worker: usize) {
-        loop {
-            let mut task = self.session.counters[p].fetch_add(1, Ordering::Relaxed);
-            if task >= phase.tasks {
-                return;
+    /// Runs one block of one chain of a phase, counted through all chains.
+    fn run_task(&self, phase: &ReadyPhase, mut task: usize, worker: usize) {
+        for chain in &phase.chains {
+            if task < chain.blocks {
+                return self.run_block(chain, task, worker);
             }
-            for chain in &phase.chains {
-                if task < chain.blocks {
-                    self.run_block(chain, task, worker);
-                    break;
-                }
-                task -= chain.blocks;
-            }
+            task -= chain.blocks;
         }
     }
 
@@ -384,7 +374,7 @@ impl<'a> Context<'a> {
             feeds: self.feeds,
         };
         // SAFETY: the plan gives every operand a place of its type and size, block by block; no other worker writes there
-        // in this phase, and what is read was written before the last barrier or by this worker.
+        // in this phase, and what is read was written in an earlier phase or by this worker.
         unsafe { step.kernel.run(&block) }
     }
 
