@@ -1,6 +1,6 @@
 //! Fixes, before anything runs, in which order a graph is computed, where every value lies and how work is split.
 //!
-//! A plan is a list of *phases* with a barrier between them. A phase holds *chains* that do not depend on each other; a
+//! A plan is a list of *phases*; one begins when the last is done. A phase holds *chains* that do not depend on each other; a
 //! chain is a list of steps that all work on the same number of rows, where a step reads of earlier steps of its chain
 //! only the rows it writes itself. So a chain is cut into blocks of rows, each block runs all steps depth first while
 //! its data is in cache, and workers claim blocks. Blocks depend on shapes alone: any number of workers gives the same
@@ -105,7 +105,7 @@ impl Chain {
     }
 }
 
-/// Chains between two barriers.
+/// Chains that do not depend on each other.
 #[derive(Clone, Debug, Default)]
 pub struct Phase {
     /// The chains, the costliest first.
