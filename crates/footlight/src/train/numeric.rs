@@ -35,3 +35,23 @@ pub(crate) fn error(epoch: usize, step: usize, loss: f32, fault: Option<String>)
     let message = format!("the loss became {loss} at epoch {}, step {step}{first}", epoch + 1);
     Error::new(ErrorKind::Numeric, message).help("lower the learning rate, or scale the inputs to about -1 to 1")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ErrorKind;
+    use crate::prelude::*;
+
+    /// Steps of `w -= rate dw` that overshoot by a factor of ten thousand: the loss overflows after some epochs.
+    #[test]
+    fn a_loss_that_is_no_number_is_traced_to_its_step_and_op() {
+        let numbers = |count: usize| Samples::from(Tensor::new([count, 1], vec![1.0f32; count]).unwrap());
+        let mut model = Sequential::new(layers![Dense::new(1)]).unwrap();
+        model.compile(SGD::new().learning_rate(5e3), "mean_squared_error", []).unwrap();
+        let fit = Fit::new().epochs(20).batch_size(3).progress(Progress::None);
+        let error = model.fit(&numbers(8), &numbers(8), fit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Numeric);
+        let text = error.to_string();
+        assert!(text.contains("the loss became inf at epoch 2, step 3"), "{text}");
+        assert!(text.contains("first: inf from op `program` in `loss`"), "{text}");
+    }
+}
