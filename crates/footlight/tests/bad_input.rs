@@ -364,7 +364,7 @@ error[numeric]: the loss became inf at epoch 1, step 2
 
 targets whose squares overflow
 error[numeric]: the loss became inf at epoch 1, step 1
-  first: inf from op `program` in `loss`
+  first: inf from op `mul` in `loss`
   its inputs ranged over: -1.0000e30 to -1.0000e30
   help: lower the learning rate, or scale the inputs to about -1 to 1
 ";

@@ -5,7 +5,7 @@
 
 use crate::{Error, ErrorKind};
 use footlight_cpu::{Feed, Session};
-use footlight_graph::OpRule;
+use footlight_graph::{Op, OpRule};
 
 /// The first number that is not finite in one step, and the op that wrote it.
 pub(crate) fn first_fault(
@@ -20,13 +20,21 @@ pub(crate) fn first_fault(
                 step.input_ranges.iter().map(|(low, high)| format!("{low:.4e} to {high:.4e}")).collect();
             found = Some(format!(
                 "first: {number} from op `{}` in `{}`\n  its inputs ranged over: {}",
-                step.node.op.name(),
+                spoken(&step.node.op),
                 step.node.path,
                 ranges.join("; ")
             ));
         }
     });
     inspected.ok().and(found)
+}
+
+/// What an op does, in words: fused ops by what they are made of.
+fn spoken(op: &Op) -> String {
+    match op {
+        Op::Program(program) => program.attributes(),
+        other => other.name().into(),
+    }
 }
 
 /// The error for a loss that is not finite.
@@ -52,6 +60,6 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Numeric);
         let text = error.to_string();
         assert!(text.contains("the loss became inf at epoch 2, step 3"), "{text}");
-        assert!(text.contains("first: inf from op `program` in `loss`"), "{text}");
+        assert!(text.contains("first: inf from op `mul` in `loss`"), "{text}");
     }
 }

@@ -62,7 +62,8 @@ pub fn read_stream(mut reader: impl Read + Seek) -> Result<Vec<(String, Tensor)>
     Ok(tensors)
 }
 
-/// Writes named tensors as `npz` bytes, deflated, with no time stamps: the same tensors give the same bytes.
+/// Writes named tensors as `npz` bytes, stored as `numpy.savez` does, with no time stamps: the same tensors give the same
+/// bytes.
 ///
 /// # Errors
 /// `ErrorKind::File` when two tensors have the same name; `ErrorKind::Shape` as [`npy::write`].
@@ -71,7 +72,7 @@ pub fn write<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Re
     for (name, tensor) in tensors {
         let bytes = npy::write(tensor)?;
         let options = SimpleFileOptions::DEFAULT
-            .compression_method(CompressionMethod::Deflated)
+            .compression_method(CompressionMethod::Stored)
             .large_file(bytes.len() as u64 >= u64::from(u32::MAX));
         writer.start_file(format!("{name}{SUFFIX}"), options).map_err(fault)?;
         writer.write_all(&bytes).map_err(fault)?;
