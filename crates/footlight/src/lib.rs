@@ -43,9 +43,13 @@ pub mod prelude {
     pub use crate::{Error, Evaluation, Model, Result, Sequential};
     pub use footlight_nn::Activation::{self, *};
     pub use footlight_nn::{
-        ActivationLayer, Adam, AdamW, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Dense, Dropout,
-        Flatten, Initializer, Input, L1, L2, Layer, LayerNormalization, MeanAbsoluteError, MeanSquaredError, RMSprop,
-        Reshape, SGD, SparseCategoricalCrossentropy, layers,
+        ActivationLayer, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Dense, Dropout, Flatten,
+        Initializer, Input, L1, L2, Layer, LayerNormalization, MeanAbsoluteError, MeanSquaredError, Reshape,
+        SparseCategoricalCrossentropy, layers,
+    };
+    pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
+    pub use footlight_nn::{
+        CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
     };
     pub use footlight_tensor::Tensor;
 }

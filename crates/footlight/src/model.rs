@@ -3,11 +3,13 @@
 use crate::data::Samples;
 use crate::train::{TrainingPlan, check_values};
 use crate::{Error, ErrorKind, Result};
+use footlight_cpu::naive::{self, NaiveData, NaiveValue};
 use footlight_cpu::{Engine, Feed, Session};
 use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Graph, Op, Role};
-use footlight_nn::{Architecture, Compile, Layer, Loss, METRIC_STATES, Metric, OptimizerChoice};
+use footlight_nn::{Architecture, Compile, Layer, Loss, METRIC_STATES, Metric, OptimizerChoice, Schedule};
 use footlight_tensor::{DType, Tensor};
+use std::collections::HashMap;
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,10 +135,18 @@ impl Model {
             let value = old.store().get(name).expect("it is listed");
             self.engine.store_mut().set(name, role, &value).expect("a new store takes any state");
         }
-        for (name, role, value) in compile.initial_values() {
-            self.engine.store_mut().set(&name, role, &value).expect("a new store takes any state");
-        }
         self.compile = Ok(compile);
+        self.start_optimizer();
+    }
+
+    /// Makes the optimizer's states that do not begin with zero and are not there yet; those of weights need their shapes.
+    fn start_optimizer(&mut self) {
+        let Ok(compile) = &self.compile else { return };
+        for (name, role, value) in compile.initial_values(&self.architecture) {
+            if self.engine.store().get(&name).is_none() {
+                self.engine.store_mut().set(&name, role, &value).expect("a new state takes any value");
+            }
+        }
     }
 
     /// What the model is trained by.
@@ -176,26 +186,54 @@ impl Model {
         set.map_err(|message| Error::new(ErrorKind::Shape, message))
     }
 
-    /// The size of the optimizer's steps.
+    /// The size of the optimizer's next step.
     ///
     /// # Errors
     /// A model that is not compiled.
     pub fn learning_rate(&self) -> Result<f32> {
-        self.compiled()?;
-        let rate = self.engine.store().f32(LEARNING_RATE).map(|rate| rate[0]);
-        rate.ok_or_else(|| Error::new(ErrorKind::Invalid, "the optimizer has no learning rate of its own"))
+        match self.compiled()?.optimizer.common().learning_rate.schedule() {
+            Some(schedule) => self.scheduled_rate(schedule),
+            None => Ok(self.engine.store().f32(LEARNING_RATE).map_or(f32::NAN, |rate| rate[0])),
+        }
+    }
+
+    fn scheduled_rate(&self, schedule: &Schedule) -> Result<f32> {
+        let steps = self.state("optimizer/iteration").map_or(0.0, |count| count.to_f32()[0]);
+        let inputs = [("step".to_string(), NaiveValue::float([], vec![steps]))].into();
+        let outputs = naive::run(&schedule.graph()?, &inputs, &mut HashMap::new());
+        match outputs.expect("its one input is given").get("learning_rate").map(|rate| &rate.data) {
+            Some(NaiveData::Float(rate)) => Ok(rate[0]),
+            _ => unreachable!("a schedule answers a float"),
+        }
     }
 
     /// Changes the size of the optimizer's steps from the next one on.
     ///
     /// # Errors
-    /// As [`Model::learning_rate`].
+    /// A model that is not compiled, or whose rate follows a schedule.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
-        self.learning_rate()?;
+        if let Some(schedule) = self.compiled()?.optimizer.common().learning_rate.schedule() {
+            let message = format!("the learning rate follows a schedule, {}", schedule.class_name());
+            return Err(Error::new(ErrorKind::Invalid, message)
+                .help("compile the model with a number for learning_rate to change it while training"));
+        }
         if let Some(rate) = self.engine.store_mut().f32_mut(LEARNING_RATE) {
             rate[0] = learning_rate;
         }
         Ok(())
+    }
+
+    /// Makes parameters what their running means are, if the optimizer keeps any and has taken a step.
+    pub(crate) fn take_averages(&mut self) {
+        let Ok(compile) = &self.compile else { return };
+        if self.state("optimizer/iteration").is_none_or(|count| count.to_f32() == [0.0]) {
+            return;
+        }
+        for (path, average) in compile.averages(&self.architecture) {
+            if let Some(mean) = self.engine.store().get(&average) {
+                self.engine.store_mut().set(&path, Role::Parameter, &mean).expect("a mean has its parameter's shape");
+            }
+        }
     }
 
     /// Fixes the shape of samples from data, if it is not known yet, and makes the first weights.
@@ -213,6 +251,7 @@ impl Model {
             self.engine.store_mut().set(&name, role, &value).expect("weights keep their shapes");
         }
         self.has_weights = true;
+        self.start_optimizer();
     }
 
     fn lower(&self, kind: Kind, batch: usize) -> Result<Graph> {

@@ -4,11 +4,11 @@ use crate::architecture::Lowered;
 use crate::config::Config;
 use crate::layer::Mode;
 use crate::losses::Prediction;
-use crate::optimizers::{self, Parameter, Update};
+use crate::optimizers::{self, State, Trained};
 use crate::{Activation, Architecture, Error, Loss, Metric, Optimizer};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
-use footlight_tensor::{DType, Tensor};
+use footlight_tensor::Tensor;
 use serde_json::json;
 
 /// What a model is trained by: optimizer, loss and metrics.
@@ -49,23 +49,32 @@ impl Compile {
         names
     }
 
-    /// The optimizer's states in the order of Keras' files: iteration, learning rate, then the slots.
+    /// The optimizer's states in the order of Keras' files: iteration, learning rate unless it follows a schedule, what is
+    /// kept for means and sums, the slots.
     pub fn optimizer_states(&self, architecture: &Architecture) -> Vec<(String, Type)> {
-        let mut states =
-            vec![("optimizer/iteration".into(), Type::i32([])), ("optimizer/learning_rate".into(), Type::f32([]))];
-        let weights: Vec<_> = architecture.trainable_weights().collect();
-        for group in self.optimizer.slot_groups() {
-            for w in &weights {
-                states.extend(group.iter().map(|slot| (slot_name(&w.path, slot), Type::f32(w.spec.shape.clone()))));
-            }
-        }
-        states
+        self.states(architecture).into_iter().map(|state| (state.name, state.ty)).collect()
     }
 
     /// The first values of the optimizer's states that are not zero.
-    pub fn initial_values(&self) -> Vec<(String, Role, Tensor)> {
-        let rate = Tensor::scalar(self.optimizer.learning_rate());
-        vec![("optimizer/learning_rate".into(), Role::Slot, rate)]
+    pub fn initial_values(&self, architecture: &Architecture) -> Vec<(String, Role, Tensor)> {
+        let full = |state: State| {
+            let data = vec![state.initial; state.ty.len()];
+            let tensor = Tensor::new(state.ty.shape, data).expect("as many as the shape has");
+            (state.name, Role::Slot, tensor)
+        };
+        self.states(architecture).into_iter().filter(|state| state.initial != 0.0).map(full).collect()
+    }
+
+    /// The parameters of which the optimizer keeps running means, each with the state of its mean.
+    pub fn averages(&self, architecture: &Architecture) -> Vec<(String, String)> {
+        let weights = architecture.trainable_weights().filter(|_| self.optimizer.common().use_ema);
+        weights.map(|w| (w.path.clone(), optimizers::average_of(&w.path))).collect()
+    }
+
+    fn states(&self, architecture: &Architecture) -> Vec<State> {
+        let weights: Vec<(&str, &[usize])> =
+            architecture.trainable_weights().map(|w| (w.path.as_str(), w.spec.shape.as_slice())).collect();
+        optimizers::states(self.optimizer.as_ref(), &weights)
     }
 
     /// One training step of `batch` samples as one graph: inputs `x` and `y`; weights, slots and metric sums as states;
@@ -140,39 +149,15 @@ impl Compile {
         loss: Value,
         iteration: Value,
     ) -> Result<(), Error> {
-        let trained: Vec<(&str, &[usize], Value)> = architecture
-            .weights()
-            .iter()
-            .zip(&lowered.weights)
-            .filter(|(w, _)| w.spec.trainable)
-            .map(|(w, v)| (w.path.as_str(), w.spec.shape.as_slice(), *v))
-            .collect();
-        let values: Vec<Value> = trained.iter().map(|(.., v)| *v).collect();
+        let weights = architecture.weights().iter().zip(&lowered.weights).filter(|(w, _)| w.spec.trainable);
+        let (paths, values): (Vec<&str>, Vec<Value>) = weights.map(|(w, v)| (w.path.as_str(), *v)).unzip();
+        let scale = self.optimizer.common().loss_scale_factor;
+        let loss = scale.map_or(loss, |scale| g.mul_scalar(loss, scale));
         let gradients = differentiate(g, loss, &values)?;
+        let named = paths.into_iter().zip(values).zip(gradients);
+        let trained: Vec<Trained> = named.map(|((path, value), gradient)| Trained { path, value, gradient }).collect();
         g.enter("optimizer");
-        let learning_rate = g.state("optimizer/learning_rate", Type::f32([]), Role::Slot);
-        let one = g.constant_i32(1);
-        let next = g.add(iteration, one);
-        g.set_next(iteration, next);
-        // From the count before this step, so that nothing waits for the count to be overwritten.
-        let before = g.cast(iteration, DType::F32);
-        let step = g.add_scalar(before, 1.0);
-        let mut update = Update { graph: g, learning_rate, step };
-        let shared = self.optimizer.prepare(&mut update);
-        for ((path, shape, value), gradient) in trained.into_iter().zip(gradients) {
-            let slots: Vec<Value> = self
-                .optimizer
-                .slots()
-                .iter()
-                .map(|slot| update.graph.state(&slot_name(path, slot), Type::f32(shape), Role::Slot))
-                .collect();
-            let parameter = Parameter { value, gradient, slots };
-            let (next, next_slots) = self.optimizer.update(&mut update, shared, &parameter);
-            update.graph.set_next(value, next);
-            for (slot, next) in parameter.slots.iter().zip(next_slots) {
-                update.graph.set_next(*slot, next);
-            }
-        }
+        optimizers::step(g, self.optimizer.as_ref(), iteration, &trained);
         g.leave();
         Ok(())
     }
@@ -212,10 +197,6 @@ impl Compile {
         }
         Compile::new(optimizer, loss, metrics)
     }
-}
-
-fn slot_name(path: &str, slot: &str) -> String {
-    format!("optimizer/{path}/{slot}")
 }
 
 /// Adds `sum` of `count` numbers to the running mean called `name`.

@@ -92,11 +92,31 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn f32(&mut self, key: &'a str, default: f32) -> Result<f32, Error> {
-        Ok(self.parse(key, "a number", Value::as_f64)?.map_or(default, |x| x as f32))
+        Ok(self.maybe_f32(key)?.unwrap_or(default))
+    }
+
+    pub(crate) fn maybe_f32(&mut self, key: &'a str) -> Result<Option<f32>, Error> {
+        Ok(self.parse(key, "a number", Value::as_f64)?.map(|x| x as f32))
+    }
+
+    pub(crate) fn f32s(&mut self, key: &'a str) -> Result<Option<Vec<f32>>, Error> {
+        self.parse(key, "a list of numbers", |v| v.as_array()?.iter().map(|x| Some(x.as_f64()? as f32)).collect())
+    }
+
+    /// A count, which Python may have computed as a float such as 1000.0.
+    pub(crate) fn count(&mut self, key: &'a str) -> Result<Option<usize>, Error> {
+        self.parse(key, "a whole number", |v| {
+            let x = v.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX))?;
+            Some(x as usize)
+        })
     }
 
     pub(crate) fn bool(&mut self, key: &'a str, default: bool) -> Result<bool, Error> {
-        Ok(self.parse(key, "true or false", Value::as_bool)?.unwrap_or(default))
+        Ok(self.maybe_bool(key)?.unwrap_or(default))
+    }
+
+    pub(crate) fn maybe_bool(&mut self, key: &'a str) -> Result<Option<bool>, Error> {
+        self.parse(key, "true or false", Value::as_bool)
     }
 
     pub(crate) fn usize(&mut self, key: &'a str) -> Result<Option<usize>, Error> {

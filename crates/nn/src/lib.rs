@@ -34,6 +34,13 @@ pub use losses::{
 };
 pub use metrics::Metric;
 pub use naming::{container_keys, to_snake_case};
-pub use optimizers::{Adam, AdamW, Optimizer, OptimizerChoice, RMSprop, SGD};
+pub use optimizers::schedules::{
+    CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, LearningRate, PiecewiseConstantDecay,
+    PolynomialDecay, Schedule,
+};
+pub use optimizers::{
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, Optimizer, OptimizerChoice, RMSprop,
+    SGD,
+};
 pub use regularizers::{L1, L2, Regularizer};
 pub use summary::{grouped, readable_size};

@@ -76,6 +76,7 @@ impl Run<'_, '_> {
         while self.position.epoch < self.options.epochs && !self.position.is_stopped {
             self.epoch()?;
         }
+        self.model.take_averages();
         self.tell(f32::NAN, resumed, |callback, training| callback.on_train_end(training))?;
         Ok(self.position.history)
     }

@@ -15,6 +15,7 @@ import jax
 import keras
 import numpy as np
 from keras import initializers, layers, losses, metrics, optimizers, regularizers
+from keras.optimizers import schedules
 
 OUT = Path(__file__).with_name("keras.json")
 STEPS = 20
@@ -99,6 +100,64 @@ OPTIMIZERS = [
     lambda: optimizers.Adam(0.1),
     optimizers.AdamW,
     lambda: optimizers.AdamW(0.1, weight_decay=0.1, amsgrad=True),
+    optimizers.Adadelta,
+    lambda: optimizers.Adadelta(1.0, rho=0.9, epsilon=1e-4),
+    optimizers.Adagrad,
+    lambda: optimizers.Adagrad(0.1, initial_accumulator_value=0.0, epsilon=1e-3),
+    optimizers.Adamax,
+    lambda: optimizers.Adamax(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-3),
+    optimizers.Adafactor,
+    lambda: optimizers.Adafactor(0.1, beta_2_decay=-0.5, epsilon_2=0.1, clip_threshold=0.5, relative_step=False),
+    optimizers.Nadam,
+    lambda: optimizers.Nadam(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-4),
+    optimizers.Ftrl,
+    lambda: optimizers.Ftrl(
+        0.1,
+        learning_rate_power=-0.4,
+        initial_accumulator_value=0.2,
+        l1_regularization_strength=0.05,
+        l2_regularization_strength=0.02,
+        l2_shrinkage_regularization_strength=0.01,
+        beta=0.3,
+    ),
+    optimizers.Lion,
+    lambda: optimizers.Lion(0.01, beta_1=0.8, beta_2=0.95),
+    optimizers.Lamb,
+    lambda: optimizers.Lamb(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-4, weight_decay=0.1),
+    lambda: optimizers.SGD(0.1, clipnorm=0.5),
+    lambda: optimizers.SGD(0.1, global_clipnorm=0.5),
+    lambda: optimizers.SGD(0.1, clipvalue=0.1),
+    lambda: optimizers.SGD(0.1, weight_decay=0.1, loss_scale_factor=4.0),
+    lambda: optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7),
+    lambda: optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=3),
+    lambda: optimizers.SGD(0.1, momentum=0.9, gradient_accumulation_steps=3),
+    lambda: optimizers.Nadam(
+        schedules.ExponentialDecay(0.1, 4, 0.8),
+        weight_decay=0.1,
+        global_clipnorm=0.5,
+        use_ema=True,
+        ema_overwrite_frequency=3,
+        gradient_accumulation_steps=2,
+    ),
+]
+
+SCHEDULES = [
+    schedules.ExponentialDecay(0.1, 10, 0.5),
+    schedules.ExponentialDecay(0.1, 4, 0.9, staircase=True),
+    schedules.InverseTimeDecay(0.1, 10, 0.5),
+    schedules.InverseTimeDecay(0.1, 4, 2.0, staircase=True),
+    schedules.PiecewiseConstantDecay([2], [0.5, 0.25]),
+    schedules.PiecewiseConstantDecay([2, 7, 11], [0.5, 0.25, 0.125, 0.0]),
+    schedules.PolynomialDecay(0.1, 10),
+    schedules.PolynomialDecay(0.1, 7, end_learning_rate=0.01, power=2.0),
+    schedules.PolynomialDecay(0.1, 7, power=0.5, cycle=True),
+    schedules.CosineDecay(0.1, 10),
+    schedules.CosineDecay(0.1, 12, alpha=0.2),
+    schedules.CosineDecay(0.01, 10, warmup_target=0.1, warmup_steps=5),
+    schedules.CosineDecay(0.0, 10, alpha=0.1, warmup_target=0.1),
+    schedules.CosineDecayRestarts(0.1, 10),
+    schedules.CosineDecayRestarts(0.1, 7, t_mul=1.5, m_mul=0.8, alpha=0.1),
+    schedules.CosineDecayRestarts(0.1, 6, t_mul=1.0, m_mul=0.5),
 ]
 
 
@@ -123,6 +182,12 @@ def trajectories():
             "weights": path,
             "slots": [{"name": v.name, "data": float32(v.value)} for v in slots],
         }
+
+
+def rates():
+    """The learning rate of the first steps under each schedule."""
+    for schedule in SCHEDULES:
+        yield {"config": serialize(schedule), "rates": float32([schedule(step) for step in range(40)])}
 
 
 def slot_orders():
@@ -170,6 +235,7 @@ def main():
     sections = {
         "models": list(models()),
         "trajectories": list(trajectories()),
+        "schedules": list(rates()),
         "slot_orders": list(slot_orders()),
         "compile_configs": list(compile_configs()),
         "initializers": [serialize(i) for i in initializer_objects()],

@@ -3,8 +3,8 @@
 //! `FOOTLIGHT_UPDATE=1 cargo test -p footlight-nn` writes the file anew, to be reviewed as prose.
 
 use footlight_nn::{
-    Architecture, BatchNormalization, Compile, Dense, Dropout, Error, Flatten, Input, Layer, Loss, Metric, Reshape,
-    SGD, layers, losses, optimizers,
+    Architecture, BatchNormalization, Compile, CosineDecay, Dense, Dropout, Error, Flatten, Input, Layer, Loss, Metric,
+    PiecewiseConstantDecay, Reshape, SGD, layers, losses, optimizers,
 };
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -74,6 +74,11 @@ fn settings(all: &mut Messages) {
     compile("a metric misspelt", SGD::new(), "mse", "acuracy");
     compile("a learning rate that is no number", SGD::new().learning_rate(f32::NAN), "mse", "acc");
     compile("a momentum out of range", SGD::new().momentum(2.0), "mse", "acc");
+    compile("two ways of clipping", SGD::new().clipnorm(1.0).clipvalue(0.5), "mse", "acc");
+    compile("accumulation of one step", SGD::new().gradient_accumulation_steps(1), "mse", "acc");
+    compile("a schedule of no step", SGD::new().learning_rate(CosineDecay::new(0.1, 0)), "mse", "acc");
+    let piecewise = PiecewiseConstantDecay::new([1, 2], [0.1, 0.01]);
+    compile("rates that do not fit their boundaries", SGD::new().learning_rate(piecewise), "mse", "acc");
 }
 
 fn files(all: &mut Messages) {
@@ -105,8 +110,11 @@ fn files(all: &mut Messages) {
         let value = json!({ "module": "keras.optimizers", "class_name": class, "config": config });
         all.add(what, optimizers::from_config(&value));
     };
-    optimizer("a schedule", "Adam", json!({ "learning_rate": { "class_name": "CosineDecay" } }));
-    optimizer("clipped gradients", "SGD", json!({ "clipnorm": 1.0 }));
+    optimizer("a schedule that is not known", "Adam", json!({ "learning_rate": { "class_name": "CosinDecay" } }));
+    optimizer("a schedule without its steps", "Adam", json!({ "learning_rate": { "class_name": "CosineDecay" } }));
+    optimizer("a learning rate that is a text", "Adam", json!({ "learning_rate": "fast" }));
+    optimizer("an optimizer that is not known", "Muon", json!({}));
+    optimizer("a key misspelt", "SGD", json!({ "clip_norm": 1.0 }));
     let smoothed = json!({ "class_name": "CategoricalCrossentropy", "config": { "label_smoothing": 0.1 } });
     all.add("a smoothed loss", Loss::from_config(&smoothed));
     let strict = json!({ "class_name": "BinaryAccuracy", "config": { "name": "strict", "threshold": 0.9 } });

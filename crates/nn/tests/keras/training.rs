@@ -78,7 +78,8 @@ fn check(report: &mut Report, case: &str, record: &Json) {
     let metrics = if with_accuracy { vec![Metric::from("accuracy")] } else { vec![] };
     let compile = Compile::new(optimizer, loss, metrics).unwrap();
 
-    let mut known: Values<f32> = compile.initial_values().iter().map(|(n, _, t)| (n.clone(), of_tensor(t))).collect();
+    let mut known: Values<f32> =
+        compile.initial_values(&model).iter().map(|(n, _, t)| (n.clone(), of_tensor(t))).collect();
     for weight in list(&record["initial_weights"]) {
         known.insert(format!("{}/{}", text(&weight["layer"]), text(&weight["name"])), tensor(weight));
     }
