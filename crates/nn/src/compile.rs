@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::layer::Mode;
 use crate::losses::Prediction;
 use crate::optimizers::{self, Parameter, Update};
-use crate::{Activation, Architecture, Error, Loss, Metric, Optimizer};
+use crate::{Activation, Architecture, Error, Loss, Metric, Optimizer, Weight};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_tensor::{DType, Tensor};
@@ -140,14 +140,14 @@ impl Compile {
         loss: Value,
         iteration: Value,
     ) -> Result<(), Error> {
-        let trained: Vec<(&str, &[usize], Value)> = architecture
+        let trained: Vec<(&Weight, Value)> = architecture
             .weights()
             .iter()
             .zip(&lowered.weights)
             .filter(|(w, _)| w.spec.trainable)
-            .map(|(w, v)| (w.path.as_str(), w.spec.shape.as_slice(), *v))
+            .map(|(w, v)| (w, *v))
             .collect();
-        let values: Vec<Value> = trained.iter().map(|(.., v)| *v).collect();
+        let values: Vec<Value> = trained.iter().map(|(_, v)| *v).collect();
         let gradients = differentiate(g, loss, &values)?;
         g.enter("optimizer");
         let learning_rate = g.state("optimizer/learning_rate", Type::f32([]), Role::Slot);
@@ -159,15 +159,22 @@ impl Compile {
         let step = g.add_scalar(before, 1.0);
         let mut update = Update { graph: g, learning_rate, step };
         let shared = self.optimizer.prepare(&mut update);
-        for ((path, shape, value), gradient) in trained.into_iter().zip(gradients) {
+        for ((weight, value), gradient) in trained.into_iter().zip(gradients) {
             let slots: Vec<Value> = self
                 .optimizer
                 .slots()
                 .iter()
-                .map(|slot| update.graph.state(&slot_name(path, slot), Type::f32(shape), Role::Slot))
+                .map(|slot| {
+                    let ty = Type::f32(weight.spec.shape.as_slice());
+                    update.graph.state(&slot_name(&weight.path, slot), ty, Role::Slot)
+                })
                 .collect();
             let parameter = Parameter { value, gradient, slots };
             let (next, next_slots) = self.optimizer.update(&mut update, shared, &parameter);
+            let next = match &weight.spec.constraint {
+                Some(constraint) => constraint.lower(update.graph, next),
+                None => next,
+            };
             update.graph.set_next(value, next);
             for (slot, next) in parameter.slots.iter().zip(next_slots) {
                 update.graph.set_next(*slot, next);

@@ -1,7 +1,7 @@
 //! What a layer is: configuration, shapes, weights, and how it is lowered.
 
 use crate::config::Config;
-use crate::{Error, Initializer, Regularizer};
+use crate::{Constraint, Error, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
 use footlight_tensor::RandomKey;
 use std::fmt;
@@ -49,12 +49,14 @@ pub struct WeightSpec {
     pub trainable: bool,
     /// A penalty on it.
     pub regularizer: Option<Regularizer>,
+    /// What it is kept to after each update.
+    pub constraint: Option<Constraint>,
 }
 
 impl WeightSpec {
     /// A learned weight.
     pub fn new(name: &'static str, shape: impl Into<Vec<usize>>, initializer: Initializer) -> WeightSpec {
-        WeightSpec { name, shape: shape.into(), initializer, trainable: true, regularizer: None }
+        WeightSpec { name, shape: shape.into(), initializer, trainable: true, regularizer: None, constraint: None }
     }
 
     /// A statistic that is carried along.
@@ -66,6 +68,18 @@ impl WeightSpec {
     pub fn regularizer(mut self, regularizer: Option<Regularizer>) -> WeightSpec {
         self.regularizer = regularizer;
         self
+    }
+
+    /// The same, kept to something after each update.
+    ///
+    /// # Errors
+    /// A constraint that is not known, or along an axis that the weight does not have.
+    pub fn constraint(mut self, constraint: &Option<Constraint>) -> Result<WeightSpec, Error> {
+        if let Some(constraint) = constraint {
+            constraint.check(&self.shape).map_err(|e| e.at(format!("constraint of `{}`", self.name)))?;
+        }
+        self.constraint = constraint.clone();
+        Ok(self)
     }
 }
 

@@ -7,6 +7,7 @@ mod activations;
 mod architecture;
 mod compile;
 mod config;
+mod constraints;
 mod error;
 pub mod file;
 mod initializers;
@@ -19,15 +20,20 @@ pub mod optimizers;
 mod regularizers;
 pub mod suggest;
 mod summary;
+mod vocabulary;
 
 pub use activations::Activation;
 pub use architecture::{Architecture, Weight};
 pub use compile::{Compile, METRIC_STATES};
-pub use config::Config;
+pub use config::{Axes, Config};
+pub use constraints::Constraint;
 pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Layer, Masked, Mode, WeightSpec};
-pub use layers::{ActivationLayer, BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization, Reshape};
+pub use layers::{
+    ActivationLayer, BatchNormalization, Dense, Dropout, ELU, Flatten, Input, LayerNormalization, LeakyReLU, PReLU,
+    ReLU, Reshape, SoftmaxLayer,
+};
 pub use losses::{
     BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanAbsoluteError, MeanSquaredError,
     SparseCategoricalCrossentropy,

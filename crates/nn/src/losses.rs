@@ -1,6 +1,6 @@
 //! What training makes small.
 
-use crate::activations::{relu, softplus_tail};
+use crate::activations::{log_softmax, relu, softplus_tail};
 use crate::config::{self, Config, Reader, config};
 use crate::{Activation, Error, ErrorKind, suggest};
 use footlight_graph::ops::Unary;
@@ -311,7 +311,7 @@ impl Loss {
             }
             Loss::CategoricalCrossentropy { from_logits } => {
                 let log = match logits_of(*from_logits, &Activation::Softmax) {
-                    Some(x) => log_softmax(g, x, &last),
+                    Some(x) => log_softmax(g, x),
                     None => log_of_probabilities(g, p.value, &last),
                 };
                 let product = g.mul(y, log);
@@ -421,16 +421,6 @@ fn binary_from_probabilities(g: &mut Builder, y: Value, p: Value) -> Value {
     let second = g.mul(other, log_rest);
     let sum = g.add(first, second);
     g.neg(sum)
-}
-
-/// `x - max x - ln sum e^(x - max x)`.
-fn log_softmax(g: &mut Builder, x: Value, last: &[usize]) -> Value {
-    let max = g.reduce_max(x, last, true);
-    let centred = g.sub(x, max);
-    let exp = g.unary(Unary::Exp, centred);
-    let sum = g.reduce_sum(exp, last, true);
-    let log = g.unary(Unary::Log, sum);
-    g.sub(centred, log)
 }
 
 /// `ln` of probabilities scaled to the sum 1 and clipped.

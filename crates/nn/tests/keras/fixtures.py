@@ -14,7 +14,7 @@ os.environ["KERAS_BACKEND"] = "jax"
 import jax
 import keras
 import numpy as np
-from keras import initializers, layers, losses, metrics, optimizers, regularizers
+from keras import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 
 OUT = Path(__file__).with_name("keras.json")
 STEPS = 20
@@ -52,6 +52,25 @@ def stacks():
         layers.Activation("leaky_relu"),
         layers.Flatten(),
         layers.Dense(2, name="head"),
+    ]
+    kept = {"kernel_constraint": constraints.MaxNorm(3.0), "bias_constraint": constraints.NonNeg()}
+    unit = {"gamma_constraint": constraints.MinMaxNorm(0.5, 2.0, rate=0.5), "beta_constraint": constraints.UnitNorm()}
+    yield "activations", [
+        layers.Input((6, 4)),
+        layers.Dense(4, activation=layers.LeakyReLU(0.1), **kept),
+        layers.ReLU(),
+        layers.ReLU(max_value=6.0, negative_slope=0.1, threshold=0.5),
+        layers.LeakyReLU(),
+        layers.LeakyReLU(0.2),
+        layers.PReLU(),
+        layers.PReLU("ones", regularizers.L2(0.1), constraints.NonNeg(), shared_axes=[1]),
+        layers.ELU(),
+        layers.ELU(0.5),
+        layers.Activation("log_softmax"),
+        layers.BatchNormalization(**unit),
+        layers.LayerNormalization(**unit),
+        layers.Dense(3, kernel_constraint=constraints.MaxNorm(axis=[0, 1])),
+        layers.Softmax(),
     ]
     yield "article", [
         layers.Input((28, 28)),

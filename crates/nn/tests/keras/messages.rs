@@ -85,7 +85,7 @@ fn files(all: &mut Messages) {
     layer("Conv2D", json!({ "name": "conv" }));
     layer("Dense", json!({ "name": "d", "units": "ten" }));
     layer("Dense", json!({ "name": "d", "units": 3, "unit": 3 }));
-    layer("Dense", json!({ "name": "d", "units": 3, "kernel_constraint": "max_norm" }));
+    layer("Dense", json!({ "name": "d", "units": 3, "kernel_constraint": "maxnorm" }));
     layer("LayerNormalization", json!({ "name": "n", "rms_scaling": true }));
     layer("LayerNormalization", json!({ "name": "n", "axis": [1, 2] }));
     let half = json!({ "class_name": "DTypePolicy", "config": { "name": "mixed_float16" } });
