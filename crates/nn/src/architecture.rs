@@ -2,7 +2,7 @@
 
 use crate::config::{Reader, config};
 use crate::layer::{Call, Layer, Masked, Mode, WeightSpec};
-use crate::{Error, ErrorKind, layers, naming};
+use crate::{Error, ErrorKind, Regularizer, layers, naming};
 use footlight_graph::{Builder, Graph, Role, Type, Value};
 use footlight_tensor::{Philox, RandomKey, Tensor, display_shape};
 use serde_json::{Value as Json, json};
@@ -93,7 +93,7 @@ impl Architecture {
         let (mut output_shapes, mut weights) = (Vec::new(), Vec::new());
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
-            match layer.weights(&current) {
+            match layer.weights(&current).and_then(|specs| check(layer.as_ref(), specs)) {
                 Err(error) => faults.push(place(error)),
                 Ok(specs) => weights.extend(specs.into_iter().map(|mut spec| {
                     spec.trainable &= layer.common().trainable;
@@ -190,7 +190,7 @@ impl Architecture {
             self.weights.iter().map(|w| g.state(&w.path, Type::f32(w.spec.shape.clone()), w.role())).collect();
         let step = (mode == Mode::Train).then(|| g.state("optimizer/iteration", Type::i32([]), Role::Slot));
         let key = RandomKey::new(seed).child("layers");
-        let mut current = Masked::new(x);
+        let (mut current, mut activities) = (Masked::new(x), Vec::new());
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let own: Vec<Value> =
                 self.weights.iter().zip(&weights).filter(|(w, _)| w.layer == index).map(|(_, v)| *v).collect();
@@ -198,8 +198,9 @@ impl Architecture {
             let mut call = Call { graph: g, mode, weights: &own, step, key: key.child(name).at(0) };
             current = layer.call(&mut call, current);
             g.leave();
+            activities.extend(layer.common().activity_regularizer.map(|penalty| (penalty, current.value)));
         }
-        Ok(Lowered { output: current.value, weights, step })
+        Ok(Lowered { output: current.value, weights, step, activities })
     }
 
     /// The graph that answers for `batch` samples: input `x`, output `output_0`.
@@ -272,11 +273,25 @@ impl Architecture {
     }
 }
 
+/// Complains of penalties and constraints that do not suit the layer's weights.
+fn check(layer: &dyn Layer, specs: Vec<WeightSpec>) -> Result<Vec<WeightSpec>, Error> {
+    specs.iter().try_for_each(WeightSpec::check)?;
+    match layer.common().activity_regularizer {
+        Some(Regularizer::Orthogonal { .. }) => {
+            Err(Error::config("an activity has no orthogonal regularizer here").help("use L1, L2 or both"))
+        }
+        Some(penalty) => penalty.check(&[]).map_err(|e| e.at("activity_regularizer")).map(|()| specs),
+        None => Ok(specs),
+    }
+}
+
 /// What lowering the layers gives.
 pub(crate) struct Lowered {
     pub output: Value,
     pub weights: Vec<Value>,
     pub step: Option<Value>,
+    /// Outputs of layers with the penalty on each.
+    pub activities: Vec<(Regularizer, Value)>,
 }
 
 #[cfg(test)]

@@ -116,6 +116,11 @@ impl Compile {
                 loss = g.add(loss, penalty);
             }
         }
+        for (regularizer, activity) in &lowered.activities {
+            let penalty = regularizer.lower(g, *activity);
+            let share = g.mul_scalar(penalty, 1.0 / batch as f32);
+            loss = g.add(loss, share);
+        }
         g.leave();
         let names = self.metric_names();
         g.enter("metrics");

@@ -70,16 +70,25 @@ impl WeightSpec {
         self
     }
 
-    /// The same, kept to something after each update.
+    /// Complains of a penalty or constraint that does not suit the weight.
     ///
     /// # Errors
-    /// A constraint that is not known, or along an axis that the weight does not have.
-    pub fn constraint(mut self, constraint: &Option<Constraint>) -> Result<WeightSpec, Error> {
-        if let Some(constraint) = constraint {
-            constraint.check(&self.shape).map_err(|e| e.at(format!("constraint of `{}`", self.name)))?;
+    /// `ErrorKind::Config` with the weight's name.
+    pub fn check(&self) -> Result<(), Error> {
+        let place = |what: &str| format!("{what} of `{}`", self.name);
+        if let Some(regularizer) = self.regularizer {
+            regularizer.check(&self.shape).map_err(|e| e.at(place("regularizer")))?;
         }
+        match &self.constraint {
+            Some(constraint) => constraint.check(&self.shape).map_err(|e| e.at(place("constraint"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The same, kept to something after each update.
+    pub fn constraint(mut self, constraint: &Option<Constraint>) -> WeightSpec {
         self.constraint = constraint.clone();
-        Ok(self)
+        self
     }
 }
 
@@ -152,11 +161,13 @@ pub struct Common {
     pub trainable: bool,
     /// The shape of one sample, for the first layer of a model.
     pub input_shape: Option<Vec<usize>>,
+    /// A penalty on what the layer puts out, divided by the number of samples.
+    pub activity_regularizer: Option<Regularizer>,
 }
 
 impl Default for Common {
     fn default() -> Common {
-        Common { name: None, trainable: true, input_shape: None }
+        Common { name: None, trainable: true, input_shape: None, activity_regularizer: None }
     }
 }
 
@@ -179,6 +190,12 @@ macro_rules! common_methods {
             /// Whether gradients change the layer's weights; default true.
             pub fn trainable(mut self, trainable: bool) -> $layer {
                 self.common.trainable = trainable;
+                self
+            }
+
+            /// A penalty on what the layer puts out, divided by the number of samples; default none.
+            pub fn activity_regularizer(mut self, regularizer: $crate::Regularizer) -> $layer {
+                self.common.activity_regularizer = Some(regularizer);
                 self
             }
         }

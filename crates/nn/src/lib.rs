@@ -41,5 +41,5 @@ pub use losses::{
 pub use metrics::Metric;
 pub use naming::{container_keys, to_snake_case};
 pub use optimizers::{Adam, AdamW, Optimizer, OptimizerChoice, RMSprop, SGD};
-pub use regularizers::{L1, L2, Regularizer};
+pub use regularizers::{L1, L2, OrthogonalRegularizer, Regularizer, Vectors};
 pub use summary::{grouped, readable_size};

@@ -454,3 +454,12 @@ pub fn target_mismatch(loss: &Loss, got: &[usize], prediction: &[usize]) -> Erro
     };
     Error::new(ErrorKind::Shape, message).help(help)
 }
+
+/// `x / max(|x|, 1e-7)` along `axis`: vectors of length 1.
+pub(crate) fn normalize(g: &mut Builder, x: Value, axis: usize) -> Value {
+    let square = g.mul(x, x);
+    let sum = g.reduce_sum(square, &[axis], true);
+    let stable = g.maximum_scalar(sum, FUZZ * FUZZ);
+    let norm = g.unary(Unary::Sqrt, stable);
+    g.div(x, norm)
+}

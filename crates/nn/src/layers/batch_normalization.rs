@@ -179,11 +179,11 @@ impl Layer for BatchNormalization {
         let mut weights = Vec::new();
         if self.scale {
             let gamma = WeightSpec::new("gamma", shape, gamma).regularizer(self.gamma_regularizer);
-            weights.push(gamma.constraint(&self.gamma_constraint)?);
+            weights.push(gamma.constraint(&self.gamma_constraint));
         }
         if self.center {
             let beta = WeightSpec::new("beta", shape, beta).regularizer(self.beta_regularizer);
-            weights.push(beta.constraint(&self.beta_constraint)?);
+            weights.push(beta.constraint(&self.beta_constraint));
         }
         weights.push(WeightSpec::statistic("moving_mean", shape, mean));
         weights.push(WeightSpec::statistic("moving_variance", shape, variance));

@@ -160,10 +160,10 @@ impl Layer for Dense {
         self.kernel_initializer.check()?;
         self.bias_initializer.check()?;
         let kernel = WeightSpec::new("kernel", [features(input)?, self.units], self.kernel_initializer.clone());
-        let mut weights = vec![kernel.regularizer(self.kernel_regularizer).constraint(&self.kernel_constraint)?];
+        let mut weights = vec![kernel.regularizer(self.kernel_regularizer).constraint(&self.kernel_constraint)];
         if self.use_bias {
             let bias = WeightSpec::new("bias", [self.units], self.bias_initializer.clone());
-            weights.push(bias.regularizer(self.bias_regularizer).constraint(&self.bias_constraint)?);
+            weights.push(bias.regularizer(self.bias_regularizer).constraint(&self.bias_constraint));
         }
         Ok(weights)
     }

@@ -155,11 +155,11 @@ impl Layer for LayerNormalization {
         let mut weights = Vec::new();
         if self.scale {
             let gamma = WeightSpec::new("gamma", shape, self.gamma_initializer.clone());
-            weights.push(gamma.regularizer(self.gamma_regularizer).constraint(&self.gamma_constraint)?);
+            weights.push(gamma.regularizer(self.gamma_regularizer).constraint(&self.gamma_constraint));
         }
         if self.center {
             let beta = WeightSpec::new("beta", shape, self.beta_initializer.clone());
-            weights.push(beta.regularizer(self.beta_regularizer).constraint(&self.beta_constraint)?);
+            weights.push(beta.regularizer(self.beta_regularizer).constraint(&self.beta_constraint));
         }
         Ok(weights)
     }

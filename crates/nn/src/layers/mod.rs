@@ -23,7 +23,7 @@ pub use rectifiers::{ELU, LeakyReLU, ReLU, SoftmaxLayer};
 pub use reshape::Reshape;
 
 use crate::config::{self, Config, Reader};
-use crate::{Error, Layer, suggest};
+use crate::{Error, Layer, Regularizer, suggest};
 use serde_json::Value;
 
 macro_rules! catalogue {
@@ -72,6 +72,8 @@ pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
     if class != "InputLayer" {
         read.dtype().map_err(place)?;
     }
+    let penalty = read.get("activity_regularizer").map(Regularizer::from_config).transpose().map_err(place)?;
+    layer.common_mut().activity_regularizer = penalty;
     layer.common_mut().trainable = read.bool("trainable", true).map_err(place)?;
     if !name.is_empty() {
         layer.common_mut().name = Some(name.clone());
@@ -86,6 +88,9 @@ pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<u
         "InputLayer" => config::config! { "name": name },
         _ => basics(name, layer.common().trainable),
     };
+    if let Some(regularizer) = layer.common().activity_regularizer {
+        config.insert("activity_regularizer".into(), regularizer.to_config());
+    }
     config.extend(layer.config());
     let mut value = config::object("keras.layers", layer.class_name(), config);
     if let Some(shape) = build_shape {

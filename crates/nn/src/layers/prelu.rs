@@ -119,7 +119,7 @@ impl Layer for PReLU {
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
         self.alpha_initializer.check()?;
         let alpha = WeightSpec::new("alpha", self.alpha_shape(input)?, self.alpha_initializer.clone());
-        alpha.regularizer(self.alpha_regularizer).constraint(&self.alpha_constraint).map(|alpha| vec![alpha])
+        Ok(vec![alpha.regularizer(self.alpha_regularizer).constraint(&self.alpha_constraint)])
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {

@@ -209,13 +209,14 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
     let max_norm = json!({ "module": "keras.constraints", "class_name": "MaxNorm", "config": { "axis": 1 } });
     let unknown = json!({ "module": "keras.constraints", "class_name": "MedianNorm", "config": {} });
     let unread = json!({ "module": "keras.activations", "class_name": "gelu", "config": { "approximate": true } });
-    let l2 = json!({ "module": "keras.regularizers", "class_name": "L2", "config": { "l2": 0.1 } });
+    let orthogonal = json!({ "module": "keras.regularizers", "class_name": "OrthogonalRegularizer", "config": {} });
     let mut report = Report::default();
     for (what, value) in [
         ("an unknown constraint", dense("kernel_constraint", unknown)),
         ("a constraint along no axis", dense("bias_constraint", max_norm)),
         ("an activation's arguments", dense("activation", unread)),
-        ("activity_regularizer", dense("activity_regularizer", l2)),
+        ("orthogonal activities", dense("activity_regularizer", orthogonal.clone())),
+        ("an orthogonal bias", dense("bias_regularizer", orthogonal)),
         ("lora_rank", dense("lora_rank", json!(4))),
         ("quantization_config", dense("quantization_config", json!({ "class_name": "Int8" }))),
         ("dtype", dense("dtype", json!({ "class_name": "DTypePolicy", "config": { "name": "mixed_float16" } }))),
