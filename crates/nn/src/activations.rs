@@ -1,6 +1,6 @@
 //! Activation functions, each lowered in a stable form.
 
-use crate::config::{self, Reader};
+use crate::config::{self, FINITE, POSITIVE, Reader, within};
 use crate::vocabulary::vocabulary;
 use crate::{Error, ErrorKind, layers, suggest, to_snake_case};
 use footlight_graph::ops::{Binary, Unary};
@@ -166,16 +166,28 @@ impl Activation {
         self.spellings()[0]
     }
 
-    /// Complains of a name that is not known, or an argument that is no number.
+    /// Complains of a name that is not known, or an argument out of range.
     ///
     /// # Errors
-    /// `ErrorKind::Config` with the nearest name and all of them.
+    /// `ErrorKind::Config` with the nearest name and all of them, or with the argument and its range.
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Activation::Unknown(name) => Err(suggest::unknown("activation", name, &Activation::known())),
             Activation::Threshold { threshold, default_value } if !(threshold + default_value).is_finite() => {
                 Err(Error::config("activation `threshold` needs two numbers, `threshold` and `default_value`")
                     .help("write Activation::Threshold { threshold: 1.0, default_value: 0.0 }"))
+            }
+            Activation::Elu { alpha } => within("alpha", *alpha, FINITE),
+            Activation::Celu { alpha } => within("alpha", *alpha, POSITIVE),
+            Activation::LeakyRelu { negative_slope } => within("negative_slope", *negative_slope, 0.0..f32::INFINITY),
+            Activation::HardShrink { threshold } | Activation::SoftShrink { threshold } => {
+                within("threshold", *threshold, 0.0..f32::INFINITY)
+            }
+            Activation::Squareplus { b } => within("b", *b, 0.0..f32::INFINITY),
+            Activation::ReluWith { negative_slope, max_value, threshold } => {
+                within("max_value", max_value.unwrap_or(0.0), 0.0..)?;
+                within("negative_slope", *negative_slope, 0.0..f32::INFINITY)?;
+                within("threshold", *threshold, 0.0..f32::INFINITY)
             }
             _ => Ok(()),
         }
@@ -299,7 +311,7 @@ impl Activation {
         let place = |e: Error| e.at(format!("activation `{name}`"));
         let mut read = Reader::new(&config);
         let made = match is_own {
-            true => Activation::from_settings(&name, &mut read),
+            true => Activation::read_settings(&name, &mut read),
             false => Activation::from_layer(&name, &mut read),
         };
         let made = made.map_err(place)?;
@@ -312,11 +324,14 @@ impl Activation {
         read.ignore(&["name", "trainable"]);
         read.dtype()?;
         match class {
-            "ReLU" => Activation::from_settings("ReLU", read),
+            "ReLU" => Activation::read_settings("ReLU", read),
             "LeakyReLU" => Ok(Activation::LeakyRelu { negative_slope: read.f32("negative_slope", 0.3)? }),
-            "ELU" => Activation::from_settings("elu", read),
+            "ELU" => Activation::read_settings("elu", read),
             "Softmax" => read.only("axis", -1).map(|()| Activation::Softmax),
-            other => Err(suggest::unknown("activation", other, &["ReLU", "LeakyReLU", "ELU", "Softmax"])),
+            other => Err(Error::config(format!(
+                "`{other}` is no activation layer: only ReLU, LeakyReLU, ELU and Softmax are"
+            ))
+            .help("a function of Keras' defaults is given by its name")),
         }
     }
 }

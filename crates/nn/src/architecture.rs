@@ -273,7 +273,7 @@ impl Architecture {
     }
 }
 
-/// Complains of penalties and constraints that do not suit the layer's weights.
+/// Complains of what does not suit the layer's weights, and of a penalty that does not suit its output.
 fn check(layer: &dyn Layer, specs: Vec<WeightSpec>) -> Result<Vec<WeightSpec>, Error> {
     specs.iter().try_for_each(WeightSpec::check)?;
     match layer.common().activity_regularizer {

@@ -54,6 +54,13 @@ pub(crate) fn shorten(value: &Value) -> String {
     if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }
 }
 
+/// Any number but an infinite one.
+pub(crate) const FINITE: (Bound<f32>, Bound<f32>) =
+    (Bound::Excluded(f32::NEG_INFINITY), Bound::Excluded(f32::INFINITY));
+
+/// Any number above 0 but an infinite one.
+pub(crate) const POSITIVE: (Bound<f32>, Bound<f32>) = (Bound::Excluded(0.0), Bound::Excluded(f32::INFINITY));
+
 /// Refuses a number outside of its range, as NaN is outside of any.
 pub(crate) fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Result<(), Error> {
     if legal.contains(&value) {
@@ -61,8 +68,8 @@ pub(crate) fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Res
     }
     let low = match legal.start_bound() {
         Bound::Included(low) => format!("[{low}"),
-        Bound::Excluded(low) => format!("({low}"),
-        Bound::Unbounded => "(-∞".into(),
+        Bound::Excluded(low) if low.is_finite() => format!("({low}"),
+        _ => "(-∞".into(),
     };
     let high = match legal.end_bound() {
         Bound::Included(high) => format!("{high}]"),
@@ -210,6 +217,18 @@ impl Setting for Option<f32> {
     }
 }
 
+/// None where it is null.
+impl Setting for Option<i32> {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<i32>) -> Result<Option<i32>, Error> {
+        let parsed = read.parse(key, "a whole number", |v| v.as_i64().and_then(|x| i32::try_from(x).ok()))?;
+        Ok(parsed.or(default))
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
 /// Axes of a tensor, counted from the first or, negative, from the last; Keras writes a number or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axes(Vec<i64>);
@@ -237,7 +256,7 @@ impl Axes {
             usize::try_from(counted)
                 .ok()
                 .filter(|i| *i < rank)
-                .ok_or_else(|| Error::config(format!("axis = {axis}: a tensor of {rank} axes has no such axis")))
+                .ok_or_else(|| Error::config(format!("axis = {axis} must be in [-{rank}, {rank})")))
         };
         let mut axes = self.0.iter().map(place).collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();

@@ -128,7 +128,7 @@ impl Constraint {
             None => config::open(value)?,
         };
         let mut read = Reader::new(&config);
-        let made = Constraint::from_settings(&class, &mut read)?;
+        let made = Constraint::read_settings(&class, &mut read)?;
         read.finish().map_err(|e| e.at(format!("constraint `{class}`")))?;
         Ok(made)
     }

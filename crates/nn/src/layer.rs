@@ -70,11 +70,12 @@ impl WeightSpec {
         self
     }
 
-    /// Complains of a penalty or constraint that does not suit the weight.
+    /// Complains of an initializer, penalty or constraint that is not known or does not suit the weight.
     ///
     /// # Errors
     /// `ErrorKind::Config` with the weight's name.
     pub fn check(&self) -> Result<(), Error> {
+        self.initializer.check()?;
         let place = |what: &str| format!("{what} of `{}`", self.name);
         if let Some(regularizer) = self.regularizer {
             regularizer.check(&self.shape).map_err(|e| e.at(place("regularizer")))?;

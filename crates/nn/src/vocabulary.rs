@@ -2,7 +2,7 @@
 
 /// An enum whose variants have names, the first of which is written, and settings with defaults.
 ///
-/// From one list come the variants, `spellings`, `all`, `settings`, `from_settings` and `From<&str>`.
+/// From one list come the variants, `spellings`, `all`, `settings`, `read_settings` and `From<&str>`.
 macro_rules! vocabulary {
     (
         $(#[$meta:meta])*
@@ -52,7 +52,7 @@ macro_rules! vocabulary {
             }
 
             /// The one of a name by the keys of `settings`; absent ones have Keras' defaults.
-            pub(crate) fn from_settings(
+            pub(crate) fn read_settings(
                 name: &str,
                 read: &mut $crate::config::Reader<'_>,
             ) -> Result<$enum, $crate::Error> {

@@ -157,8 +157,6 @@ impl Layer for Dense {
             return Err(Error::config("units = 0: a layer needs at least one unit"));
         }
         self.activation.check()?;
-        self.kernel_initializer.check()?;
-        self.bias_initializer.check()?;
         let kernel = WeightSpec::new("kernel", [features(input)?, self.units], self.kernel_initializer.clone());
         let mut weights = vec![kernel.regularizer(self.kernel_regularizer).constraint(&self.kernel_constraint)];
         if self.use_bias {

@@ -117,7 +117,6 @@ impl Layer for PReLU {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        self.alpha_initializer.check()?;
         let alpha = WeightSpec::new("alpha", self.alpha_shape(input)?, self.alpha_initializer.clone());
         Ok(vec![alpha.regularizer(self.alpha_regularizer).constraint(&self.alpha_constraint)])
     }

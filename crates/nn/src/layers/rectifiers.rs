@@ -1,6 +1,6 @@
 //! Activations with arguments, as layers of their own: ReLU, LeakyReLU, ELU, Softmax.
 
-use crate::config::{Config, Reader, config, within};
+use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::features_along;
 use crate::{Activation, Error};
@@ -86,7 +86,7 @@ impl ReLU {
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<ReLU, Error> {
-        match Activation::from_settings("ReLU", read)? {
+        match Activation::read_settings("ReLU", read)? {
             Activation::ReluWith { negative_slope, max_value, threshold } => {
                 Ok(ReLU { max_value, negative_slope, threshold, ..ReLU::new() })
             }
@@ -101,12 +101,6 @@ impl ReLU {
             _ => Activation::ReluWith { negative_slope, max_value, threshold },
         }
     }
-
-    fn check(&self, _: &[usize]) -> Result<(), Error> {
-        within("max_value", self.max_value.unwrap_or(0.0), 0.0..)?;
-        within("negative_slope", self.negative_slope, 0.0..f32::INFINITY)?;
-        within("threshold", self.threshold, 0.0..f32::INFINITY)
-    }
 }
 
 layer_of_function!(
@@ -116,7 +110,7 @@ layer_of_function!(
     |layer| config! {
         "max_value": layer.max_value, "negative_slope": layer.negative_slope, "threshold": layer.threshold,
     },
-    ReLU::check
+    |layer, _| layer.function().check()
 );
 
 /// The leaky rectified linear unit: `x` above 0, else `negative_slope x`.
@@ -167,14 +161,18 @@ impl LeakyReLU {
         let slope = read.f32("negative_slope", layer.negative_slope)?;
         Ok(layer.negative_slope(slope))
     }
+
+    fn function(&self) -> Activation {
+        Activation::LeakyRelu { negative_slope: self.negative_slope }
+    }
 }
 
 layer_of_function!(
     LeakyReLU,
     "LeakyReLU",
-    |layer| Activation::LeakyRelu { negative_slope: layer.negative_slope },
+    LeakyReLU::function,
     |layer| config! { "negative_slope": layer.negative_slope },
-    |layer, _| within("negative_slope", layer.negative_slope, 0.0..f32::INFINITY)
+    |layer, _| layer.function().check()
 );
 
 /// The exponential linear unit: `x` above 0, else `alpha (e^x - 1)`.
@@ -220,15 +218,15 @@ impl ELU {
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<ELU, Error> {
         Ok(ELU::new().alpha(read.f32("alpha", 1.0)?))
     }
+
+    fn function(&self) -> Activation {
+        Activation::Elu { alpha: self.alpha }
+    }
 }
 
-layer_of_function!(
-    ELU,
-    "ELU",
-    |layer| Activation::Elu { alpha: layer.alpha },
-    |layer| config! { "alpha": layer.alpha },
-    |layer, _| within("alpha", layer.alpha, f32::MIN..=f32::MAX)
-);
+layer_of_function!(ELU, "ELU", ELU::function, |layer| config! { "alpha": layer.alpha }, |layer, _| layer
+    .function()
+    .check());
 
 /// The softmax as a layer: Keras' layer `Softmax`, along the last axis.
 ///
