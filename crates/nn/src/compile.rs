@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::layer::Mode;
 use crate::losses::Prediction;
 use crate::optimizers::{self, State, Trained};
-use crate::{Activation, Architecture, Error, Loss, Metric, Optimizer};
+use crate::{Activation, Architecture, Error, Loss, Metric, Optimizer, Weight};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_tensor::Tensor;
@@ -125,6 +125,11 @@ impl Compile {
                 loss = g.add(loss, penalty);
             }
         }
+        for (regularizer, activity) in &lowered.activities {
+            let penalty = regularizer.lower(g, *activity);
+            let share = g.mul_scalar(penalty, 1.0 / batch as f32);
+            loss = g.add(loss, share);
+        }
         g.leave();
         let names = self.metric_names();
         g.enter("metrics");
@@ -150,12 +155,16 @@ impl Compile {
         iteration: Value,
     ) -> Result<(), Error> {
         let weights = architecture.weights().iter().zip(&lowered.weights).filter(|(w, _)| w.spec.trainable);
-        let (paths, values): (Vec<&str>, Vec<Value>) = weights.map(|(w, v)| (w.path.as_str(), *v)).unzip();
+        let (weights, values): (Vec<&Weight>, Vec<Value>) = weights.map(|(w, v)| (w, *v)).unzip();
         let scale = self.optimizer.common().loss_scale_factor;
         let loss = scale.map_or(loss, |scale| g.mul_scalar(loss, scale));
         let gradients = differentiate(g, loss, &values)?;
-        let named = paths.into_iter().zip(values).zip(gradients);
-        let trained: Vec<Trained> = named.map(|((path, value), gradient)| Trained { path, value, gradient }).collect();
+        let found = weights.into_iter().zip(values).zip(gradients);
+        let mut trained: Vec<Trained> = Vec::new();
+        for ((weight, value), gradient) in found {
+            let constraint = weight.spec.constraint.as_ref();
+            trained.push(Trained { path: &weight.path, value, gradient, constraint });
+        }
         g.enter("optimizer");
         optimizers::step(g, self.optimizer.as_ref(), iteration, &trained);
         g.leave();

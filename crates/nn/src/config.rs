@@ -20,22 +20,30 @@ pub(crate) fn object(module: &str, class_name: &str, config: Config) -> Value {
 /// # Errors
 /// Names what it is when it is a function of Python, a class of someone else, or no object.
 pub(crate) fn open(value: &Value) -> Result<(String, Config), Error> {
-    let class_name = value.get("class_name").and_then(Value::as_str);
-    let Some(class_name) = class_name else {
-        return Err(Error::config(format!("expected an object with a class name, got {}", shorten(value))));
-    };
+    let (class_name, config) = parts(value)?;
     if class_name == "__lambda__" || class_name == "Lambda" {
         return Err(Error::config(format!("`{class_name}` holds code of Python, which is never executed"))
             .help("build the model without it, and express it with layers"));
     }
     let module = value.get("module").and_then(Value::as_str).unwrap_or("keras");
     let is_keras = module == "keras" || module.starts_with("keras.") || module == "builtins";
-    let registered = value.get("registered_name").and_then(Value::as_str).filter(|name| *name != class_name);
+    let registered = value.get("registered_name").and_then(Value::as_str).filter(|name| **name != *class_name);
     if !is_keras || registered.is_some_and(|name| name.contains('>')) {
         let from = registered.unwrap_or(module);
         return Err(Error::config(format!("class `{class_name}` of `{from}` is no built-in of Keras"))
             .help("only built-in classes are read; nothing in a file is executed"));
     }
+    Ok((class_name, config))
+}
+
+/// Class name and configuration of a serialised object of anyone.
+///
+/// # Errors
+/// No object, or one without a class name.
+pub(crate) fn parts(value: &Value) -> Result<(String, Config), Error> {
+    let Some(class_name) = value.get("class_name").and_then(Value::as_str) else {
+        return Err(Error::config(format!("expected an object with a class name, got {}", shorten(value))));
+    };
     let config = value.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
     Ok((class_name.to_string(), config))
 }
@@ -46,6 +54,13 @@ pub(crate) fn shorten(value: &Value) -> String {
     if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }
 }
 
+/// Any number but an infinite one.
+pub(crate) const FINITE: (Bound<f32>, Bound<f32>) =
+    (Bound::Excluded(f32::NEG_INFINITY), Bound::Excluded(f32::INFINITY));
+
+/// Any number above 0 but an infinite one.
+pub(crate) const POSITIVE: (Bound<f32>, Bound<f32>) = (Bound::Excluded(0.0), Bound::Excluded(f32::INFINITY));
+
 /// Refuses a number outside of its range, as NaN is outside of any.
 pub(crate) fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Result<(), Error> {
     if legal.contains(&value) {
@@ -53,8 +68,8 @@ pub(crate) fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Res
     }
     let low = match legal.start_bound() {
         Bound::Included(low) => format!("[{low}"),
-        Bound::Excluded(low) => format!("({low}"),
-        Bound::Unbounded => "(-∞".into(),
+        Bound::Excluded(low) if low.is_finite() => format!("({low}"),
+        _ => "(-∞".into(),
     };
     let high = match legal.end_bound() {
         Bound::Included(high) => format!("{high}]"),
@@ -179,6 +194,118 @@ impl<'a> Reader<'a> {
             Some(key) => Err(suggest::unknown("key", key, &self.taken)),
             None => Ok(()),
         }
+    }
+}
+
+/// What a key of a configuration may hold.
+pub(crate) trait Setting: Sized {
+    /// The value of `key`, or `default` where it is absent.
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Self) -> Result<Self, Error>;
+
+    /// As Keras writes it.
+    fn write(&self) -> Value;
+}
+
+impl Setting for f32 {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: f32) -> Result<f32, Error> {
+        read.f32(key, default)
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
+impl Setting for bool {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: bool) -> Result<bool, Error> {
+        read.bool(key, default)
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
+/// None where it is null.
+impl Setting for Option<f32> {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<f32>) -> Result<Option<f32>, Error> {
+        Ok(read.parse(key, "a number", Value::as_f64)?.map(|x| x as f32).or(default))
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
+/// None where it is null.
+impl Setting for Option<i32> {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<i32>) -> Result<Option<i32>, Error> {
+        let parsed = read.parse(key, "a whole number", |v| v.as_i64().and_then(|x| i32::try_from(x).ok()))?;
+        Ok(parsed.or(default))
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
+/// Axes of a tensor, counted from the first or, negative, from the last; Keras writes a number or a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axes(Vec<i64>);
+
+impl From<i64> for Axes {
+    fn from(axis: i64) -> Axes {
+        Axes(vec![axis])
+    }
+}
+
+impl<const N: usize> From<[i64; N]> for Axes {
+    fn from(axes: [i64; N]) -> Axes {
+        Axes(axes.to_vec())
+    }
+}
+
+impl Axes {
+    /// The axes of a tensor of `rank`, each once and in order.
+    ///
+    /// # Errors
+    /// An axis that such a tensor does not have.
+    pub fn of(&self, rank: usize) -> Result<Vec<usize>, Error> {
+        let place = |axis: &i64| {
+            let counted = if *axis < 0 { axis + rank as i64 } else { *axis };
+            usize::try_from(counted)
+                .ok()
+                .filter(|i| *i < rank)
+                .ok_or_else(|| Error::config(format!("axis = {axis} must be in [-{rank}, {rank})")))
+        };
+        let mut axes = self.0.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+        axes.sort_unstable();
+        axes.dedup();
+        Ok(axes)
+    }
+}
+
+impl Setting for Axes {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Axes) -> Result<Axes, Error> {
+        Ok(read.i64s(key)?.map_or(default, Axes))
+    }
+
+    fn write(&self) -> Value {
+        match self.0.as_slice() {
+            [axis] => json!(axis),
+            axes => json!(axes),
+        }
+    }
+}
+
+/// None where it is null.
+impl Setting for Option<Axes> {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<Axes>) -> Result<Option<Axes>, Error> {
+        Ok(read.i64s(key)?.map(Axes).or(default))
+    }
+
+    fn write(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Axes::write)
     }
 }
 

@@ -7,6 +7,8 @@ mod dropout;
 mod flatten;
 mod input;
 mod layer_normalization;
+mod prelu;
+mod rectifiers;
 mod reshape;
 
 pub use activation::ActivationLayer;
@@ -16,10 +18,12 @@ pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use input::Input;
 pub use layer_normalization::LayerNormalization;
+pub use prelu::PReLU;
+pub use rectifiers::{ELU, LeakyReLU, ReLU, SoftmaxLayer};
 pub use reshape::Reshape;
 
 use crate::config::{self, Config, Reader};
-use crate::{Error, Layer, suggest};
+use crate::{Error, Layer, Regularizer, suggest};
 use serde_json::Value;
 
 macro_rules! catalogue {
@@ -41,6 +45,11 @@ catalogue! {
     "InputLayer" => Input,
     "Dense" => Dense,
     "Activation" => ActivationLayer,
+    "ReLU" => ReLU,
+    "LeakyReLU" => LeakyReLU,
+    "PReLU" => PReLU,
+    "ELU" => ELU,
+    "Softmax" => SoftmaxLayer,
     "Flatten" => Flatten,
     "Reshape" => Reshape,
     "Dropout" => Dropout,
@@ -63,6 +72,8 @@ pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
     if class != "InputLayer" {
         read.dtype().map_err(place)?;
     }
+    let penalty = read.get("activity_regularizer").map(Regularizer::from_config).transpose().map_err(place)?;
+    layer.common_mut().activity_regularizer = penalty;
     layer.common_mut().trainable = read.bool("trainable", true).map_err(place)?;
     if !name.is_empty() {
         layer.common_mut().name = Some(name.clone());
@@ -73,11 +84,12 @@ pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
 
 /// A layer as Keras writes it, under the name the model gave.
 pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<usize>>>) -> Value {
-    let mut config = config::config! { "name": name };
-    if layer.class_name() != "InputLayer" {
-        config.insert("trainable".into(), layer.common().trainable.into());
-        let policy = config::config! { "name": "float32" };
-        config.insert("dtype".into(), config::object("keras", "DTypePolicy", policy));
+    let mut config = match layer.class_name() {
+        "InputLayer" => config::config! { "name": name },
+        _ => basics(name, layer.common().trainable),
+    };
+    if let Some(regularizer) = layer.common().activity_regularizer {
+        config.insert("activity_regularizer".into(), regularizer.to_config());
     }
     config.extend(layer.config());
     let mut value = config::object("keras.layers", layer.class_name(), config);
@@ -85,6 +97,12 @@ pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<u
         value["build_config"] = serde_json::json!({ "input_shape": shape });
     }
     value
+}
+
+/// The keys that every layer but an input has.
+pub(crate) fn basics(name: &str, trainable: bool) -> Config {
+    let policy = config::object("keras", "DTypePolicy", config::config! { "name": "float32" });
+    config::config! { "name": name, "trainable": trainable, "dtype": policy }
 }
 
 /// What a layer of rank 1 or more needs: the last extent.

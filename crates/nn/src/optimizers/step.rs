@@ -1,5 +1,7 @@
 //! One step of training: gradients in, the next parameters and states out, in Keras' order.
 
+use crate::Constraint;
+
 use super::{Common, Optimizer, Parameter, Update};
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Role, Type, Value};
@@ -72,12 +74,14 @@ pub struct Trained<'a> {
     pub value: Value,
     /// The gradient of the loss by it, times the loss scale factor.
     pub gradient: Value,
+    /// What the next value is brought back to.
+    pub constraint: Option<&'a Constraint>,
 }
 
 /// Records what one step makes of parameters and states; `iteration` is the state that counts steps.
 ///
-/// The order is Keras': gradients are divided by the loss scale, accumulated, clipped; parameters decay, are updated, and
-/// enter their means.
+/// The order is Keras': gradients are divided by the loss scale, accumulated, clipped; parameters decay, are updated,
+/// enter their means, and are constrained.
 pub fn step(g: &mut Builder, optimizer: &dyn Optimizer, iteration: Value, trained: &[Trained<'_>]) {
     let common = optimizer.common();
     let constant = common.learning_rate.constant().map(|_| g.state(LEARNING_RATE, Type::f32([]), Role::Slot));
@@ -113,6 +117,7 @@ pub fn step(g: &mut Builder, optimizer: &dyn Optimizer, iteration: Value, traine
         let (next, next_slots) = optimizer.update(&mut cx, &factors, &parameter);
         let next = clock.choose(cx.graph, next, t.value);
         let next = averaged(cx.graph, common, &clock, t, next);
+        let next = t.constraint.map_or(next, |constraint| constraint.lower(cx.graph, next));
         cx.graph.set_next(t.value, next);
         for (slot, next) in parameter.slots.iter().zip(next_slots).filter(|(slot, next)| *slot != next) {
             clock.set_next(cx.graph, *slot, next);

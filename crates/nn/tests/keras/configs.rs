@@ -206,18 +206,22 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
         config[key] = value;
         layer(class, config)
     };
-    let max_norm = json!({ "module": "keras.constraints", "class_name": "MaxNorm", "config": {} });
-    let l2 = json!({ "module": "keras.regularizers", "class_name": "L2", "config": { "l2": 0.1 } });
+    let max_norm = json!({ "module": "keras.constraints", "class_name": "MaxNorm", "config": { "axis": 1 } });
+    let unknown = json!({ "module": "keras.constraints", "class_name": "MedianNorm", "config": {} });
+    let unread = json!({ "module": "keras.activations", "class_name": "gelu", "config": { "approximate": true } });
+    let orthogonal = json!({ "module": "keras.regularizers", "class_name": "OrthogonalRegularizer", "config": {} });
     let mut report = Report::default();
     for (what, value) in [
-        ("kernel_constraint", dense("kernel_constraint", max_norm.clone())),
-        ("bias_constraint", dense("bias_constraint", max_norm.clone())),
-        ("activity_regularizer", dense("activity_regularizer", l2)),
+        ("an unknown constraint", dense("kernel_constraint", unknown)),
+        ("a constraint along no axis", dense("bias_constraint", max_norm)),
+        ("an activation's arguments", dense("activation", unread)),
+        ("orthogonal activities", dense("activity_regularizer", orthogonal.clone())),
+        ("an orthogonal bias", dense("bias_regularizer", orthogonal)),
         ("lora_rank", dense("lora_rank", json!(4))),
         ("quantization_config", dense("quantization_config", json!({ "class_name": "Int8" }))),
         ("dtype", dense("dtype", json!({ "class_name": "DTypePolicy", "config": { "name": "mixed_float16" } }))),
         ("noise_shape", norm("Dropout", "noise_shape", json!([null, 1]))),
-        ("gamma_constraint", norm("BatchNormalization", "gamma_constraint", max_norm)),
+        ("softmax axis 1", norm("Softmax", "axis", json!(1))),
         ("renorm", norm("BatchNormalization", "renorm", json!(true))),
         ("batch axis 1", norm("BatchNormalization", "axis", json!(1))),
         ("layer axis 1", norm("LayerNormalization", "axis", json!([1]))),
@@ -232,7 +236,7 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
         |class: &str, config: Json| json!({ "module": "keras.metrics", "class_name": class, "config": config });
     for (what, value) in [
         ("threshold", metric("BinaryAccuracy", json!({ "name": "b", "threshold": 0.7 }))),
-        ("smoothing", metric("CategoricalCrossentropy", json!({ "name": "c", "label_smoothing": 0.1 }))),
+        ("an axis", metric("CategoricalCrossentropy", json!({ "name": "c", "axis": 1 }))),
         ("exact equality", metric("Accuracy", json!({ "name": "accuracy" }))),
     ] {
         report.equal(&format!("metric {what}"), footlight_nn::Metric::from_config(&value).is_err(), true);

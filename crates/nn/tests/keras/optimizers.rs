@@ -15,7 +15,7 @@ fn step(optimizer: &dyn Optimizer, shape: &[usize]) -> Graph {
     let value = g.state("w", Type::f32(shape), Role::Parameter);
     let gradient = g.input("gradient", Type::f32(shape));
     let iteration = g.state("optimizer/iteration", Type::i32([]), Role::Slot);
-    optimizers::step(&mut g, optimizer, iteration, &[Trained { path: "w", value, gradient }]);
+    optimizers::step(&mut g, optimizer, iteration, &[Trained { path: "w", value, gradient, constraint: None }]);
     g.finish().unwrap()
 }
 
