@@ -95,6 +95,32 @@ impl<'a> Reader<'a> {
         Ok(self.parse(key, "a number", Value::as_f64)?.map_or(default, |x| x as f32))
     }
 
+    /// Whether the key is there, if only as null.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.config.contains_key(key)
+    }
+
+    /// The error for a key that has no default.
+    pub(crate) fn missing(key: &str) -> Error {
+        Error::config(format!("`{key}` is missing, it has no default"))
+    }
+
+    pub(crate) fn required_f32(&mut self, key: &'a str) -> Result<f32, Error> {
+        self.parse(key, "a number", Value::as_f64)?.map(|x| x as f32).ok_or_else(|| Reader::missing(key))
+    }
+
+    pub(crate) fn required_usize(&mut self, key: &'a str) -> Result<usize, Error> {
+        self.usize(key)?.ok_or_else(|| Reader::missing(key))
+    }
+
+    pub(crate) fn f32s(&mut self, key: &'a str) -> Result<Option<Vec<f32>>, Error> {
+        let number = |v: &Value| v.as_f64().map(|x| x as f32);
+        self.parse(key, "a number or a list of them", |v| match v {
+            Value::Array(list) => list.iter().map(number).collect(),
+            one => number(one).map(|x| vec![x]),
+        })
+    }
+
     pub(crate) fn bool(&mut self, key: &'a str, default: bool) -> Result<bool, Error> {
         Ok(self.parse(key, "true or false", Value::as_bool)?.unwrap_or(default))
     }

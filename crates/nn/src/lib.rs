@@ -13,7 +13,7 @@ mod initializers;
 mod layer;
 pub mod layers;
 pub mod losses;
-mod metrics;
+pub mod metrics;
 mod naming;
 pub mod optimizers;
 mod regularizers;
@@ -22,7 +22,7 @@ mod summary;
 
 pub use activations::Activation;
 pub use architecture::{Architecture, Weight};
-pub use compile::{Compile, METRIC_STATES};
+pub use compile::{Batch, Compile};
 pub use config::Config;
 pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
@@ -32,7 +32,7 @@ pub use losses::{
     BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanAbsoluteError, MeanSquaredError,
     SparseCategoricalCrossentropy,
 };
-pub use metrics::Metric;
+pub use metrics::{Metric, MetricList};
 pub use naming::{container_keys, to_snake_case};
 pub use optimizers::{Adam, AdamW, Optimizer, OptimizerChoice, RMSprop, SGD};
 pub use regularizers::{L1, L2, Regularizer};

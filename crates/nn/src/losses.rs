@@ -220,13 +220,6 @@ impl Loss {
         }
     }
 
-    /// All names, for each loss its class last.
-    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        NAMES
-            .iter()
-            .flat_map(|(class, function, more)| [*function].into_iter().chain(more.iter().copied()).chain([*class]))
-    }
-
     /// The losses, each with its defaults.
     pub fn all() -> Vec<Loss> {
         NAMES.iter().map(|(class, ..)| Loss::from_class(class, false)).collect()

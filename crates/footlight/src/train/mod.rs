@@ -4,6 +4,7 @@ mod callback;
 mod callbacks;
 mod check;
 mod checkpoint;
+mod evaluate;
 mod fit;
 mod history;
 mod numeric;
@@ -17,6 +18,7 @@ pub use callbacks::{
     CSVLogger, Direction, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau, TensorBoard,
     TerminateOnNaN,
 };
+pub use evaluate::Evaluate;
 pub use fit::Fit;
 pub use history::History;
 pub use plan::TrainingPlan;
