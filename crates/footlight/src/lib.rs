@@ -19,6 +19,7 @@
 
 pub mod data;
 mod error;
+pub mod metrics;
 mod model;
 mod saving;
 pub mod train;
@@ -39,13 +40,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What most programs need, to be imported whole.
 pub mod prelude {
     pub use crate::data::Samples;
-    pub use crate::train::{Fit, History, Progress};
+    pub use crate::metrics::RunningMetric;
+    pub use crate::train::{Evaluate, Fit, History, Progress};
     pub use crate::{Error, Evaluation, Model, Result, Sequential};
     pub use footlight_nn::Activation::{self, *};
+    pub use footlight_nn::metrics::{AUC, BinaryAccuracy, F1Score, FBetaScore, Precision, R2Score, Recall};
     pub use footlight_nn::{
         ActivationLayer, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Dense, Dropout, Flatten,
         Initializer, Input, L1, L2, Layer, LayerNormalization, MeanAbsoluteError, MeanSquaredError, Reshape,
-        SparseCategoricalCrossentropy, layers,
+        SparseCategoricalCrossentropy, layers, metrics,
     };
     pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
     pub use footlight_nn::{

@@ -114,15 +114,37 @@ impl<'a> Reader<'a> {
         Ok(self.parse(key, "a number", Value::as_f64)?.map(|x| x as f32))
     }
 
-    pub(crate) fn f32s(&mut self, key: &'a str) -> Result<Option<Vec<f32>>, Error> {
-        self.parse(key, "a list of numbers", |v| v.as_array()?.iter().map(|x| Some(x.as_f64()? as f32)).collect())
-    }
-
     /// A count, which Python may have computed as a float such as 1000.0.
     pub(crate) fn count(&mut self, key: &'a str) -> Result<Option<usize>, Error> {
         self.parse(key, "a whole number", |v| {
             let x = v.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX))?;
             Some(x as usize)
+        })
+    }
+
+    /// Whether the key is there, if only as null.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.config.contains_key(key)
+    }
+
+    /// The error for a key that has no default.
+    pub(crate) fn missing(key: &str) -> Error {
+        Error::config(format!("`{key}` is missing, it has no default"))
+    }
+
+    pub(crate) fn required_f32(&mut self, key: &'a str) -> Result<f32, Error> {
+        self.parse(key, "a number", Value::as_f64)?.map(|x| x as f32).ok_or_else(|| Reader::missing(key))
+    }
+
+    pub(crate) fn required_usize(&mut self, key: &'a str) -> Result<usize, Error> {
+        self.usize(key)?.ok_or_else(|| Reader::missing(key))
+    }
+
+    pub(crate) fn f32s(&mut self, key: &'a str) -> Result<Option<Vec<f32>>, Error> {
+        let number = |v: &Value| v.as_f64().map(|x| x as f32);
+        self.parse(key, "a number or a list of them", |v| match v {
+            Value::Array(list) => list.iter().map(number).collect(),
+            one => number(one).map(|x| vec![x]),
         })
     }
 

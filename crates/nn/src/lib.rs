@@ -14,7 +14,7 @@ mod initializers;
 mod layer;
 pub mod layers;
 pub mod losses;
-mod metrics;
+pub mod metrics;
 mod naming;
 pub mod optimizers;
 mod regularizers;
@@ -24,7 +24,7 @@ mod vocabulary;
 
 pub use activations::Activation;
 pub use architecture::{Architecture, Recorded, Weight};
-pub use compile::{Compile, METRIC_STATES};
+pub use compile::{Batch, Compile};
 pub use config::{Axes, Config};
 pub use constraints::Constraint;
 pub use error::{Error, ErrorKind};
@@ -40,7 +40,7 @@ pub use losses::{
     Loss, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError, Poisson,
     SparseCategoricalCrossentropy, SquaredHinge, Tversky,
 };
-pub use metrics::Metric;
+pub use metrics::{Metric, MetricList};
 pub use naming::{container_keys, to_snake_case};
 pub use optimizers::schedules::{
     CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, LearningRate, PiecewiseConstantDecay,

@@ -156,18 +156,6 @@ vocabulary! {
     }
 }
 
-/// Losses that Keras has no metric of by that name, or (of cosines) one of another sign.
-const NO_METRICS: [&str; 8] = [
-    "Huber",
-    "LogCosh",
-    "CosineSimilarity",
-    "BinaryFocalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalGeneralizedCrossEntropy",
-    "Dice",
-    "Tversky",
-];
-
 /// Losses of defaults, each with its documentation.
 macro_rules! losses {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -188,12 +176,6 @@ use losses;
 impl Loss {
     fn known() -> Vec<&'static str> {
         Loss::SPELLINGS.iter().map(|names| names[1]).collect()
-    }
-
-    /// The names of losses that Keras has as metrics of the same value, for each its class last.
-    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        let shared = Loss::SPELLINGS.iter().filter(|names| !NO_METRICS.contains(&names[0]));
-        shared.flat_map(|names| names[1..].iter().copied().chain([names[0]]))
     }
 
     /// The losses, each with its defaults.

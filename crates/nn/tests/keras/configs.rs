@@ -235,9 +235,9 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
     let metric =
         |class: &str, config: Json| json!({ "module": "keras.metrics", "class_name": class, "config": config });
     for (what, value) in [
-        ("threshold", metric("BinaryAccuracy", json!({ "name": "b", "threshold": 0.7 }))),
         ("an axis", metric("CategoricalCrossentropy", json!({ "name": "c", "axis": 1 }))),
-        ("exact equality", metric("Accuracy", json!({ "name": "accuracy" }))),
+        ("smoothing", metric("CategoricalCrossentropy", json!({ "name": "c", "label_smoothing": 0.1 }))),
+        ("sorted classes", metric("SparseTopKCategoricalAccuracy", json!({ "name": "t", "from_sorted_ids": true }))),
     ] {
         report.equal(&format!("metric {what}"), footlight_nn::Metric::from_config(&value).is_err(), true);
     }

@@ -132,10 +132,16 @@ fn files(all: &mut Messages) {
     loss("CategoricalGeneralizedCrossEntropy", json!({ "q": 0.0 }));
     loss("CTC", json!({}));
     loss("Huber", json!({ "reduction": "sum" }));
-    let strict = json!({ "class_name": "BinaryAccuracy", "config": { "name": "strict", "threshold": 0.9 } });
-    all.add("a metric with a threshold", Metric::from_config(&strict));
-    let exact = json!({ "class_name": "Accuracy", "config": { "name": "accuracy" } });
-    all.add("a metric of an unknown class", Metric::from_config(&exact));
+    let mut metric = |what: &str, class: &str, config: Json| {
+        all.add(what, Metric::from_config(&json!({ "class_name": class, "config": config })));
+    };
+    metric("a metric of an unknown class", "MeanRelativeError", json!({ "name": "relative" }));
+    metric("a metric without a setting it needs", "PrecisionAtRecall", json!({ "name": "p" }));
+    metric("a threshold out of range", "Precision", json!({ "name": "p", "thresholds": [0.5, 2.0] }));
+    metric("one threshold", "AUC", json!({ "name": "auc", "num_thresholds": 1 }));
+    metric("an unknown curve", "AUC", json!({ "name": "auc", "curve": "rok" }));
+    metric("no best class", "TopKCategoricalAccuracy", json!({ "name": "k", "k": 0 }));
+    metric("a class that is none", "IoU", json!({ "name": "i", "num_classes": 2, "target_class_ids": [2] }));
 }
 
 #[test]

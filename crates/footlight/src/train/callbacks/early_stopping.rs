@@ -118,9 +118,8 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
-    fn on_train_begin(&mut self, _: &mut Training<'_>) -> Result<()> {
-        self.monitor.direction()?;
-        self.monitor.best = None;
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        self.monitor.start(training.model)?;
         (self.wait, self.best_epoch, self.best_weights, self.stopped_epoch) = (0, 0, None, None);
         Ok(())
     }

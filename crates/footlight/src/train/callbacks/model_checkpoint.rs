@@ -72,15 +72,15 @@ impl ModelCheckpoint {
 }
 
 impl Callback for ModelCheckpoint {
-    fn on_train_begin(&mut self, _: &mut Training<'_>) -> Result<()> {
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         if Path::new(&self.path).extension().is_none_or(|extension| extension != "keras") {
             let message = format!("ModelCheckpoint: path = `{}` has to end in `.keras`", self.path);
             return Err(Error::new(ErrorKind::Config, message).help("such as `best.keras` or `model-{epoch:02}.keras`"));
         }
         if self.save_best_only {
-            self.monitor.direction()?;
+            self.monitor.start(training.model)?;
         }
-        (self.monitor.best, self.steps) = (None, 0);
+        self.steps = 0;
         Ok(())
     }
 

@@ -84,13 +84,12 @@ impl ReduceLROnPlateau {
 }
 
 impl Callback for ReduceLROnPlateau {
-    fn on_train_begin(&mut self, _: &mut Training<'_>) -> Result<()> {
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         if !(0.0..1.0).contains(&self.factor) {
             let message = format!("ReduceLROnPlateau: factor = {} must be in [0, 1)", self.factor);
             return Err(Error::new(ErrorKind::Config, message).help("0.1 is the default"));
         }
-        self.monitor.direction()?;
-        self.monitor.best = None;
+        self.monitor.start(training.model)?;
         (self.cooldown_counter, self.wait) = (0, 0);
         Ok(())
     }
