@@ -19,6 +19,8 @@
 
 pub mod data;
 mod error;
+#[cfg(doctest)]
+mod guide;
 mod model;
 mod saving;
 pub mod train;
