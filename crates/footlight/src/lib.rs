@@ -19,6 +19,8 @@
 
 pub mod data;
 mod error;
+#[cfg(doctest)]
+mod guide;
 pub mod metrics;
 mod model;
 mod saving;
