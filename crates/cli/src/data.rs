@@ -16,3 +16,11 @@ pub fn dataset(request: Option<&str>, seed: u64) -> Result<Dataset> {
 pub fn scaled(x: Samples) -> Samples {
     if x.dtype() == DType::U8 { x / 255.0 } else { x }
 }
+
+/// Samples in the shape that a model expects, if only the shape differs: pictures for a model of flat samples.
+pub fn fitted(x: Samples, expected: Option<&[usize]>) -> Result<Samples> {
+    match expected {
+        Some(shape) if shape.iter().product::<usize>() == x.sample_len() => x.reshape(shape),
+        _ => Ok(x),
+    }
+}

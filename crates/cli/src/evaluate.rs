@@ -13,7 +13,7 @@ Examples:
   footlight evaluate model.keras --data mnist
   footlight evaluate model.keras --data fashion-mnist --json
 
-Bytes, such as pixels, are divided by 255, as in training. Rows of the confusion matrix are the true classes, columns the
+Bytes, such as pixels, are divided by 255, as in training. Rows of the confusion matrix are the true classes, columns the \
 predicted ones.")]
 pub struct Evaluate {
     /// The model, a .keras file
@@ -36,7 +36,7 @@ impl Evaluate {
         let place = |error: Error| error.at(format!("`{}`", self.model.display()));
         model.compiled().map_err(place)?;
         let set = data::dataset(Some(&self.data), 0)?;
-        let (x, y) = (data::scaled(set.x_test), set.y_test);
+        let (x, y) = (data::fitted(data::scaled(set.x_test), model.architecture().input_shape())?, set.y_test);
         let evaluation = model.evaluate(&x, &y)?;
         let matrix = confusion(&model.predict(&x)?, &y);
         if self.json {

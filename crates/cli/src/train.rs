@@ -17,7 +17,7 @@ Examples:
   footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json --plot curve.svg
   footlight train --epochs 100 --resume
 
-Data is looked for in FOOTLIGHT_DATA (one folder per set), in the user's cache, then on the network. Without --data,
+Data is looked for in FOOTLIGHT_DATA (one folder per set), in the user's cache, then on the network. Without --data, \
 and where MNIST cannot be had, digits are generated, and a warning says so.")]
 pub struct Train {
     /// A known set (mnist, fashion-mnist, digits) or a folder of idx files [default: mnist, else generated digits]
@@ -81,13 +81,17 @@ impl Train {
         if let Some(learning_rate) = self.learning_rate {
             optimizer.set_learning_rate(learning_rate);
         }
+        output::check_ending("--output", &self.output, "keras")?;
+        if let Some(path) = &self.plot {
+            output::check_ending("--plot", path, "svg")?;
+        }
         for path in [Some(&self.output), self.history.as_ref(), self.plot.as_ref()].into_iter().flatten() {
             output::check_writable(path)?;
         }
         let every = Duration::try_from_secs_f64(self.checkpoint_every)
             .map_err(|_| Error::new(ErrorKind::Config, "--checkpoint-every: a number of seconds is needed"))?;
         let checkpoint = Checkpoint::new(&self.output, self.checkpoint_dir.as_deref());
-        checkpoint.prepare(self.resume)?;
+        checkpoint.prepare(&self.output, self.resume)?;
         let fit = Fit::new()
             .epochs(self.epochs)
             .batch_size(self.batch_size)
