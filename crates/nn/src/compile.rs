@@ -10,6 +10,7 @@ use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_tensor::{DType, Tensor};
 use serde_json::json;
+use std::collections::{HashMap, HashSet};
 
 /// What a model is trained by: optimizer, loss and metrics.
 #[derive(Clone, Debug)]
@@ -40,11 +41,17 @@ impl Compile {
     /// The names under which the loss and the metrics are told, the loss first; a repeated name gets `_1`, `_2`.
     pub fn metric_names(&self) -> Vec<String> {
         let mut names: Vec<String> = vec!["loss".into()];
+        let mut taken: HashSet<String> = names.iter().cloned().collect();
+        let mut counts: HashMap<String, usize> = HashMap::new();
         for metric in &self.metrics {
             let base = metric.name();
-            let numbered = (1..).map(|i| format!("{base}_{i}"));
-            let name = [base.to_string()].into_iter().chain(numbered).find(|name| !names.contains(name));
-            names.extend(name);
+            let count = counts.entry(base.to_string()).or_default();
+            let mut name = base.to_string();
+            while !taken.insert(name.clone()) {
+                *count += 1;
+                name = format!("{base}_{count}");
+            }
+            names.push(name);
         }
         names
     }
@@ -235,5 +242,20 @@ fn logits(graph: &Graph, output: Value) -> Option<(Value, &'static Activation)> 
         Op::Softmax(_) => Some((node.inputs[0], &Activation::Softmax)),
         Op::Unary(Unary::Sigmoid) => Some((node.inputs[0], &Activation::Sigmoid)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_many_equal_metrics_are_made_in_good_time() {
+        let metrics = vec![Metric::from("accuracy"); 20_000];
+        let compile =
+            Compile::new(optimizers::from_config(&json!("adam")).unwrap(), Loss::from("mse"), metrics).unwrap();
+        let names = compile.metric_names();
+        assert_eq!(names[..4], ["loss", "accuracy", "accuracy_1", "accuracy_2"]);
+        assert_eq!(names[20_000], "accuracy_19999");
     }
 }

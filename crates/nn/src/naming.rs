@@ -36,8 +36,10 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
     if let Some(pair) = taken.windows(2).find(|w| w[0] == w[1]) {
         return Err(Error::config(format!("two layers are called `{}`", pair[0])).help("give each layer its own name"));
     }
-    if let Some(name) = taken.iter().find(|n| n.is_empty() || n.contains('/')) {
-        return Err(Error::config(format!("layer name `{name}` must not be empty or contain `/`")));
+    if let Some(name) = taken.iter().find(|n| n.is_empty() || n.contains('/') || n.contains(char::is_control)) {
+        let name = name.escape_debug();
+        let message = format!("layer name `{name}` must not be empty or contain `/` or control characters");
+        return Err(Error::config(message));
     }
     let mut counts: HashMap<String, usize> = HashMap::new();
     let mut name = |layer: &dyn Layer| {
@@ -49,7 +51,7 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
             let count = counts.entry(base.clone()).or_default();
             let name = if *count == 0 { base.clone() } else { format!("{base}_{count}") };
             *count += 1;
-            if !taken.contains(&name) {
+            if taken.binary_search(&name).is_err() {
                 return name;
             }
         }
@@ -119,5 +121,11 @@ mod tests {
     fn the_second_of_a_class_gets_one() {
         let keys = container_keys(["Dense", "Flatten", "Dense", "Dense", "Flatten"]);
         assert_eq!(keys, ["dense", "flatten", "dense_1", "dense_2", "flatten_1"]);
+    }
+
+    #[test]
+    fn names_that_steer_a_terminal_are_refused() {
+        let error = unique(&crate::layers![crate::Dense::new(1).name("a\u{1b}[2J")]).unwrap_err();
+        assert!(error.message().contains("layer name `a\\u{1b}[2J` must not be empty"), "{error}");
     }
 }

@@ -2,6 +2,9 @@
 
 use crate::Error;
 
+/// Longer names than this are cut short where they are told.
+const SHOWN: usize = 60;
+
 /// The number of letters to insert, delete or replace to make `a` of `b`.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -26,7 +29,9 @@ pub fn nearest<'a>(name: &str, legal: &[&'a str]) -> Option<&'a str> {
 
 /// The error for a `what` called `name` that does not exist.
 pub fn unknown(what: &str, name: &str, legal: &[&str]) -> Error {
-    let error = Error::config(format!("unknown {what} `{name}`\n  known: {}", legal.join(", ")));
+    // Names come from files too, of any length and with any characters.
+    let name = &name.chars().take(SHOWN).collect::<String>();
+    let error = Error::config(format!("unknown {what} `{}`\n  known: {}", name.escape_debug(), legal.join(", ")));
     match nearest(name, legal) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error,
@@ -41,6 +46,7 @@ mod tests {
     fn near_names_are_suggested_and_far_ones_are_not() {
         assert_eq!(nearest("adm", &["sgd", "adam", "adamw"]), Some("adam"));
         assert_eq!(nearest("Sigmiod", &["sigmoid", "softmax"]), Some("sigmoid"));
+        assert_eq!(nearest("adam".repeat(1000).as_str(), &["adam"]), None);
         assert_eq!(nearest("transformer", &["sgd", "adam"]), None);
     }
 }

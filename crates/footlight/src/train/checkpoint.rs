@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use footlight_graph::Role;
+use footlight_graph::{Role, Type};
 use footlight_nn::file::write_atomically;
 use footlight_tensor::{Data, Tensor, npz};
 use serde_json::{Value as Json, json};
@@ -109,6 +109,9 @@ impl Checkpointer {
         let (Some(epoch), Some(step)) = (count("epoch"), count("step")) else {
             return Err(self.fault("it does not say how far it has come".into()));
         };
+        if identity["steps_per_epoch"].as_u64().is_some_and(|steps| step as u64 > steps) {
+            return Err(self.fault(format!("it says that {step} steps of an epoch are done, which has fewer")));
+        }
         let callbacks = progress["callbacks"].as_array().cloned().unwrap_or_default();
         let tensors = |index: usize| {
             let prefix = format!("{CALLBACK}{index}/");
@@ -125,14 +128,16 @@ impl Checkpointer {
 
     /// Sets every state of the model; all are checked before the first is set.
     fn restore_states(&self, model: &mut Model, arrays: &[(String, Tensor)]) -> Result<()> {
-        let known: Vec<(String, Role, Vec<usize>)> =
-            model.engine.store().entries().map(|(n, role, ty)| (n.to_string(), role, ty.shape.clone())).collect();
+        let known: Vec<(String, Role, Type)> =
+            model.engine.store().entries().map(|(n, role, ty)| (n.to_string(), role, ty.clone())).collect();
         let mut found = Vec::new();
-        for (name, role, shape) in known {
+        for (name, role, ty) in known {
             let array = arrays.iter().find(|(array, _)| array.strip_prefix(STATE) == Some(&name));
             match array {
-                Some((_, tensor)) if tensor.shape() == shape => found.push((name, role, tensor)),
-                _ => return Err(self.fault(format!("state `{name}` is missing or has another shape"))),
+                Some((_, tensor)) if tensor.shape() == ty.shape && tensor.dtype() == ty.dtype => {
+                    found.push((name, role, tensor));
+                }
+                _ => return Err(self.fault(format!("state `{name}` is missing or is no {ty}"))),
             }
         }
         for (name, role, tensor) in found {

@@ -24,8 +24,8 @@ const WEIGHTS_NPZ: &str = "model.weights.npz";
 const PLAIN_LIMIT_BYTES: u64 = 4 << 30;
 /// The most that a larger member may grow.
 const RATIO_LIMIT: u64 = 100;
-/// The configuration of a model with a thousand layers takes about a megabyte.
-const JSON_LIMIT_BYTES: u64 = 64 << 20;
+/// The configuration of a model with a thousand layers takes about a megabyte. In memory a byte of JSON can take forty.
+const JSON_LIMIT_BYTES: u64 = 8 << 20;
 
 /// A saved model: who saved it when, what it is, and its numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,6 +173,8 @@ fn from_folder(folder: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>,
     match fs::metadata(&path) {
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(here(error)),
+        // Links are followed, but a device or a pipe may go on for ever.
+        Ok(found) if !found.is_file() => return Err(fault(format!("`{name}` is no file"))),
         Ok(found) => check_limit(name, found.len(), limit)?,
     }
     fs::read(&path).map(Some).map_err(here)

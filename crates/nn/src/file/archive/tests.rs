@@ -94,5 +94,17 @@ fn members_that_are_missing_or_no_json_are_named() {
 fn configurations_beyond_all_measure_are_refused_before_they_are_unpacked() {
     let large = vec![b' '; JSON_LIMIT_BYTES as usize + 1];
     let message = message(&zipped(CompressionMethod::Deflated, &[("config.json", &large)]));
-    assert!(message.contains("`config.json` has 67108865 bytes, more than 67108864"), "{message}");
+    assert!(message.contains("`config.json` has 8388609 bytes, more than 8388608"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_with_a_device_in_place_of_a_file_is_refused_unread() {
+    let folder = std::env::temp_dir().join(format!("footlight-device-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.join("config.json")).unwrap();
+    let error = Archive::open(&folder).unwrap_err();
+    fs::remove_dir_all(&folder).unwrap();
+    assert!(error.message().ends_with("`config.json` is no file"), "{error}");
+    assert!(error.help_text().is_some());
 }
