@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use flate2::{Compression, write::GzEncoder};
 use footlight::tensor::{Data, Tensor, idx, npy, npz};
 use footlight_fuzz::{paste, training::train};
-use hdf5_pure::{AttrValue, FileBuilder, LibVer};
+use hdf5_pure::{AttrValue, FileBuilder, LibVer, MaxExtent};
 use image::{DynamicImage, ImageFormat, RgbaImage};
 use serde_json::Value;
 
@@ -85,7 +85,7 @@ fn hdf5() -> Done {
                 1 => dataset.with_shuffle().with_deflate(6),
                 2 => dataset.with_lzf(),
                 3 => dataset.with_fletcher32(),
-                4 => dataset.with_maxshape(&[hdf5_pure::MaxExtent::Unlimited, hdf5_pure::MaxExtent::Unlimited]),
+                4 => dataset.with_maxshape(&[MaxExtent::Unlimited, MaxExtent::Fixed(6)]),
                 _ => dataset,
             };
             let mut group = file.create_group("layers");

@@ -36,10 +36,12 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
     if let Some(pair) = taken.windows(2).find(|w| w[0] == w[1]) {
         return Err(Error::config(format!("two layers are called `{}`", pair[0])).help("give each layer its own name"));
     }
-    if let Some(name) = taken.iter().find(|n| n.is_empty() || n.contains('/') || n.contains(char::is_control)) {
+    if let Some(name) = taken.iter().find(|n| n.is_empty() || n.contains('/')) {
+        return Err(Error::config(format!("layer name `{name}` must not be empty or contain `/`")));
+    }
+    if let Some(name) = taken.iter().find(|n| n.contains(char::is_control)) {
         let name = name.escape_debug();
-        let message = format!("layer name `{name}` must not be empty or contain `/` or control characters");
-        return Err(Error::config(message));
+        return Err(Error::config(format!("layer name `{name}` must not contain control characters")));
     }
     let mut counts: HashMap<String, usize> = HashMap::new();
     let mut name = |layer: &dyn Layer| {
@@ -126,6 +128,6 @@ mod tests {
     #[test]
     fn names_that_steer_a_terminal_are_refused() {
         let error = unique(&crate::layers![crate::Dense::new(1).name("a\u{1b}[2J")]).unwrap_err();
-        assert!(error.message().contains("layer name `a\\u{1b}[2J` must not be empty"), "{error}");
+        assert!(error.message().contains("layer name `a\\u{1b}[2J` must not contain"), "{error}");
     }
 }
