@@ -98,7 +98,7 @@ impl Architecture {
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
             let specs = layer.weights(&current).and_then(|specs| {
-                specs.iter().try_for_each(|spec| check_size(&spec.name, &spec.shape))?;
+                specs.iter().try_for_each(|spec| check_size(spec.name, &spec.shape))?;
                 Ok(specs)
             });
             match specs {

@@ -23,6 +23,9 @@ pub struct Compile {
     pub metrics: Vec<Metric>,
 }
 
+/// There are some dozens of metrics, and nobody asks for all.
+const METRIC_LIMIT: usize = 1_000;
+
 /// The states of a running mean: its sum and its count.
 pub const METRIC_STATES: [&str; 2] = ["total", "count"];
 
@@ -208,6 +211,10 @@ impl Compile {
         let optimizer = optimizers::from_config(present("optimizer").ok_or_else(|| missing("optimizer"))?)?;
         let loss = Loss::from_config(present("loss").ok_or_else(|| missing("loss"))?)?;
         let metrics = match present("metrics") {
+            Some(serde_json::Value::Array(list)) if list.len() > METRIC_LIMIT => {
+                let message = format!("compile_config: {} metrics, at most {METRIC_LIMIT} are read", list.len());
+                return Err(Error::config(message).help("the file is damaged, or made to keep its reader busy"));
+            }
             Some(serde_json::Value::Array(list)) => list.iter().map(Metric::from_config).collect::<Result<_, _>>()?,
             Some(_) => return Err(Error::config("compile_config: `metrics` must be a list, of the one output")),
             None => Vec::new(),
@@ -257,5 +264,12 @@ mod tests {
         let names = compile.metric_names();
         assert_eq!(names[..4], ["loss", "accuracy", "accuracy_1", "accuracy_2"]);
         assert_eq!(names[20_000], "accuracy_19999");
+    }
+
+    #[test]
+    fn a_description_of_endless_metrics_is_refused() {
+        let config = json!({ "optimizer": "adam", "loss": "mse", "metrics": vec!["mae"; METRIC_LIMIT + 1] });
+        let error = Compile::from_config(config.as_object().unwrap()).unwrap_err();
+        assert!(error.message().contains("1001 metrics, at most 1000 are read"), "{error}");
     }
 }

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn names_that_steer_a_terminal_are_refused() {
-        let error = unique(&crate::layers![crate::Dense::new(1).name("a\u{1b}[2J")]).unwrap_err();
+        let layers: [Box<dyn Layer>; 1] = [Box::new(crate::Dense::new(1).name("a\u{1b}[2J"))];
+        let error = unique(&layers).unwrap_err();
         assert!(error.message().contains("layer name `a\\u{1b}[2J` must not contain"), "{error}");
     }
 }

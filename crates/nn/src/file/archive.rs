@@ -24,8 +24,9 @@ const WEIGHTS_NPZ: &str = "model.weights.npz";
 const PLAIN_LIMIT_BYTES: u64 = 256 << 20;
 /// The most that a larger member may grow.
 const RATIO_LIMIT: u64 = 100;
-/// The configuration of a model with a thousand layers takes about a megabyte. In memory a byte of JSON can take forty.
-const JSON_LIMIT_BYTES: u64 = 8 << 20;
+/// The configuration of a model with a thousand layers takes about a megabyte. In memory a byte of JSON can take
+/// more than a hundred.
+const JSON_LIMIT_BYTES: u64 = 4 << 20;
 
 /// A saved model: who saved it when, what it is, and its numbers.
 #[derive(Clone, Debug, PartialEq)]

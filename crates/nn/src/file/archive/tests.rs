@@ -94,7 +94,7 @@ fn members_that_are_missing_or_no_json_are_named() {
 fn configurations_beyond_all_measure_are_refused_before_they_are_unpacked() {
     let large = vec![b' '; JSON_LIMIT_BYTES as usize + 1];
     let message = message(&zipped(CompressionMethod::Deflated, &[("config.json", &large)]));
-    assert!(message.contains("`config.json` has 8388609 bytes, more than 8388608"), "{message}");
+    assert!(message.contains("`config.json` has 4194305 bytes, more than 4194304"), "{message}");
 }
 
 #[test]
