@@ -14,9 +14,11 @@ one() {
     [ "$target" != config ] || length=16384
     words=
     [ "$target" != config ] && [ "$target" != keras ] || words=-dict=corpus/config.dict
-    mkdir -p "artifacts/$target" "corpus/$target"
+    mkdir -p "artifacts/$target" "corpus/$target" target/running
+    # A copy, so that a build in the meantime does not change the program under way.
+    cp "$programs/$target" "target/running/$target"
     # shellcheck disable=SC2086 # no word, or one without blanks
-    nice -n 19 "$programs/$target" "corpus/$target" -fork=1 -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 \
+    nice -n 19 "target/running/$target" "corpus/$target" -fork=1 -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 \
         -max_total_time="$seconds" -max_len=$length -timeout=20 -rss_limit_mb=2048 \
         -artifact_prefix="artifacts/$target/" $words >"logs/$target.log" 2>&1 || true
     echo "$target: $(grep '^#' "logs/$target.log" | tail -n 1), $(find "artifacts/$target" -type f | wc -l) findings"

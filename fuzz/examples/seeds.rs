@@ -68,14 +68,13 @@ fn tensors() -> Done {
 
 /// Files as Footlight never writes them: other versions of the format, chunks, filters, many attributes and links.
 fn hdf5() -> Done {
-    let versions = [
-        ("v18", LibVer::Earliest, LibVer::V18),
-        ("v110", LibVer::V110, LibVer::V110),
-    ];
+    let versions = [("v18", LibVer::Earliest, LibVer::V18), ("v110", LibVer::V110, LibVer::V110)];
     for (version, low, high) in versions {
         // Chunks came with version 1.10 of this writer.
         let kinds = if version == "v18" { 1 } else { 5 };
-        for (name, filters) in [("plain", 0), ("deflate", 1), ("lzf", 2), ("fletcher", 3), ("unlimited", 4)].into_iter().take(kinds) {
+        for (name, filters) in
+            [("plain", 0), ("deflate", 1), ("lzf", 2), ("fletcher", 3), ("unlimited", 4)].into_iter().take(kinds)
+        {
             let mut file = FileBuilder::new();
             file.with_libver_bounds(low, high);
             let numbers: Vec<f32> = (0..24u8).map(f32::from).collect();

@@ -302,7 +302,9 @@ fn a_checkpoint_that_was_tampered_with_is_refused() {
     let honest = npz::read(&std::fs::read(&checkpoint).unwrap()).unwrap();
     let text = |arrays: &mut Arrays, old: &str, new: &str| {
         let Data::U8(bytes) = arrays[0].1.data() else { panic!("the first array is text") };
-        let changed = String::from_utf8(bytes.clone()).unwrap().replace(old, new).into_bytes();
+        let changed = String::from_utf8(bytes.clone()).unwrap();
+        assert!(changed.contains(old), "{changed}");
+        let changed = changed.replace(old, new).into_bytes();
         arrays[0].1 = Tensor::new([changed.len()], changed).unwrap();
     };
     let array = |arrays: &mut Arrays, name: &str, value: Tensor| {
@@ -323,10 +325,15 @@ fn a_checkpoint_that_was_tampered_with_is_refused() {
     assert!(message.contains("state `dense/bias` is missing or is no "), "{message}");
     let message = refusal(&|arrays| array(arrays, "callback/0/dense/bias", Tensor::scalar(1.0)));
     assert!(message.contains("the checkpoint keeps `dense/bias`, which the model does not have so"), "{message}");
+    let message = refusal(&|arrays| text(arrays, "\"callbacks\":[", "\"callbacks\":[{},{},"));
+    assert!(message.ends_with("it remembers 4 callbacks of 2"), "{message}");
+    let spaces = " ".repeat(17 << 20);
+    let message = refusal(&|arrays| text(arrays, "\"step\":0", &format!("\"step\":{spaces}0")));
+    assert!(message.ends_with("it is no checkpoint of this version"), "{message}");
     // A count beyond all measure goes on from there.
     let mut arrays = honest.clone();
     text(&mut arrays, "\"epoch\":2", "\"epoch\":1");
-    text(&mut arrays, "\"wait\":0", "\"wait\":18446744073709551615");
+    text(&mut arrays, "\"wait\":1", "\"wait\":18446744073709551615");
     let named = arrays.iter().map(|(name, tensor)| (name.as_str(), tensor));
     std::fs::write(&checkpoint, npz::write(named).unwrap()).unwrap();
     train().unwrap();

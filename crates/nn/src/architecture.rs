@@ -39,6 +39,9 @@ pub struct Architecture {
 /// The deepest networks that were ever described have some thousand layers.
 const LAYER_LIMIT: usize = 10_000;
 
+/// Of more faults than these only the number is told.
+const FAULTS_SHOWN: usize = 10;
+
 impl Architecture {
     /// Layers one after another; built at once if the first says which shape it is given.
     ///
@@ -120,7 +123,11 @@ impl Architecture {
         }
         faults.dedup();
         if let Some(first) = faults.first() {
-            let mut all = Error::new(first.kind(), faults.iter().map(Error::message).collect::<Vec<_>>().join("\n"));
+            let mut told: Vec<String> = faults.iter().take(FAULTS_SHOWN).map(|fault| fault.message().into()).collect();
+            if let Some(more) = faults.len().checked_sub(FAULTS_SHOWN).filter(|more| *more > 0) {
+                told.push(format!("and {more} more"));
+            }
+            let mut all = Error::new(first.kind(), told.join("\n"));
             if let Some(help) = faults.iter().find_map(Error::help_text) {
                 all = all.help(help);
             }
@@ -360,6 +367,15 @@ mod tests {
         let target = [i64::MAX, i64::MAX, 4];
         let message = error(crate::layers![crate::Reshape::new(target).input_shape([4])]);
         assert!(message.contains("cannot take shape"), "{message}");
+    }
+
+    #[test]
+    fn of_many_faults_ten_are_told() {
+        let layers: Vec<Box<dyn Layer>> = (0..1000).map(|_| Box::new(Dense::new(0)) as Box<dyn Layer>).collect();
+        let mut model = Architecture::sequential(layers).unwrap();
+        let error = model.build(&[3]).unwrap_err();
+        assert_eq!(error.message().lines().count(), 11, "{error}");
+        assert!(error.message().ends_with("and 990 more"), "{error}");
     }
 
     #[test]

@@ -105,7 +105,8 @@ fn layout(shape: &[usize]) -> Result<(u32, u32, u32)> {
     };
     let found = found.filter(|(width, height, _)| *width > 0 && *height > 0);
     let sides = found.and_then(|(w, h, c)| Some((u32::try_from(w).ok()?, u32::try_from(h).ok()?, c as u32)));
-    sides.filter(|(w, h, _)| (*w).max(*h) <= LARGEST_EXTENT).ok_or_else(|| {
+    let is_small = |w: u32, h: u32| w.max(h) <= LARGEST_EXTENT && u64::from(w) * u64::from(h) <= LARGEST_PIXELS;
+    sides.filter(|(w, h, _)| is_small(*w, *h)).ok_or_else(|| {
         let message = format!("the model's samples have shape {}, which no picture fills", display_shape(shape));
         Error::new(ErrorKind::Shape, message)
             .help("a picture fills [H, W], [H, W, 1] or [H, W, 3]; give an .npy file instead")
@@ -232,6 +233,7 @@ mod tests {
             assert!(error.message().starts_with("it is no picture that can be read: "), "{error}");
             assert!(error.message().ends_with(why), "{error}");
         }
+        assert_eq!(layout(&[16_384, 16_384, 3]).unwrap_err().kind(), ErrorKind::Shape);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct Checkpointer {
 /// An epoch that ends sooner than this after the last checkpoint waits for the next: it is done again faster than saved.
 const LEAST: Duration = Duration::from_secs(1);
 const PROGRESS: &str = "progress";
+/// A hundred thousand epochs of four metrics take half of this. In memory a byte of JSON can take more than a hundred.
+const PROGRESS_LIMIT_BYTES: usize = 16 << 20;
 const STATE: &str = "state/";
 const CALLBACK: &str = "callback/";
 const VERSION: u64 = 1;
@@ -95,7 +97,7 @@ impl Checkpointer {
         };
         let arrays = npz::read(&bytes).map_err(|error| self.fault(error.message().into()))?;
         let progress = arrays.iter().find(|(name, _)| name == PROGRESS).and_then(|(_, tensor)| match tensor.data() {
-            Data::U8(text) => serde_json::from_slice::<Json>(text).ok(),
+            Data::U8(text) if text.len() <= PROGRESS_LIMIT_BYTES => serde_json::from_slice::<Json>(text).ok(),
             _ => None,
         });
         let progress = progress.filter(|progress| progress["version"] == VERSION);
@@ -113,6 +115,9 @@ impl Checkpointer {
             return Err(self.fault(format!("it says that {step} steps of an epoch are done, which has fewer")));
         }
         let callbacks = progress["callbacks"].as_array().cloned().unwrap_or_default();
+        if identity["callbacks"] != callbacks.len() {
+            return Err(self.fault(format!("it remembers {} callbacks of {}", callbacks.len(), identity["callbacks"])));
+        }
         let tensors = |index: usize| {
             let prefix = format!("{CALLBACK}{index}/");
             let own = arrays.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&prefix)?, tensor)));
