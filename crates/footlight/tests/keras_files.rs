@@ -150,6 +150,20 @@ fn settings_that_are_not_known_are_told_when_they_are_asked_for() {
     std::fs::remove_file(path).unwrap();
 }
 
+#[test]
+fn a_learning_rate_that_is_none_is_refused() {
+    let path = temporary("rate.keras");
+    let mut archive = footlight::nn::file::Archive::open(fixtures().join("mlp_fitted_jax.keras")).unwrap();
+    for rate in [f32::NAN, f32::INFINITY, -0.1] {
+        archive.weights.group_mut("optimizer/vars").unwrap().insert("1", Tensor::scalar(rate));
+        std::fs::write(&path, archive.write().unwrap()).unwrap();
+        let error = Model::load(&path).unwrap_err();
+        assert_eq!(error.kind(), footlight::ErrorKind::File);
+        assert!(error.message().contains(&format!("`optimizer/vars/1`: learning_rate = {rate} must be")), "{error}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
 /// Runs where `FOOTLIGHT_KERAS_PYTHON` names a Python with Keras.
 #[test]
 fn keras_opens_what_is_saved_and_predicts_the_same() {

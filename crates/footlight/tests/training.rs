@@ -288,6 +288,58 @@ fn a_checkpoint_of_another_training_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_that_was_tampered_with_is_refused() {
+    use footlight::tensor::{Data, npz};
+    type Arrays = Vec<(String, Tensor)>;
+    let ((x, y), folder) = (data(), Folder::new("tampered"));
+    let checkpoint = folder.0.join("training.npz");
+    let train = || {
+        let mut stop = EarlyStopping::new().monitor("loss").patience(3).restore_best_weights(true);
+        let fit = quiet().epochs(2).checkpoint(&checkpoint, Duration::ZERO).resume(true);
+        model().fit(&x, &y, fit.callback(&mut stop))
+    };
+    train().unwrap();
+    let honest = npz::read(&std::fs::read(&checkpoint).unwrap()).unwrap();
+    let text = |arrays: &mut Arrays, old: &str, new: &str| {
+        let Data::U8(bytes) = arrays[0].1.data() else { panic!("the first array is text") };
+        let changed = String::from_utf8(bytes.clone()).unwrap();
+        assert!(changed.contains(old), "{changed}");
+        let changed = changed.replace(old, new).into_bytes();
+        arrays[0].1 = Tensor::new([changed.len()], changed).unwrap();
+    };
+    let array = |arrays: &mut Arrays, name: &str, value: Tensor| {
+        arrays.iter_mut().find(|(array, _)| array == name).unwrap().1 = value;
+    };
+    let refusal = |change: &dyn Fn(&mut Arrays)| {
+        let mut arrays = honest.clone();
+        change(&mut arrays);
+        let named = arrays.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        std::fs::write(&checkpoint, npz::write(named).unwrap()).unwrap();
+        let error = train().unwrap_err();
+        assert_eq!((error.kind(), error.help_text()), (ErrorKind::File, Some("remove the file to start anew")));
+        error.message().to_string()
+    };
+    let message = refusal(&|arrays| text(arrays, "\"step\":0", "\"step\":99"));
+    assert!(message.ends_with("it says that 99 steps of an epoch are done, which has fewer"), "{message}");
+    let message = refusal(&|arrays| array(arrays, "state/dense/bias", Tensor::new([8], vec![0; 8]).unwrap()));
+    assert!(message.contains("state `dense/bias` is missing or is no "), "{message}");
+    let message = refusal(&|arrays| array(arrays, "callback/0/dense/bias", Tensor::scalar(1.0)));
+    assert!(message.contains("the checkpoint keeps `dense/bias`, which the model does not have so"), "{message}");
+    let message = refusal(&|arrays| text(arrays, "\"callbacks\":[", "\"callbacks\":[{},{},"));
+    assert!(message.ends_with("it remembers 4 callbacks of 2"), "{message}");
+    let spaces = " ".repeat(17 << 20);
+    let message = refusal(&|arrays| text(arrays, "\"step\":0", &format!("\"step\":{spaces}0")));
+    assert!(message.ends_with("it is no checkpoint of this version"), "{message}");
+    // A count beyond all measure goes on from there.
+    let mut arrays = honest.clone();
+    text(&mut arrays, "\"epoch\":2", "\"epoch\":1");
+    text(&mut arrays, "\"wait\":1", "\"wait\":18446744073709551615");
+    let named = arrays.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    std::fs::write(&checkpoint, npz::write(named).unwrap()).unwrap();
+    train().unwrap();
+}
+
+#[test]
 fn an_interrupted_training_leaves_a_checkpoint() {
     struct Raise<'a>(&'a AtomicBool);
     impl Callback for Raise<'_> {

@@ -36,6 +36,12 @@ pub struct Architecture {
     weights: Vec<Weight>,
 }
 
+/// The deepest networks that were ever described have some thousand layers.
+const LAYER_LIMIT: usize = 10_000;
+
+/// Of more faults than these only the number is told.
+const FAULTS_SHOWN: usize = 10;
+
 impl Architecture {
     /// Layers one after another; built at once if the first says which shape it is given.
     ///
@@ -89,18 +95,23 @@ impl Architecture {
         if let Some(axis) = shape.iter().position(|d| *d == 0) {
             return Err(Error::new(ErrorKind::Shape, format!("axis {axis} of the samples is empty: {shape:?}")));
         }
+        check_size("the samples", shape)?;
         let (mut current, mut faults) = (shape.to_vec(), Vec::new());
         let (mut output_shapes, mut weights) = (Vec::new(), Vec::new());
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
-            match layer.weights(&current).and_then(|specs| check(layer.as_ref(), specs)) {
+            let specs = layer.weights(&current).and_then(|specs| check(layer.as_ref(), specs)).and_then(|specs| {
+                specs.iter().try_for_each(|spec| check_size(spec.name, &spec.shape))?;
+                Ok(specs)
+            });
+            match specs {
                 Err(error) => faults.push(place(error)),
                 Ok(specs) => weights.extend(specs.into_iter().map(|mut spec| {
                     spec.trainable &= layer.common().trainable;
                     Weight { path: format!("{name}/{}", spec.name), layer: index, spec }
                 })),
             }
-            match layer.output_shape(&current) {
+            match layer.output_shape(&current).and_then(|shape| check_size("its output", &shape).map(|()| shape)) {
                 Ok(shape) => current = shape,
                 // What follows would be told about a shape that is not there.
                 Err(error) => {
@@ -112,7 +123,11 @@ impl Architecture {
         }
         faults.dedup();
         if let Some(first) = faults.first() {
-            let mut all = Error::new(first.kind(), faults.iter().map(Error::message).collect::<Vec<_>>().join("\n"));
+            let mut told: Vec<String> = faults.iter().take(FAULTS_SHOWN).map(|fault| fault.message().into()).collect();
+            if let Some(more) = faults.len().checked_sub(FAULTS_SHOWN).filter(|more| *more > 0) {
+                told.push(format!("and {more} more"));
+            }
+            let mut all = Error::new(first.kind(), told.join("\n"));
             if let Some(help) = faults.iter().find_map(Error::help_text) {
                 all = all.help(help);
             }
@@ -277,7 +292,11 @@ impl Architecture {
         read.ignore(&["trainable"]);
         read.dtype()?;
         let name = read.string("name")?.unwrap_or_else(|| "sequential".into());
-        let list = read.get("layers").and_then(Json::as_array).cloned().unwrap_or_default();
+        let list = read.get("layers").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        if list.len() > LAYER_LIMIT {
+            let message = format!("the model has {} layers, at most {LAYER_LIMIT} are read", list.len());
+            return Err(Error::config(message).help("the file is damaged, or made to keep its reader busy"));
+        }
         let shape: Option<Vec<usize>> = read
             .get("build_input_shape")
             .and_then(Json::as_array)
@@ -290,6 +309,17 @@ impl Architecture {
         }
         Ok(architecture)
     }
+}
+
+/// Refuses what no machine holds, so that nobody has to think of the product of extents as larger than a number.
+fn check_size(what: &str, shape: &[usize]) -> Result<(), Error> {
+    const LARGEST: usize = 1 << 40;
+    let count = shape.iter().try_fold(1usize, |count, extent| count.checked_mul(*extent));
+    if count.is_some_and(|count| count <= LARGEST) {
+        return Ok(());
+    }
+    let message = format!("{what} of shape {} would be more than {LARGEST} numbers", display_shape(shape));
+    Err(Error::new(ErrorKind::Shape, message).help("make the model smaller"))
 }
 
 /// Complains of what does not suit the layer's weights, and of a penalty that does not suit its output.
@@ -364,6 +394,39 @@ mod tests {
         .to_string();
         assert!(error.contains("layer `dense` (Dense): unknown activation `rleu`"), "{error}");
         assert!(error.contains("layer `dropout` (Dropout): rate = 1.5"), "{error}");
+    }
+
+    #[test]
+    fn shapes_beyond_all_measure_are_refused_and_never_overflow() {
+        let huge = usize::MAX / 2;
+        let error = |layers| Architecture::sequential(layers).unwrap_err().to_string();
+        let message = error(crate::layers![Flatten::new().input_shape([huge, huge])]);
+        assert!(message.starts_with("the samples of shape [9223372036854775807, 922"), "{message}");
+        let message = error(crate::layers![Dense::new(huge).input_shape([4])]);
+        assert!(
+            message.contains("layer `dense` (Dense): kernel of shape [4, 9223372036854775807] would be"),
+            "{message}"
+        );
+        let target = [i64::MAX, i64::MAX, 4];
+        let message = error(crate::layers![crate::Reshape::new(target).input_shape([4])]);
+        assert!(message.contains("cannot take shape"), "{message}");
+    }
+
+    #[test]
+    fn of_many_faults_ten_are_told() {
+        let layers: Vec<Box<dyn Layer>> = (0..1000).map(|_| Box::new(Dense::new(0)) as Box<dyn Layer>).collect();
+        let mut model = Architecture::sequential(layers).unwrap();
+        let error = model.build(&[3]).unwrap_err();
+        assert_eq!(error.message().lines().count(), 11, "{error}");
+        assert!(error.message().ends_with("and 990 more"), "{error}");
+    }
+
+    #[test]
+    fn a_description_of_endless_layers_is_refused() {
+        let layer = json!({ "class_name": "Flatten" });
+        let value = json!({ "class_name": "Sequential", "config": { "layers": vec![layer; LAYER_LIMIT + 1] } });
+        let error = Architecture::from_config(&value).unwrap_err();
+        assert!(error.message().contains("has 10001 layers, at most 10000 are read"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_tensor::Tensor;
 use serde_json::json;
+use std::collections::{HashMap, HashSet};
 
 /// What a model is trained by: optimizer, loss and metrics.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ impl From<usize> for Batch {
 
 /// The mean of the losses of an epoch.
 const LOSS: &str = "loss";
+/// There are some dozens of metrics, and nobody asks for all.
+const METRIC_LIMIT: usize = 1_000;
 
 impl Compile {
     /// Checks the settings.
@@ -103,11 +106,17 @@ impl Compile {
     /// The names under which the loss and the metrics are told, the loss first; a repeated name gets `_1`, `_2`.
     pub fn metric_names(&self) -> Vec<String> {
         let mut names: Vec<String> = vec![LOSS.into()];
+        let mut taken: HashSet<String> = names.iter().cloned().collect();
+        let mut counts: HashMap<String, usize> = HashMap::new();
         for metric in self.all_metrics() {
             let base = metric.name();
-            let numbered = (1..).map(|i| format!("{base}_{i}"));
-            let name = [base.to_string()].into_iter().chain(numbered).find(|name| !names.contains(name));
-            names.extend(name);
+            let count = counts.entry(base.to_string()).or_default();
+            let mut name = base.to_string();
+            while !taken.insert(name.clone()) {
+                *count += 1;
+                name = format!("{base}_{count}");
+            }
+            names.push(name);
         }
         names
     }
@@ -262,6 +271,10 @@ impl Compile {
         let optimizer = optimizers::from_config(present("optimizer").ok_or_else(|| missing("optimizer"))?)?;
         let loss = Loss::from_config(present("loss").ok_or_else(|| missing("loss"))?)?;
         let metrics = |key: &str| match present(key) {
+            Some(serde_json::Value::Array(list)) if list.len() > METRIC_LIMIT => {
+                let message = format!("compile_config: {} metrics, at most {METRIC_LIMIT} are read", list.len());
+                Err(Error::config(message).help("the file is damaged, or made to keep its reader busy"))
+            }
             Some(serde_json::Value::Array(list)) => list.iter().map(Metric::from_config).collect::<Result<Vec<_>, _>>(),
             Some(_) => Err(Error::config(format!("compile_config: `{key}` must be a list, of the one output"))),
             None => Ok(Vec::new()),
@@ -300,5 +313,27 @@ fn logits(graph: &Graph, output: Value) -> Option<(Value, &'static Activation)> 
         Op::Softmax(_) => Some((node.inputs[0], &Activation::Softmax)),
         Op::Unary(Unary::Sigmoid) => Some((node.inputs[0], &Activation::Sigmoid)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_many_equal_metrics_are_made_in_good_time() {
+        let metrics = vec![Metric::from("accuracy"); 20_000];
+        let compile =
+            Compile::new(optimizers::from_config(&json!("adam")).unwrap(), Loss::from("mse"), metrics).unwrap();
+        let names = compile.metric_names();
+        assert_eq!(names[..4], ["loss", "accuracy", "accuracy_1", "accuracy_2"]);
+        assert_eq!(names[20_000], "accuracy_19999");
+    }
+
+    #[test]
+    fn a_description_of_endless_metrics_is_refused() {
+        let config = json!({ "optimizer": "adam", "loss": "mse", "metrics": vec!["mae"; METRIC_LIMIT + 1] });
+        let error = Compile::from_config(config.as_object().unwrap()).unwrap_err();
+        assert!(error.message().contains("1001 metrics, at most 1000 are read"), "{error}");
     }
 }

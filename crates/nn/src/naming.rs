@@ -39,6 +39,10 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
     if let Some(name) = taken.iter().find(|n| n.is_empty() || n.contains('/')) {
         return Err(Error::config(format!("layer name `{name}` must not be empty or contain `/`")));
     }
+    if let Some(name) = taken.iter().find(|n| n.contains(char::is_control)) {
+        let name = name.escape_debug();
+        return Err(Error::config(format!("layer name `{name}` must not contain control characters")));
+    }
     let mut counts: HashMap<String, usize> = HashMap::new();
     let mut name = |layer: &dyn Layer| {
         if let Some(name) = &layer.common().name {
@@ -49,7 +53,7 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
             let count = counts.entry(base.clone()).or_default();
             let name = if *count == 0 { base.clone() } else { format!("{base}_{count}") };
             *count += 1;
-            if !taken.contains(&name) {
+            if taken.binary_search(&name).is_err() {
                 return name;
             }
         }
@@ -119,5 +123,12 @@ mod tests {
     fn the_second_of_a_class_gets_one() {
         let keys = container_keys(["Dense", "Flatten", "Dense", "Dense", "Flatten"]);
         assert_eq!(keys, ["dense", "flatten", "dense_1", "dense_2", "flatten_1"]);
+    }
+
+    #[test]
+    fn names_that_steer_a_terminal_are_refused() {
+        let layers: [Box<dyn Layer>; 1] = [Box::new(crate::Dense::new(1).name("a\u{1b}[2J"))];
+        let error = unique(&layers).unwrap_err();
+        assert!(error.message().contains("layer name `a\\u{1b}[2J` must not contain"), "{error}");
     }
 }

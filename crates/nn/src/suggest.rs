@@ -2,6 +2,9 @@
 
 use crate::Error;
 
+/// Longer names than this are cut short where they are told.
+const SHOWN: usize = 60;
+
 /// The name of `legal` that is meant by `name`, if one is near: few letters inserted, left out, replaced or swapped.
 pub fn nearest<'a>(name: &str, legal: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase();
@@ -12,7 +15,9 @@ pub fn nearest<'a>(name: &str, legal: &[&'a str]) -> Option<&'a str> {
 
 /// The error for a `what` called `name` that does not exist.
 pub fn unknown(what: &str, name: &str, legal: &[&str]) -> Error {
-    let error = Error::config(format!("unknown {what} `{name}`\n  known: {}", legal.join(", ")));
+    // Names come from files too, of any length and with any characters.
+    let name = &name.chars().take(SHOWN).collect::<String>();
+    let error = Error::config(format!("unknown {what} `{}`\n  known: {}", name.escape_debug(), legal.join(", ")));
     match nearest(name, legal) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error,
@@ -28,6 +33,7 @@ mod tests {
         assert_eq!(nearest("adm", &["sgd", "adam", "adamw"]), Some("adam"));
         assert_eq!(nearest("Sigmiod", &["sigmoid", "softmax"]), Some("sigmoid"));
         assert_eq!(nearest("rleu", &["elu", "relu"]), Some("relu"));
+        assert_eq!(nearest("adam".repeat(1000).as_str(), &["adam"]), None);
         assert_eq!(nearest("transformer", &["sgd", "adam"]), None);
     }
 }

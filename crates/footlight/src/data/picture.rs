@@ -1,15 +1,20 @@
 //! Pictures as samples: a PNG or JPEG file, brought to the size and the channels a model is given.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use footlight_tensor::{Tensor, display_shape};
 use image::imageops::{FilterType, resize, thumbnail};
-use image::{DynamicImage, GrayImage, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::{Error, ErrorKind, Result};
 
 /// Beyond this a picture is refused before it is decoded.
 const LARGEST_EXTENT: u32 = 16_384;
+/// A kilobyte can say it is white all over; each pixel takes up to 12 bytes on its way.
+const LARGEST_PIXELS: u64 = 1 << 26;
 const LARGEST_BYTES: u64 = 1 << 30;
 
 /// A picture as one sample.
@@ -24,19 +29,35 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads the picture at `path` as one sample of `shape`: `[H, W]`, `[H, W, 1]`, `[H, W, 3]`, or `[H * W]` if that is a
-    /// square.
+    /// Reads the picture at `path` as one sample of `shape`, as [`Picture::read`] does.
+    ///
+    /// # Errors
+    /// As [`Picture::read`], with the path; also when the file cannot be read.
+    pub fn open(path: impl AsRef<Path>, shape: &[usize]) -> Result<Picture> {
+        let path = path.as_ref();
+        layout(shape)?;
+        let unreadable = |error: io::Error| Error::new(ErrorKind::File, format!("cannot read it: {error}"));
+        let file = File::open(path).map_err(unreadable);
+        let read = file.and_then(|file| Picture::decoded(BufReader::new(file), shape));
+        read.map_err(|error| error.at(format!("`{}`", path.display())))
+    }
+
+    /// Reads the bytes of a picture as one sample of `shape`: `[H, W]`, `[H, W, 1]`, `[H, W, 3]`, or `[H * W]` if that is
+    /// a square.
     ///
     /// Where colours are not wanted a pixel is its luma (ITU-R BT.709); what is transparent is laid on white. Another size
     /// is scaled by averaging areas when it shrinks and bilinearly when it grows; proportions are not kept.
     ///
     /// # Errors
-    /// `ErrorKind::File` for a file that is missing, damaged, neither PNG nor JPEG, or larger than 16,384 pixels a side;
-    /// `ErrorKind::Shape` for samples that no picture fills.
-    pub fn open(path: impl AsRef<Path>, shape: &[usize]) -> Result<Picture> {
-        let path = path.as_ref();
+    /// `ErrorKind::File` for bytes that are damaged, neither PNG nor JPEG, or more than 16,384 pixels a side or 2^26 in
+    /// all; `ErrorKind::Shape` for samples that no picture fills.
+    pub fn read(bytes: &[u8], shape: &[usize]) -> Result<Picture> {
+        Picture::decoded(Cursor::new(bytes), shape)
+    }
+
+    fn decoded(reader: impl BufRead + Seek, shape: &[usize]) -> Result<Picture> {
         let (width, height, channels) = layout(shape)?;
-        let decoded = decode(path).map_err(|error| error.at(format!("`{}`", path.display())))?;
+        let decoded = decode(reader)?;
         let size = (decoded.width(), decoded.height());
         let on_white = on_white(decoded);
         let values: Vec<f32> = match channels {
@@ -91,25 +112,42 @@ fn layout(shape: &[usize]) -> Result<(u32, u32, u32)> {
     };
     let found = found.filter(|(width, height, _)| *width > 0 && *height > 0);
     let sides = found.and_then(|(w, h, c)| Some((u32::try_from(w).ok()?, u32::try_from(h).ok()?, c as u32)));
-    sides.filter(|(w, h, _)| (*w).max(*h) <= LARGEST_EXTENT).ok_or_else(|| {
+    let is_small = |w: u32, h: u32| w.max(h) <= LARGEST_EXTENT && u64::from(w) * u64::from(h) <= LARGEST_PIXELS;
+    sides.filter(|(w, h, _)| is_small(*w, *h)).ok_or_else(|| {
         let message = format!("the model's samples have shape {}, which no picture fills", display_shape(shape));
         Error::new(ErrorKind::Shape, message)
             .help("a picture fills [H, W], [H, W, 1] or [H, W, 3]; give an .npy file instead")
     })
 }
 
-fn decode(path: &Path) -> Result<DynamicImage> {
-    let unreadable = |error: std::io::Error| Error::new(ErrorKind::File, format!("cannot read it: {error}"));
-    let mut reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(unreadable)?;
+fn decode(reader: impl BufRead + Seek) -> Result<DynamicImage> {
+    let refused = |why: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::File, format!("it is no picture that can be read: {why}"))
+            .help("give a PNG or JPEG file, of at most 16,384 pixels a side and 67 million in all")
+    };
+    let reader = ImageReader::new(reader).with_guessed_format();
+    let mut reader = reader.map_err(|error| Error::new(ErrorKind::File, format!("cannot read it: {error}")))?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_EXTENT);
     limits.max_image_height = Some(LARGEST_EXTENT);
     limits.max_alloc = Some(LARGEST_BYTES);
-    reader.limits(limits);
-    reader.decode().map_err(|error| {
-        Error::new(ErrorKind::File, format!("it is no picture that can be read: {error}"))
-            .help("give a PNG or JPEG file, of at most 16,384 pixels a side")
-    })
+    reader.limits(limits.clone());
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let mut decoder = reader.into_decoder()?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > LARGEST_PIXELS {
+            return Ok(Err((width, height)));
+        }
+        limits.reserve(decoder.total_bytes())?;
+        decoder.set_limits(limits)?;
+        DynamicImage::from_decoder(decoder).map(Ok)
+    }));
+    match decoded {
+        Ok(Ok(Ok(picture))) => Ok(picture),
+        Ok(Ok(Err((width, height)))) => Err(refused(&format!("it has {width} x {height} pixels"))),
+        Ok(Err(error)) => Err(refused(&error)),
+        Err(_) => Err(refused(&"the library gave up on it")),
+    }
 }
 
 fn on_white(picture: DynamicImage) -> RgbImage {
@@ -184,6 +222,25 @@ mod tests {
         assert!(read.is_dark_on_light() && !read.is_blank());
         assert!(!read.inverted().unwrap().is_dark_on_light());
         std::fs::remove_file(path).unwrap();
+    }
+
+    /// A picture of so many pixels takes a kilobyte as a file and gigabytes in memory.
+    #[test]
+    fn pictures_beyond_all_measure_are_refused_before_they_are_decoded() {
+        let chunk = |kind: &[u8], data: &[u8]| {
+            let mut crc = flate2::Crc::new();
+            let named = [kind, data].concat();
+            crc.update(&named);
+            [&(data.len() as u32).to_be_bytes(), &named[..], &crc.sum().to_be_bytes()].concat()
+        };
+        for (extent, why) in [(16_384u32, "it has 16384 x 16384 pixels"), (16_385, "")] {
+            let header = [&extent.to_be_bytes()[..], &extent.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+            let bytes = [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &header), &chunk(b"IDAT", &[0x78, 0x9c, 1])];
+            let error = Picture::read(&bytes.concat(), &[28, 28]).unwrap_err();
+            assert!(error.message().starts_with("it is no picture that can be read: "), "{error}");
+            assert!(error.message().ends_with(why), "{error}");
+        }
+        assert_eq!(layout(&[16_384, 16_384, 3]).unwrap_err().kind(), ErrorKind::Shape);
     }
 
     #[test]

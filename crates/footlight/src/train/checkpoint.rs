@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use footlight_graph::Role;
+use footlight_graph::{Role, Type};
 use footlight_nn::file::write_atomically;
 use footlight_tensor::{Data, Tensor, npz};
 use serde_json::{Value as Json, json};
@@ -42,6 +42,8 @@ pub(super) struct Checkpointer {
 /// An epoch that ends sooner than this after the last checkpoint waits for the next: it is done again faster than saved.
 const LEAST: Duration = Duration::from_secs(1);
 const PROGRESS: &str = "progress";
+/// A hundred thousand epochs of four metrics take half of this. In memory a byte of JSON can take more than a hundred.
+const PROGRESS_LIMIT_BYTES: usize = 16 << 20;
 const STATE: &str = "state/";
 const CALLBACK: &str = "callback/";
 const VERSION: u64 = 1;
@@ -95,7 +97,7 @@ impl Checkpointer {
         };
         let arrays = npz::read(&bytes).map_err(|error| self.fault(error.message().into()))?;
         let progress = arrays.iter().find(|(name, _)| name == PROGRESS).and_then(|(_, tensor)| match tensor.data() {
-            Data::U8(text) => serde_json::from_slice::<Json>(text).ok(),
+            Data::U8(text) if text.len() <= PROGRESS_LIMIT_BYTES => serde_json::from_slice::<Json>(text).ok(),
             _ => None,
         });
         let progress = progress.filter(|progress| progress["version"] == VERSION);
@@ -109,7 +111,13 @@ impl Checkpointer {
         let (Some(epoch), Some(step)) = (count("epoch"), count("step")) else {
             return Err(self.fault("it does not say how far it has come".into()));
         };
+        if identity["steps_per_epoch"].as_u64().is_some_and(|steps| step as u64 > steps) {
+            return Err(self.fault(format!("it says that {step} steps of an epoch are done, which has fewer")));
+        }
         let callbacks = progress["callbacks"].as_array().cloned().unwrap_or_default();
+        if identity["callbacks"] != callbacks.len() {
+            return Err(self.fault(format!("it remembers {} callbacks of {}", callbacks.len(), identity["callbacks"])));
+        }
         let tensors = |index: usize| {
             let prefix = format!("{CALLBACK}{index}/");
             let own = arrays.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&prefix)?, tensor)));
@@ -125,14 +133,16 @@ impl Checkpointer {
 
     /// Sets every state of the model; all are checked before the first is set.
     fn restore_states(&self, model: &mut Model, arrays: &[(String, Tensor)]) -> Result<()> {
-        let known: Vec<(String, Role, Vec<usize>)> =
-            model.engine.store().entries().map(|(n, role, ty)| (n.to_string(), role, ty.shape.clone())).collect();
+        let known: Vec<(String, Role, Type)> =
+            model.engine.store().entries().map(|(n, role, ty)| (n.to_string(), role, ty.clone())).collect();
         let mut found = Vec::new();
-        for (name, role, shape) in known {
+        for (name, role, ty) in known {
             let array = arrays.iter().find(|(array, _)| array.strip_prefix(STATE) == Some(&name));
             match array {
-                Some((_, tensor)) if tensor.shape() == shape => found.push((name, role, tensor)),
-                _ => return Err(self.fault(format!("state `{name}` is missing or has another shape"))),
+                Some((_, tensor)) if tensor.shape() == ty.shape && tensor.dtype() == ty.dtype => {
+                    found.push((name, role, tensor));
+                }
+                _ => return Err(self.fault(format!("state `{name}` is missing or is no {ty}"))),
             }
         }
         for (name, role, tensor) in found {

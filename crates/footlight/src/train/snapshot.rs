@@ -4,6 +4,7 @@ use footlight_graph::Role;
 use footlight_tensor::Tensor;
 
 use crate::model::Model;
+use crate::{Error, ErrorKind, Result};
 
 /// Copies of weights, to go back to.
 #[derive(Debug)]
@@ -18,10 +19,22 @@ impl Snapshot {
     }
 
     /// Sets the weights back.
-    pub(crate) fn restore(&self, model: &mut Model) {
-        for (name, role, value) in &self.0 {
-            model.engine.store_mut().set(name, *role, value).expect("types do not change");
+    ///
+    /// # Errors
+    /// `ErrorKind::File` when the snapshot came from a file and is of another model; nothing is set then.
+    pub(crate) fn restore(&self, model: &mut Model) -> Result<()> {
+        for (name, _, value) in &self.0 {
+            let present = model.engine.store().get(name);
+            if present.is_none_or(|present| (present.shape(), present.dtype()) != (value.shape(), value.dtype())) {
+                let message =
+                    format!("the checkpoint keeps `{}`, which the model does not have so", name.escape_debug());
+                return Err(Error::new(ErrorKind::File, message).help("remove the file to start anew"));
+            }
         }
+        for (name, role, value) in &self.0 {
+            model.engine.store_mut().set(name, *role, value).expect("types were compared");
+        }
+        Ok(())
     }
 
     /// The values by name, to be kept.

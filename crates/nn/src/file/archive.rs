@@ -20,12 +20,13 @@ const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.weights.h5";
 const WEIGHTS_NPZ: &str = "model.weights.npz";
 
-/// Up to this size nothing is held against a member that is compressed well.
-const PLAIN_LIMIT_BYTES: u64 = 4 << 30;
+/// Up to this size nothing is held against a member that is compressed well. Keras compresses none.
+const PLAIN_LIMIT_BYTES: u64 = 256 << 20;
 /// The most that a larger member may grow.
 const RATIO_LIMIT: u64 = 100;
-/// The configuration of a model with a thousand layers takes about a megabyte.
-const JSON_LIMIT_BYTES: u64 = 64 << 20;
+/// The configuration of a model with a thousand layers takes about a megabyte. In memory a byte of JSON can take
+/// more than a hundred.
+const JSON_LIMIT_BYTES: u64 = 4 << 20;
 
 /// A saved model: who saved it when, what it is, and its numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +107,7 @@ impl Archive {
         for (name, bytes) in [(METADATA, metadata.as_bytes()), (CONFIG, config.as_bytes()), (WEIGHTS, &weights)] {
             let options = SimpleFileOptions::DEFAULT
                 .compression_method(CompressionMethod::Stored)
-                .large_file(bytes.len() as u64 >= PLAIN_LIMIT_BYTES - 1);
+                .large_file(bytes.len() as u64 >= u64::from(u32::MAX));
             zip.start_file(name, options).map_err(fault)?;
             zip.write_all(bytes).map_err(fault)?;
         }
@@ -120,9 +121,10 @@ impl Archive {
         let config = parse(CONFIG, &config)?;
         let metadata = get(METADATA, JSON_LIMIT_BYTES)?.map_or(Ok(Value::Null), |bytes| parse(METADATA, &bytes))?;
         let Some(weights) = get(WEIGHTS, u64::MAX)? else {
-            return Err(match get(WEIGHTS_NPZ, u64::MAX)? {
-                None => missing(WEIGHTS).help("save the whole model, not its configuration alone"),
-                Some(_) => fault(format!("`{WEIGHTS_NPZ}` holds pickles, which are programs and never run"))
+            // Whether it is there is all that matters, so nothing of it is read.
+            return Err(match get(WEIGHTS_NPZ, 0) {
+                Ok(None) => missing(WEIGHTS).help("save the whole model, not its configuration alone"),
+                _ => fault(format!("`{WEIGHTS_NPZ}` holds pickles, which are programs and never run"))
                     .help("save the model with weights_format=\"h5\", which is what Keras does unless told otherwise"),
             });
         };
@@ -173,6 +175,8 @@ fn from_folder(folder: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>,
     match fs::metadata(&path) {
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(here(error)),
+        // Links are followed, but a device or a pipe may go on for ever.
+        Ok(found) if !found.is_file() => return Err(fault(format!("`{name}` is no file"))),
         Ok(found) => check_limit(name, found.len(), limit)?,
     }
     fs::read(&path).map(Some).map_err(here)

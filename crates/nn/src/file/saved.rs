@@ -41,7 +41,10 @@ impl SavedModel {
         let mut states = weights(&architecture, layers)?;
         if let (Some(Ok(compile)), Some(optimizer)) = (&mut compile, optimizer) {
             let slots = slots(compile, &architecture, optimizer)?;
-            set_learning_rate(compile, slots.iter().find(|(name, ..)| name == LEARNING_RATE).map(|(.., value)| value));
+            let state = slots.iter().find(|(name, ..)| name == LEARNING_RATE).map(|(.., value)| value);
+            set_learning_rate(compile, state);
+            // What the description says was checked, but it is the state that counts.
+            compile.optimizer.check().map_err(|error| in_file(error.at("`optimizer/vars/1`")))?;
             states.extend(slots);
         }
         Ok(SavedModel { architecture, compile, states })

@@ -46,8 +46,8 @@ impl Layer for Reshape {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
         let count: usize = input.iter().product();
-        let known: Option<usize> =
-            self.target_shape.iter().filter(|d| **d != -1).map(|d| usize::try_from(*d).ok()).product();
+        let mut known = self.target_shape.iter().filter(|d| **d != -1).map(|d| usize::try_from(*d).ok());
+        let known = known.try_fold(1usize, |known, extent| known.checked_mul(extent?));
         let open = self.target_shape.iter().filter(|d| **d == -1).count();
         let fits = known.is_some_and(|known| match open {
             0 => known == count,

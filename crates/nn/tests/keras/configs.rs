@@ -236,7 +236,6 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
         |class: &str, config: Json| json!({ "module": "keras.metrics", "class_name": class, "config": config });
     for (what, value) in [
         ("an axis", metric("CategoricalCrossentropy", json!({ "name": "c", "axis": 1 }))),
-        ("smoothing", metric("CategoricalCrossentropy", json!({ "name": "c", "label_smoothing": 0.1 }))),
         ("sorted classes", metric("SparseTopKCategoricalAccuracy", json!({ "name": "t", "from_sorted_ids": true }))),
     ] {
         report.equal(&format!("metric {what}"), footlight_nn::Metric::from_config(&value).is_err(), true);

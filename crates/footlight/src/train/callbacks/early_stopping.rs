@@ -133,7 +133,7 @@ impl Callback for EarlyStopping {
         if self.restore_best_weights && self.best_weights.is_none() {
             self.best_weights = Some(Snapshot::of_weights(training.model));
         }
-        self.wait += 1;
+        self.wait = self.wait.saturating_add(1);
         if self.monitor.improves(value)? {
             self.best_epoch = training.epoch;
             if self.restore_best_weights {
@@ -155,7 +155,7 @@ impl Callback for EarlyStopping {
 
     fn on_train_end(&mut self, training: &mut Training<'_>) -> Result<()> {
         if let Some(weights) = &self.best_weights {
-            weights.restore(training.model);
+            weights.restore(training.model)?;
         }
         Ok(())
     }

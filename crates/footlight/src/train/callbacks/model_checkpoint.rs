@@ -86,7 +86,7 @@ impl Callback for ModelCheckpoint {
 
     fn on_batch_end(&mut self, training: &mut Training<'_>) -> Result<()> {
         let Some(every) = self.every_steps else { return Ok(()) };
-        self.steps += 1;
+        self.steps = self.steps.wrapping_add(1);
         if self.steps.is_multiple_of(every) { self.save(training, &training.logs()) } else { Ok(()) }
     }
 

@@ -106,7 +106,7 @@ impl Callback for ReduceLROnPlateau {
         if self.monitor.improves(value)? {
             self.wait = 0;
         } else if self.cooldown_counter == 0 {
-            self.wait += 1;
+            self.wait = self.wait.saturating_add(1);
             if self.wait >= self.patience && rate > self.min_lr {
                 training.model.set_learning_rate((rate * self.factor).max(self.min_lr))?;
                 self.cooldown_counter = self.cooldown;

@@ -83,7 +83,7 @@ fn members_that_are_missing_or_no_json_are_named() {
     assert!(message(&zipped(stored, &[("metadata.json", b"{}")])).contains("`config.json` is missing"));
     assert!(message(&zipped(stored, &[("config.json", b"{}")])).contains("`model.weights.h5` is missing"));
     assert!(message(&zipped(stored, &[("config.json", b"{\"a\":")])).contains("`config.json` (5 bytes): EOF"));
-    let npz: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.weights.npz", b"")];
+    let npz: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.weights.npz", b"pickles")];
     assert!(message(&zipped(stored, &npz)).contains("holds pickles, which are programs and never run"));
     let text: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.weights.h5", b"not hdf5 at all")];
     assert!(message(&zipped(stored, &text)).starts_with("model.weights.h5: hdf5: "));
@@ -94,5 +94,28 @@ fn members_that_are_missing_or_no_json_are_named() {
 fn configurations_beyond_all_measure_are_refused_before_they_are_unpacked() {
     let large = vec![b' '; JSON_LIMIT_BYTES as usize + 1];
     let message = message(&zipped(CompressionMethod::Deflated, &[("config.json", &large)]));
-    assert!(message.contains("`config.json` has 67108865 bytes, more than 67108864"), "{message}");
+    assert!(message.contains("`config.json` has 4194305 bytes, more than 4194304"), "{message}");
+}
+
+#[test]
+fn weights_made_to_fill_the_memory_are_refused_before_they_are_unpacked() {
+    // The uncompressed size stands in the central directory, 24 bytes after its signature.
+    let mut bytes =
+        zipped(CompressionMethod::Stored, &[("config.json", b"{}"), ("model.weights.h5", b"a small member")]);
+    let directory = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
+    bytes[directory + 24..directory + 28].copy_from_slice(&(300u32 << 20).to_le_bytes());
+    let message = message(&bytes);
+    assert!(message.contains("314572800 bytes are declared out of 14 stored, more than 100 times"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_with_a_device_in_place_of_a_file_is_refused_unread() {
+    let folder = std::env::temp_dir().join(format!("footlight-device-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.join("config.json")).unwrap();
+    let error = Archive::open(&folder).unwrap_err();
+    fs::remove_dir_all(&folder).unwrap();
+    assert!(error.message().ends_with("`config.json` is no file"), "{error}");
+    assert!(error.help_text().is_some());
 }

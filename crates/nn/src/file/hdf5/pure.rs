@@ -52,7 +52,7 @@ struct Metered {
 impl Metered {
     /// Data are read once and each header a few times; files of Keras take 1.0 to 1.4 times their length.
     const ROUNDS: u64 = 4;
-    const SMALL_BYTES: u64 = 64 << 20;
+    const SMALL_BYTES: u64 = 8 << 20;
 
     fn new(bytes: Vec<u8>) -> Metered {
         Metered { bytes, given_bytes: AtomicU64::new(0) }

@@ -92,3 +92,53 @@ fn promises_are_held_against_the_bytes_that_are_there() {
     assert!((0..LINK_LIMIT).all(|_| budget.link(1).is_ok()));
     assert!(budget.link(1).is_err());
 }
+
+/// A file of the oldest version, whose root has one attribute of this type, with nothing behind it.
+fn with_attribute(datatype: &[u8]) -> Vec<u8> {
+    let pad = |mut bytes: Vec<u8>| {
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes
+    };
+    let scalar = vec![1, 0, 0, 0, 0, 0, 0, 0];
+    let mut attribute = vec![1, 0, 5, 0];
+    attribute.extend((datatype.len() as u16).to_le_bytes());
+    attribute.extend((scalar.len() as u16).to_le_bytes());
+    attribute.extend([pad(b"name\0".to_vec()), pad(datatype.to_vec()), scalar, vec![0; 16]].concat());
+    // Links lie in the header itself, and there are none.
+    let links = [vec![2, 0, 24, 0, 0, 0, 0, 0, 0, 0], vec![0xff; 16], vec![0; 6]].concat();
+    let mut header = vec![1, 0, 2, 0, 1, 0, 0, 0];
+    header.extend((links.len() as u32 + attribute.len() as u32 + 8).to_le_bytes());
+    header.extend([0, 0, 0, 0]);
+    header.extend(links);
+    header.extend([0x0c, 0]);
+    header.extend((attribute.len() as u16).to_le_bytes());
+    header.extend([0, 0, 0, 0]);
+    header.extend(attribute);
+    let mut file = b"\x89HDF\r\n\x1a\n\0\0\0\0\0\x08\x08\0\x04\0\x10\0\0\0\0\0".to_vec();
+    for word in [0, u64::MAX, 96 + header.len() as u64, u64::MAX, 0, 96, 0, 0, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(header);
+    file
+}
+
+/// Parsers descend by recursion, and a stack that overflows ends the process.
+#[test]
+fn types_nested_as_deep_as_a_header_can_hold_do_not_end_the_process() {
+    let levels: [(&str, &[u8]); 5] = [
+        ("compound", &[0x36, 1, 0, 0, 4, 0, 0, 0, 0, 0]),
+        ("compound of many", &[0x36, 0xff, 0xff, 0, 4, 0, 0, 0, 0, 0]),
+        ("enumeration", &[0x38, 0, 0, 0, 4, 0, 0, 0]),
+        ("list", &[0x39, 0, 0, 0, 16, 0, 0, 0]),
+        ("array", &[0x3a, 0, 0, 0, 4, 0, 0, 0, 1, 1, 0, 0, 0]),
+    ];
+    let float = [0x11, 0x20, 0x1f, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0];
+    assert_eq!(read(with_attribute(&float)).unwrap(), Group::default());
+    for (kind, level) in levels {
+        for count in [1, 2, 30, 65_000 / level.len()] {
+            let deep = [level.repeat(count), float.to_vec()].concat();
+            let tree = read(with_attribute(&deep));
+            assert_eq!(tree.is_ok(), !kind.ends_with("many"), "{count} times {kind}: {tree:?}");
+        }
+    }
+}

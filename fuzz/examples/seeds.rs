@@ -1,0 +1,192 @@
+//! Writes the seeds of all targets into `corpus/`, from the fixtures and from what the writers write.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, write::GzEncoder};
+use footlight::tensor::{Data, Tensor, idx, npy, npz};
+use footlight_fuzz::{paste, training::train};
+use hdf5_pure::{AttrValue, FileBuilder, LibVer, MaxExtent};
+use image::{DynamicImage, ImageFormat, RgbaImage};
+use serde_json::Value;
+
+type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Done {
+    tensors()?;
+    hdf5()?;
+    fixtures()?;
+    pictures()?;
+    checkpoint()
+}
+
+/// Puts a seed into the corpus of a target.
+fn seed(target: &str, name: &str, bytes: &[u8]) -> Done {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(name), bytes)?)
+}
+
+fn tensors() -> Done {
+    let tensors = [
+        ("bytes", Tensor::new([2, 3], vec![0u8, 1, 2, 253, 254, 255])?),
+        ("ints", Tensor::new([4], vec![i32::MIN, -1, 0, i32::MAX])?),
+        ("longs", Tensor::new([1, 2], vec![i64::MIN, i64::MAX])?),
+        ("floats", Tensor::new([1, 2, 2], vec![0.5f32, -1.0, f32::MAX, 1e-40])?),
+        ("doubles", Tensor::new([0, 5], Data::F64(vec![]))?),
+        ("scalar", Tensor::scalar(3.0)),
+    ];
+    for (name, tensor) in &tensors {
+        if let Ok(bytes) = idx::write(tensor) {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&bytes)?;
+            seed("idx", &format!("{name}.gz"), &encoder.finish()?)?;
+            seed("idx", name, &bytes)?;
+        }
+        let bytes = npy::write(tensor)?;
+        seed("npy", name, &bytes)?;
+        seed("npz", &format!("{name}-parts"), &paste(&[format!("{name}.npy").as_bytes(), &bytes, &bytes]))?;
+        seed("npz", name, &npz::write([("x", tensor), (*name, tensor)])?)?;
+    }
+    for (name, header, data) in [
+        ("fortran", "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }", 12),
+        ("bool", "{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", 3),
+        ("objects", "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", 3),
+        ("record", "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }", 12),
+    ] {
+        let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
+        bytes.extend(u32::try_from(header.len())?.to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend((0..data).map(|byte| byte as u8));
+        seed("npy", name, &bytes)?;
+    }
+    Ok(())
+}
+
+/// Files as Footlight never writes them: other versions of the format, chunks, filters, many attributes and links.
+fn hdf5() -> Done {
+    let versions = [("v18", LibVer::Earliest, LibVer::V18), ("v110", LibVer::V110, LibVer::V110)];
+    for (version, low, high) in versions {
+        // Chunks came with version 1.10 of this writer.
+        let kinds = if version == "v18" { 1 } else { 5 };
+        for (name, filters) in
+            [("plain", 0), ("deflate", 1), ("lzf", 2), ("fletcher", 3), ("unlimited", 4)].into_iter().take(kinds)
+        {
+            let mut file = FileBuilder::new();
+            file.with_libver_bounds(low, high);
+            let numbers: Vec<f32> = (0..24u8).map(f32::from).collect();
+            let dataset = file.create_dataset("x").with_f32_data(&numbers).with_shape(&[4, 6]);
+            let dataset = if filters == 0 { dataset } else { dataset.with_chunks(&[2, 3]) };
+            match filters {
+                1 => dataset.with_shuffle().with_deflate(6),
+                2 => dataset.with_lzf(),
+                3 => dataset.with_fletcher32(),
+                4 => dataset.with_maxshape(&[MaxExtent::Unlimited, MaxExtent::Fixed(6)]),
+                _ => dataset,
+            };
+            let mut group = file.create_group("layers");
+            for index in 0..12u8 {
+                group.create_dataset(&index.to_string()).with_u8_data(&[index]).with_shape(&[]);
+                group.set_attr(&format!("attribute {index}"), AttrValue::VarLenString(format!("text {index}")));
+            }
+            group.set_attr("name", AttrValue::VarLenString("layers".into()));
+            file.add_group(group.finish());
+            seed("hdf5", &format!("{version}-{name}"), &file.finish()?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The archives that Keras wrote, whole and in parts, and the words of their configurations as a dictionary.
+fn fixtures() -> Done {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/keras");
+    let mut words = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "keras") {
+            continue;
+        }
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = fs::read(&path)?;
+        let mut zip = zip::ZipArchive::new(Cursor::new(&bytes[..]))?;
+        let mut member = |name: &str| -> Done<Vec<u8>> {
+            let mut bytes = Vec::new();
+            zip.by_name(name)?.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let (config, weights) = (member("config.json")?, member("model.weights.h5")?);
+        collect_words(&serde_json::from_slice(&config)?, &mut words);
+        seed("config", &name, &config)?;
+        seed("hdf5", &name, &weights)?;
+        seed("keras", &format!("{name}-parts"), &paste(&[&config, &weights]))?;
+        seed("keras", &name, &bytes)?;
+    }
+    let mut dictionary = String::new();
+    for word in words {
+        writeln!(dictionary, "\"\\\"{word}\\\"\"")?;
+    }
+    dictionary.push_str("\"null\"\n\"1e400\"\n\"-1\"\n\"9223372036854775807\"\n\"18446744073709551615\"\n");
+    Ok(fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/config.dict"), dictionary)?)
+}
+
+fn collect_words(value: &Value, words: &mut BTreeSet<String>) {
+    let is_plain = |word: &str| word.len() < 40 && word.chars().all(|c| c.is_ascii_alphanumeric() || "_.>".contains(c));
+    match value {
+        Value::String(word) => words.extend(Some(word.clone()).filter(|word| is_plain(word))),
+        Value::Array(list) => list.iter().for_each(|value| collect_words(value, words)),
+        Value::Object(object) => object.iter().for_each(|(key, value)| {
+            words.extend(Some(key.clone()).filter(|word| is_plain(word)));
+            collect_words(value, words);
+        }),
+        _ => {}
+    }
+}
+
+fn pictures() -> Done {
+    let picture = RgbaImage::from_fn(9, 6, |x, y| image::Rgba([x as u8 * 25, y as u8 * 40, 7, 200]));
+    let picture = DynamicImage::ImageRgba8(picture);
+    let kinds = [
+        ("gray", picture.to_luma8().into()),
+        ("gray-alpha", picture.to_luma_alpha8().into()),
+        ("gray16", picture.to_luma16().into()),
+        ("rgb", picture.to_rgb8().into()),
+        ("rgba16", picture.to_rgba16().into()),
+        ("rgba", picture),
+    ];
+    for (name, picture) in kinds {
+        let (mut png, mut jpeg) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
+        picture.write_to(&mut png, ImageFormat::Png)?;
+        seed("picture", &format!("{name}.png"), png.get_ref())?;
+        if picture.write_to(&mut jpeg, ImageFormat::Jpeg).is_ok() {
+            seed("picture", &format!("{name}.jpeg"), jpeg.get_ref())?;
+        }
+    }
+    Ok(())
+}
+
+fn checkpoint() -> Done {
+    let path: PathBuf = std::env::temp_dir().join(format!("footlight-seeds-{}.npz", std::process::id()));
+    train(&path, 2)?;
+    let bytes = fs::read(&path)?;
+    fs::remove_file(&path)?;
+    seed("checkpoint", "whole", &paste(&[b"", b"", b"", &bytes]))?;
+    let arrays = npz::read(&bytes)?;
+    for (index, (name, tensor)) in arrays.iter().enumerate() {
+        let (name, array) = (name.replace('/', "-"), npy::write(tensor)?);
+        match tensor.data() {
+            Data::U8(progress) => seed("checkpoint", "honest", &paste(&[progress, b"", b"", b""]))?,
+            _ => seed("checkpoint", &name, &paste(&[progress(&arrays), &[index as u8 - 1, 1], &array, b""]))?,
+        }
+    }
+    Ok(())
+}
+
+fn progress(arrays: &[(String, Tensor)]) -> &[u8] {
+    match arrays.first().map(|(_, tensor)| tensor.data()) {
+        Some(Data::U8(text)) => text,
+        _ => b"",
+    }
+}
