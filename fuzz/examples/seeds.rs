@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flate2::{Compression, write::GzEncoder};
 use footlight::tensor::{Data, Tensor, idx, npy, npz};
@@ -169,7 +170,7 @@ fn pictures() -> Done {
 
 fn checkpoint() -> Done {
     let path: PathBuf = std::env::temp_dir().join(format!("footlight-seeds-{}.npz", std::process::id()));
-    train(&path, 2)?;
+    train(&path, 2, Duration::ZERO)?;
     let bytes = fs::read(&path)?;
     fs::remove_file(&path)?;
     seed("checkpoint", "whole", &paste(&[b"", b"", b"", &bytes]))?;
