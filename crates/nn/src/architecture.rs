@@ -93,7 +93,7 @@ impl Architecture {
         let (mut output_shapes, mut weights) = (Vec::new(), Vec::new());
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
-            match layer.weights(&current) {
+            match layer.check().and_then(|()| layer.weights(&current)) {
                 Err(error) => faults.push(place(error)),
                 Ok(specs) => weights.extend(specs.into_iter().map(|mut spec| {
                     spec.trainable &= layer.common().trainable;

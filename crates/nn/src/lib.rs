@@ -6,7 +6,7 @@
 mod activations;
 mod architecture;
 mod compile;
-mod config;
+pub mod config;
 mod error;
 pub mod file;
 mod initializers;
@@ -23,7 +23,7 @@ mod summary;
 pub use activations::Activation;
 pub use architecture::{Architecture, Weight};
 pub use compile::{Compile, METRIC_STATES};
-pub use config::Config;
+pub use config::{Config, Key, KeyKind};
 pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Layer, Masked, Mode, WeightSpec};

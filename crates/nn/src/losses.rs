@@ -1,7 +1,7 @@
 //! What training makes small.
 
 use crate::activations::{relu, softplus_tail};
-use crate::config::{self, Config, Reader, config};
+use crate::config::{self, Config, Key, Reader, config};
 use crate::{Activation, Error, ErrorKind, suggest};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Type, Value};
@@ -389,6 +389,11 @@ impl Loss {
         let made = Loss::read(&class, &mut read).map_err(place)?;
         read.finish().map_err(place)?;
         Ok(made)
+    }
+
+    /// The keys of a class of losses.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|read| Ok(Loss::read(class, read)?.settings()))
     }
 
     fn read(class: &str, read: &mut Reader<'_>) -> Result<Loss, Error> {

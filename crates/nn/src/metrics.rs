@@ -1,6 +1,6 @@
 //! What is told of training: means over the samples of an epoch.
 
-use crate::config::{self, Config, Reader, config};
+use crate::config::{self, Config, Key, Reader, config};
 use crate::losses::Prediction;
 use crate::{Error, Loss, suggest};
 use footlight_graph::ops::Binary;
@@ -204,6 +204,16 @@ impl Metric {
         let made = Metric::read(&class, &mut read).map_err(place)?;
         read.finish().map_err(place)?;
         Ok(made)
+    }
+
+    /// The classes of all metrics.
+    pub fn classes() -> Vec<&'static str> {
+        names().into_iter().filter(|(name, kind)| kind.class_name() == Some(name)).map(|(name, _)| name).collect()
+    }
+
+    /// The keys of a class of metrics.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|read| Ok(Metric::read(class, read)?.kind.map(|kind| kind.settings()).unwrap_or_default()))
     }
 
     fn read(class: &str, read: &mut Reader<'_>) -> Result<Metric, Error> {

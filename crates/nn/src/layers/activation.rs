@@ -1,7 +1,7 @@
 //! An activation as a layer of its own.
 
 use crate::config::{Config, Reader, config};
-use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
 use crate::{Activation, Error};
 
 /// An activation as a layer of its own, `y = activation(x)`: Keras' layer `Activation`.
@@ -41,13 +41,12 @@ impl Layer for ActivationLayer {
         config! { "activation": self.activation.name() }
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(input.to_vec())
+    fn check(&self) -> Result<(), Error> {
+        self.activation.check().map_err(|e| e.in_key("activation"))
     }
 
-    fn weights(&self, _: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        self.activation.check()?;
-        Ok(Vec::new())
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        Ok(input.to_vec())
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {

@@ -8,7 +8,7 @@ pub use adam::{Adam, AdamW};
 pub use rmsprop::RMSprop;
 pub use sgd::SGD;
 
-use crate::config::{self, Config, Reader, within};
+use crate::config::{self, Config, Key, Reader, within};
 use crate::{Error, suggest};
 use footlight_graph::{Builder, Value};
 use serde_json::json;
@@ -90,6 +90,9 @@ impl Clone for Box<dyn Optimizer> {
 
 macro_rules! catalogue {
     ($($name:literal, $class:literal => $optimizer:ident),* $(,)?) => {
+        /// Keras' class names of all optimizers.
+        pub const CLASSES: &[&str] = &[$($class),*];
+
         /// The names of all optimizers.
         pub const NAMES: &[&str] = &[$($name),*];
 
@@ -107,7 +110,7 @@ macro_rules! catalogue {
         fn from_class(class: &str, read: &mut Reader<'_>) -> Result<Box<dyn Optimizer>, Error> {
             match class {
                 $($class => Ok(Box::new($optimizer::from_config(read)?)),)*
-                _ => Err(suggest::unknown("optimizer", class, &[$($class),*])),
+                _ => Err(suggest::unknown("optimizer", class, CLASSES)),
             }
         }
 
@@ -203,20 +206,33 @@ pub fn from_config(value: &serde_json::Value) -> Result<Box<dyn Optimizer>, Erro
     }
     let (class, config) = config::open(value)?;
     let place = |e: Error| e.at(format!("optimizer `{class}`"));
-    if config.get("learning_rate").is_some_and(serde_json::Value::is_object) {
-        return Err(place(Error::config("a learning rate schedule is not supported yet")));
+    let mut reader = Reader::new(&config);
+    let optimizer = read(&class, &mut reader).map_err(place)?;
+    reader.finish().map_err(place)?;
+    Ok(optimizer)
+}
+
+fn read(class: &str, read: &mut Reader<'_>) -> Result<Box<dyn Optimizer>, Error> {
+    if read.get("learning_rate").is_some_and(serde_json::Value::is_object) {
+        return Err(Error::config("a learning rate schedule is not supported yet").in_key("learning_rate"));
     }
-    let mut read = Reader::new(&config);
     read.ignore(&["name", "ema_momentum", "ema_overwrite_frequency", "is_legacy_optimizer", "jit_compile"]);
-    let mut optimizer = from_class(&class, &mut read).map_err(place)?;
-    let lr = read.f32("learning_rate", optimizer.learning_rate()).map_err(place)?;
-    optimizer.set_learning_rate(lr);
+    let mut optimizer = from_class(class, read)?;
+    let learning_rate = read.f32("learning_rate", optimizer.learning_rate())?;
+    optimizer.set_learning_rate(learning_rate);
     if optimizer.weight_decay().is_none() {
-        read.refuse(&["weight_decay"]).map_err(place)?;
+        read.refuse(&["weight_decay"])?;
     }
     let unsupported = ["clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor", "gradient_accumulation_steps"];
-    read.refuse(&unsupported).map_err(place)?;
-    read.only("use_ema", false).map_err(place)?;
-    read.finish().map_err(place)?;
+    read.refuse(&unsupported)?;
+    read.only("use_ema", false)?;
     Ok(optimizer)
+}
+
+/// The keys of a class of optimizers.
+pub fn keys(class: &str) -> Vec<Key> {
+    config::keys_of(|reader| {
+        let made = to_config(read(class, reader)?.as_ref());
+        Ok(made["config"].as_object().cloned().unwrap_or_default())
+    })
 }
