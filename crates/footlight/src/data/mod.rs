@@ -2,6 +2,7 @@
 //!
 //! [`load`] is the one door. A set is held in memory in its stored type; sets larger than memory are not for here.
 
+mod arrays;
 mod dataset;
 pub mod digits;
 #[cfg(feature = "download")]
@@ -12,6 +13,7 @@ mod known;
 mod picture;
 mod samples;
 mod source;
+mod table;
 
 pub use dataset::{Dataset, Origin};
 pub use picture::Picture;
