@@ -96,7 +96,7 @@ pub fn keys_of(read: impl Fn(&mut Reader<'_>) -> Result<Config, Error>) -> Vec<K
             Err(error) => {
                 let name = error.key().filter(|key| !given.contains_key(*key));
                 let taken = name.and_then(|name| reader.taken.iter().find(|taken| taken.name == name));
-                let Some(taken) = taken else { return Vec::new() };
+                let Some(taken) = taken else { return reader.keys(&Config::new()) };
                 demanded.insert(taken.name.into(), taken.kind.sample());
             }
         }
@@ -188,6 +188,11 @@ impl<'a> Reader<'a> {
         Ok(self.parse_or(key, KeyKind::Number, json!(default), Value::as_f64)?.unwrap_or(default))
     }
 
+    /// A number that may be left out.
+    pub fn f64_if(&mut self, key: &'a str) -> Result<Option<f64>, Error> {
+        self.parse(key, KeyKind::Number, Value::as_f64)
+    }
+
     /// True or false.
     pub fn bool(&mut self, key: &'a str, default: bool) -> Result<bool, Error> {
         Ok(self.parse_or(key, KeyKind::Flag, json!(default), Value::as_bool)?.unwrap_or(default))
@@ -221,11 +226,16 @@ impl<'a> Reader<'a> {
 
     /// A text.
     pub fn string(&mut self, key: &'a str) -> Result<Option<String>, Error> {
-        self.parse(key, KeyKind::Text, |v| v.as_str().map(str::to_string))
+        self.parse(key, KeyKind::Text, text)
+    }
+
+    /// A text, with a default.
+    pub fn string_or(&mut self, key: &'a str, default: &str) -> Result<String, Error> {
+        Ok(self.parse_or(key, KeyKind::Text, json!(default), text)?.unwrap_or_else(|| default.into()))
     }
 
     /// Ignores keys that do not change what is computed.
-    pub(crate) fn ignore(&mut self, keys: &[&'a str]) {
+    pub fn ignore(&mut self, keys: &[&'a str]) {
         for key in keys {
             self.take(key, KeyKind::Silent, Value::Null);
         }
@@ -242,7 +252,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Refuses values of a key that would change what is computed, unless they are null or the one that changes nothing.
-    pub(crate) fn only(&mut self, key: &'a str, neutral: impl Into<Value>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// Any other value.
+    pub fn only(&mut self, key: &'a str, neutral: impl Into<Value>) -> Result<(), Error> {
         let neutral = neutral.into();
         let is_neutral = |value: &Value| *value == neutral || value.is_number() && value.as_f64() == neutral.as_f64();
         match self.take(key, KeyKind::Silent, Value::Null).filter(|value| !is_neutral(value)) {
@@ -296,6 +309,10 @@ impl<'a> Reader<'a> {
             None => Ok(()),
         }
     }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_string)
 }
 
 fn count(value: &Value) -> Option<usize> {

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn features_keep_their_order_without_the_label() {
-        let table = parse(b"a, y, \"b, c\"\n1, 0, 2\n\n3, 1, 4e1\n", Some("y")).unwrap();
+        let table = parse(b"a, y,\"b, c\"\n1, 0, 2\n\n3, 1, 4e1\n", Some("y")).unwrap();
         assert_eq!(table.x.to_tensor(), Tensor::new([2, 2], vec![1.0f32, 2.0, 3.0, 40.0]).unwrap());
     }
 

@@ -1,5 +1,7 @@
 //! Watching one metric: what counts as better.
 
+use footlight_nn::config::Reader;
+use footlight_nn::suggest;
 use serde_json::{Value as Json, json};
 
 use crate::{Error, ErrorKind, Result};
@@ -25,6 +27,24 @@ pub(super) struct Monitor {
 impl Monitor {
     pub fn new(name: &str, min_delta: f64) -> Monitor {
         Monitor { name: name.into(), direction: None, min_delta, best: None }
+    }
+
+    /// Takes over Keras' arguments `monitor` and `mode`.
+    pub fn read(mut self, read: &mut Reader<'_>) -> Result<Monitor, footlight_nn::Error> {
+        self.name = read.string_or("monitor", &self.name)?;
+        self.direction = match read.string_or("mode", "auto")?.as_str() {
+            "auto" => None,
+            "min" => Some(Direction::Min),
+            "max" => Some(Direction::Max),
+            other => return Err(suggest::unknown("mode", other, &["auto", "min", "max"]).in_key("mode")),
+        };
+        Ok(self)
+    }
+
+    /// As [`Monitor::read`], with `min_delta`.
+    pub fn read_with_delta(mut self, read: &mut Reader<'_>) -> Result<Monitor, footlight_nn::Error> {
+        self.min_delta = read.f64("min_delta", self.min_delta)?;
+        self.read(read)
     }
 
     /// The direction given, or the one the metric's name tells.
