@@ -7,6 +7,7 @@ mod evaluate;
 mod models;
 mod output;
 mod predict;
+mod runs;
 mod summary;
 mod train;
 

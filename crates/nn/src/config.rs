@@ -303,8 +303,9 @@ impl<'a> Reader<'a> {
     pub fn finish(self) -> Result<(), Error> {
         match self.config.keys().find(|key| !self.taken.iter().any(|taken| taken.name == key.as_str())) {
             Some(key) => {
-                let known = self.taken.iter().filter(|taken| taken.kind != KeyKind::Silent).map(|taken| taken.name);
-                Err(suggest::unknown("key", key, &known.collect::<Vec<_>>()).in_key(key))
+                let legal = self.keys(&Config::new());
+                let legal: Vec<&str> = legal.iter().map(|key| key.name.as_str()).collect();
+                Err(suggest::unknown("key", key, &legal).in_key(key))
             }
             None => Ok(()),
         }
@@ -321,7 +322,7 @@ fn count(value: &Value) -> Option<usize> {
 
 impl KeyKind {
     /// A value of this kind.
-    fn sample(self) -> Value {
+    pub fn sample(self) -> Value {
         match self {
             KeyKind::Number | KeyKind::Count => json!(1),
             KeyKind::Flag => json!(true),

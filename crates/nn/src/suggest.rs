@@ -26,7 +26,8 @@ pub fn nearest<'a>(name: &str, legal: &[&'a str]) -> Option<&'a str> {
 
 /// The error for a `what` called `name` that does not exist.
 pub fn unknown(what: &str, name: &str, legal: &[&str]) -> Error {
-    let error = Error::config(format!("unknown {what} `{name}`\n  known: {}", legal.join(", ")));
+    let known = if legal.is_empty() { "  there is none here".into() } else { format!("  known: {}", legal.join(", ")) };
+    let error = Error::config(format!("unknown {what} `{name}`\n{known}"));
     match nearest(name, legal) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error,

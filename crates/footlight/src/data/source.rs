@@ -100,6 +100,10 @@ pub fn default_cache_folder() -> Option<PathBuf> {
 /// ```
 pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -> Result<Dataset, Error> {
     let mut misses = Vec::new();
+    if let Some(label) = options.label.as_ref().filter(|_| !request.is_some_and(is_table)) {
+        let message = format!("label `{label}`: only a table (.csv or .tsv) has a column of labels");
+        return Err(Error::new(ErrorKind::Config, message).help("leave the label out, or give a table"));
+    }
     let Some(request) = request else {
         let found = search(&SETS[0], options, &mut misses, log)?;
         return Ok(found.unwrap_or_else(|| {
@@ -122,6 +126,10 @@ pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -
     }
     let name = folder.file_name().map_or(request.into(), |name| name.to_string_lossy());
     Ok(dataset(&name, folder::read(folder, None, Trust::User)?, Origin::Folder(folder.to_owned())))
+}
+
+fn is_table(request: &str) -> bool {
+    Path::new(request).extension().is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"))
 }
 
 /// The set of one file, if its name says that it is an `npz` or a table.

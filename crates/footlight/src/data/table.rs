@@ -136,8 +136,11 @@ fn report(faults: &[String]) -> Result<()> {
 }
 
 fn unreadable(error: csv::Error) -> Error {
-    let line = error.position().map_or(String::new(), |at| format!("line {}: ", at.line()));
-    Error::new(ErrorKind::File, format!("{line}{error}")).help("save the table as CSV in UTF-8")
+    let message = match (error.kind(), error.position()) {
+        (csv::ErrorKind::Utf8 { .. }, Some(at)) => format!("line {} is not UTF-8", at.line()),
+        _ => error.to_string(),
+    };
+    Error::new(ErrorKind::File, message).help("save the table as CSV in UTF-8")
 }
 
 #[cfg(test)]
