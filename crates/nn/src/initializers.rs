@@ -1,6 +1,6 @@
 //! How a weight begins.
 
-use crate::config::{self, Config, Reader, config};
+use crate::config::{self, Config, Key, Reader, config};
 use crate::{Error, suggest};
 use footlight_tensor::Philox;
 use serde_json::Value;
@@ -97,29 +97,32 @@ const SCALED: &[(&str, f32, FanMode, Distribution)] = &[
     ("LecunNormal", 1.0, FanMode::FanIn, Distribution::TruncatedNormal),
 ];
 
-const CLASSES: &[&str] = &[
-    "Zeros",
-    "Ones",
-    "Constant",
-    "Identity",
-    "RandomUniform",
-    "RandomNormal",
-    "TruncatedNormal",
-    "VarianceScaling",
-    "GlorotUniform",
-    "GlorotNormal",
-    "HeUniform",
-    "HeNormal",
-    "LecunUniform",
-    "LecunNormal",
-    "Orthogonal",
-];
+impl Initializer {
+    /// Keras' class names of all initializers.
+    pub const CLASSES: &[&str] = &[
+        "Zeros",
+        "Ones",
+        "Constant",
+        "Identity",
+        "RandomUniform",
+        "RandomNormal",
+        "TruncatedNormal",
+        "VarianceScaling",
+        "GlorotUniform",
+        "GlorotNormal",
+        "HeUniform",
+        "HeNormal",
+        "LecunUniform",
+        "LecunNormal",
+        "Orthogonal",
+    ];
+}
 
 impl From<&str> for Initializer {
     /// By Keras' name, `he_normal` as well as `HeNormal`, with its default arguments.
     fn from(name: &str) -> Initializer {
         let plain = name.replace('_', "").to_lowercase();
-        let class = CLASSES.iter().find(|class| class.to_lowercase() == plain);
+        let class = Initializer::CLASSES.iter().find(|class| class.to_lowercase() == plain);
         let made = class.map(|class| Initializer::from_class(class, &Config::new()));
         made.and_then(Result::ok).unwrap_or_else(|| Initializer::Unknown(name.into()))
     }
@@ -194,7 +197,7 @@ impl Initializer {
     /// `ErrorKind::Config` with the nearest name and all of them.
     pub fn check(&self) -> Result<(), Error> {
         match self {
-            Initializer::Unknown(name) => Err(suggest::unknown("initializer", name, CLASSES)),
+            Initializer::Unknown(name) => Err(suggest::unknown("initializer", name, Initializer::CLASSES)),
             _ => Ok(()),
         }
     }
@@ -304,10 +307,24 @@ impl Initializer {
     }
 
     fn from_class(class: &str, config: &Config) -> Result<Initializer, Error> {
-        let mut read = Reader::new(config);
+        let mut reader = Reader::new(config);
+        let made = Initializer::read(class, &mut reader)?;
+        reader.finish()?;
+        Ok(made)
+    }
+
+    /// The keys of a class of initializers.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|reader| {
+            let made = Initializer::read(class, reader)?.to_config();
+            Ok(made["config"].as_object().cloned().unwrap_or_default())
+        })
+    }
+
+    fn read(class: &str, read: &mut Reader<'_>) -> Result<Initializer, Error> {
         read.ignore(&["seed"]);
         read.refuse(&["input_axes", "output_axes"])?;
-        let made = match class {
+        Ok(match class {
             "Zeros" => Initializer::Zeros,
             "Ones" => Initializer::Ones,
             "Constant" => Initializer::Constant(read.f32("value", 0.0)?),
@@ -345,11 +362,9 @@ impl Initializer {
                 Some(&(class_name, scale, mode, distribution)) => {
                     Initializer::VarianceScaling { scale, mode, distribution, class_name }
                 }
-                None => return Err(suggest::unknown("initializer", other, CLASSES)),
+                None => return Err(suggest::unknown("initializer", other, Initializer::CLASSES)),
             },
-        };
-        read.finish()?;
-        Ok(made)
+        })
     }
 }
 
@@ -449,7 +464,7 @@ mod tests {
 
     #[test]
     fn configurations_round_trip() {
-        for class in CLASSES {
+        for class in Initializer::CLASSES {
             let made = Initializer::from(*class);
             assert_eq!(Initializer::from_config(&made.to_config()), Ok(made), "{class}");
         }

@@ -1,6 +1,6 @@
 //! Penalties on weights, added to the loss.
 
-use crate::config::{self, Reader, config};
+use crate::config::{self, Config, Key, Reader, config};
 use crate::{Error, suggest};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Value};
@@ -56,7 +56,13 @@ impl L2 {
     }
 }
 
+/// Names that are understood: classes, then functions.
+const NAMES: &[&str] = &["L1", "L2", "L1L2", "l1", "l2", "l1_l2"];
+
 impl Regularizer {
+    /// Keras' class names of all regularizers.
+    pub const CLASSES: &[&str] = &["L1", "L2", "L1L2"];
+
     /// The penalty of `w`, a scalar.
     pub fn lower(&self, g: &mut Builder, w: Value) -> Value {
         let mut penalty = None;
@@ -89,20 +95,28 @@ impl Regularizer {
     /// # Errors
     /// A class or key that is not known.
     pub fn from_config(value: &serde_json::Value) -> Result<Regularizer, Error> {
-        const NAMES: &[&str] = &["L1", "L2", "L1L2", "l1", "l2", "l1_l2"];
         let (class, config) = match value.as_str() {
             Some(name) => (name.to_string(), Default::default()),
             None => config::open(value)?,
         };
-        let mut read = Reader::new(&config);
-        let made = match class.as_str() {
+        let mut reader = Reader::new(&config);
+        let made = Regularizer::read(&class, &mut reader)?;
+        reader.finish()?;
+        Ok(made)
+    }
+
+    /// The keys of a class of regularizers.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|reader| Regularizer::read(class, reader).map(|_| Config::new()))
+    }
+
+    fn read(class: &str, read: &mut Reader<'_>) -> Result<Regularizer, Error> {
+        Ok(match class {
             "L1" | "l1" => Regularizer { l1: read.f32("l1", 0.01)?, l2: 0.0 },
             "L2" | "l2" => Regularizer { l1: 0.0, l2: read.f32("l2", 0.01)? },
             "L1L2" => Regularizer { l1: read.f32("l1", 0.0)?, l2: read.f32("l2", 0.0)? },
             "l1_l2" => Regularizer { l1: 0.01, l2: 0.01 },
             other => return Err(suggest::unknown("regularizer", other, NAMES)),
-        };
-        read.finish()?;
-        Ok(made)
+        })
     }
 }

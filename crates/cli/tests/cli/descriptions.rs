@@ -165,3 +165,12 @@ fn messages_are_as_reviewed() {
     ];
     reviewed("descriptions.txt", &text.map(|(what, arguments)| told(&folder, what, arguments)).concat());
 }
+
+#[test]
+fn the_schema_has_every_class_with_its_keys() {
+    let schema: Value = serde_json::from_str(&Folder::new().run("schema").done().out).unwrap();
+    for class in footlight::nn::layers::CLASSES.iter().chain(footlight::nn::optimizers::CLASSES) {
+        assert_eq!(schema["$defs"][class]["properties"]["class"]["const"], *class);
+    }
+    assert_eq!(schema["properties"]["fit"]["properties"]["shuffle"]["default"], true);
+}

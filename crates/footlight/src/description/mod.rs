@@ -29,9 +29,11 @@
 //! description may; there is no second list of keys. What is wrong is told all at once, with the lines it is at.
 
 mod faults;
+mod schema;
 mod settings;
 mod tree;
 
+pub use schema::schema;
 pub use settings::{DataSettings, FitSettings, RunSettings};
 
 use std::path::Path;
