@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod data;
 mod evaluate;
+mod interruption;
 mod models;
 mod output;
 mod predict;
@@ -25,7 +26,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Train),
+    Train(Box<train::Train>),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Summary(summary::Summary),

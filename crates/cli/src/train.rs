@@ -1,11 +1,13 @@
 //! `footlight train`: the article's program, a run description, or more of a saved model.
 
+use crate::interruption::Checkpoint;
 use crate::runs::Run;
 use crate::{data, models, output};
 use clap::Parser;
 use footlight::prelude::*;
 use footlight::{ErrorKind, nn};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Train what a file says, or else the article's network (Flatten, Dense 128 relu, Dropout 0.2, Dense 10 softmax)
 #[derive(Parser)]
@@ -16,7 +18,8 @@ Examples:
   footlight train --data flowers.csv --label species --epochs 50
   footlight train run.toml --set fit.epochs=3 --set compile.optimizer=sgd
   footlight train model.keras --data mnist --epochs 2
-  footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json
+  footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json --plot curve.svg
+  footlight train --epochs 100 --resume
 
 RUN is a run description (.toml; `footlight schema` tells its keys) or a compiled model (.keras), which goes on with the
 optimizer, loss and metrics saved in it. Flags come before what a description says.
@@ -70,6 +73,18 @@ pub struct Train {
     /// Where the numbers of each epoch are written as JSON
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// Where the learning curves are drawn
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Where the training is put aside, after epochs and now and then [default: beside the output]
+    #[arg(long, value_name = "FOLDER")]
+    checkpoint_dir: Option<PathBuf>,
+    /// How often it is put aside within an epoch
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    checkpoint_every: f64,
+    /// Go on from the checkpoint of a training that was interrupted; the result has the same bytes
+    #[arg(long)]
+    resume: bool,
     /// How training is told on standard error: auto, bar, plain, json or none
     #[arg(long, value_name = "MODE", default_value = "auto")]
     progress: String,
@@ -86,9 +101,13 @@ impl Train {
         let mut run = self.settings()?;
         let output = run.settings.output.clone().unwrap_or_else(|| "model.keras".into());
         let history_path = run.settings.history.clone();
-        for path in [Some(&output), history_path.as_ref()].into_iter().flatten() {
+        for path in [Some(&output), history_path.as_ref(), self.plot.as_ref()].into_iter().flatten() {
             output::check_writable(path)?;
         }
+        let every = Duration::try_from_secs_f64(self.checkpoint_every)
+            .map_err(|_| Error::new(ErrorKind::Config, "--checkpoint-every: a number of seconds is needed"))?;
+        let checkpoint = Checkpoint::new(&output, self.checkpoint_dir.as_deref());
+        checkpoint.prepare(self.resume)?;
         let set = data::dataset(&run.data, run.settings.seed)?;
         let mut model = run.model(&set, optimizer, self.learning_rate)?;
         if let Some(threads) = self.threads {
@@ -101,12 +120,17 @@ impl Train {
             let plan = model.training_plan(x_train.len(), run.fit.batch_size.max(1), run.fit.epochs)?;
             output::print(&format!("Data: {about}{}{}\n", model.summary(), plan.to_text()))?;
         }
-        let history = model.fit(&x_train, &set.y_train, run.fit.to_fit().progress(progress))?;
+        let fit = checkpoint.apply(run.fit.to_fit().progress(progress), every, self.resume);
+        let history = model.fit(&x_train, &set.y_train, fit).map_err(|error| checkpoint.explain(error))?;
         let evaluation = model.evaluate(&x_test, &set.y_test)?;
         model.save(&output)?;
         if let Some(path) = &history_path {
             footlight::write_atomically(path, history.to_json().as_bytes())?;
         }
+        if let Some(path) = &self.plot {
+            footlight::write_atomically(path, history.to_svg().as_bytes())?;
+        }
+        checkpoint.remove();
         if progress != Progress::None {
             output::print(&format!("Saved: {}\n", output.display()))?;
         }

@@ -36,6 +36,23 @@ impl Buffer {
         }
     }
 
+    /// Takes over as many bytes as both have.
+    pub(crate) fn copy_from(&mut self, other: &Buffer) {
+        let bytes = self.bytes.min(other.bytes);
+        // SAFETY: both hold as many bytes, and an exclusive borrow overlaps no other.
+        unsafe { std::ptr::copy_nonoverlapping(other.pointer(), self.pointer(), bytes) }
+    }
+
+    /// Makes reading what was there show at once.
+    pub(crate) fn fill_with_nan(&mut self) {
+        // SAFETY: these are the buffer's own bytes, borrowed exclusively.
+        unsafe { fill_with_nan(self.pointer(), 0..self.bytes) }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn pointer(&self) -> *mut u8 {
         self.start.as_ptr()
     }
@@ -64,6 +81,25 @@ impl Buffer {
         assert!(4 * count <= self.bytes.max(ALIGNMENT));
         // SAFETY: in bounds and aligned; the exclusive borrow of the buffer covers the slice.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), count) }
+    }
+}
+
+/// Writes NaN over bytes `range` from `start`, in steps of a float.
+///
+/// # Safety
+/// `start` is aligned to floats, the range's whole floats lie in one allocation, and nobody else uses them meanwhile.
+pub(crate) unsafe fn fill_with_nan(start: *mut u8, range: std::ops::Range<usize>) {
+    for at in (range.start..range.end.saturating_sub(3)).step_by(4) {
+        // SAFETY: the caller's contract.
+        unsafe { start.add(at).cast::<f32>().write(f32::NAN) }
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Buffer {
+        let mut copy = Buffer::new(self.bytes);
+        copy.copy_from(self);
+        copy
     }
 }
 

@@ -79,7 +79,7 @@ macro_rules! multiversion {
 
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: an `Isa` names a set that the processor was found to have.
+                // SAFETY: an engine runs on a set that the processor was found to have.
                 $crate::isa::Isa::Avx512 => unsafe { avx512($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.

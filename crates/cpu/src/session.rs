@@ -1,16 +1,20 @@
 //! Runs a plan.
 
-use crate::buffer::{ALIGNMENT, Buffer};
+use crate::buffer::{Buffer, fill_with_nan};
 use crate::dispatch::{Block, Kernel};
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::isa::Isa;
-use crate::team::Patience;
+use crate::profile::Profile;
+use crate::team::Phases;
 use footlight_graph::ops::Constant;
 use footlight_graph::plan::{Access, Place, Plan};
+use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Error, ErrorKind, Graph, Op, OpRule, Value};
 use footlight_tensor::{DType, Data, Tensor};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 /// Where an operand lies, and how far a row is from the next.
@@ -45,25 +49,28 @@ struct ReadyChain {
     block_rows: usize,
     blocks: usize,
     steps: Vec<Ready>,
+    /// Bytes of scratch that hold nothing when a block begins.
+    scratch: Vec<Range<usize>>,
 }
 
 struct ReadyPhase {
     chains: Vec<ReadyChain>,
     tasks: usize,
-    /// Ranges of the arena that nobody reads after this phase: byte offset and length.
-    freed: Vec<(usize, usize)>,
+    /// Bytes of the arena that nobody reads after this phase.
+    freed: Vec<Range<usize>>,
 }
 
 /// A plan made ready to run: kernels chosen, places resolved, nothing left to allocate.
 pub struct Session {
     plan: Plan,
+    rules: Vec<RuleReport>,
+    engine: Arc<()>,
     phases: Vec<ReadyPhase>,
     constants: Buffer,
     /// For each state of the graph its position in the store.
     states: Vec<usize>,
     inputs: Vec<(String, Value)>,
-    counters: Vec<AtomicUsize>,
-    arrived: AtomicUsize,
+    progress: Phases,
     /// For each worker and step: the run that packed the step's operand last.
     packed: Vec<AtomicU64>,
     run: u64,
@@ -72,7 +79,7 @@ pub struct Session {
     workers: usize,
 }
 
-// SAFETY: the raw pointers are only tables that each run fills anew from the engine it is given.
+// SAFETY: the raw pointers are only tables that each run fills anew from the engine it is given exclusively.
 unsafe impl Send for Session {}
 
 impl std::fmt::Debug for Session {
@@ -95,7 +102,7 @@ pub struct Inspection<'a> {
 }
 
 impl Session {
-    pub(crate) fn new(plan: Plan, engine: &Engine) -> Session {
+    pub(crate) fn new(plan: Plan, rules: Vec<RuleReport>, workers: usize, engine: &Engine) -> Session {
         let constants = constants(&plan.graph);
         let (mut phases, mut kernels) = (Vec::new(), 0);
         for (p, phase) in plan.phases.iter().enumerate() {
@@ -107,6 +114,7 @@ impl Session {
                     block_rows: chain.block_rows,
                     blocks: chain.blocks(),
                     steps: chain.steps.iter().map(|step| ready(&plan, step, &mut kernels)).collect(),
+                    scratch: plan.scratch_of(chain).into_iter().map(|(.., bytes)| bytes).collect(),
                 })
                 .collect();
             let tasks = chains.iter().map(|c| c.blocks).sum();
@@ -115,17 +123,15 @@ impl Session {
         let position = |name: &str| engine.store().position(name).expect("the engine declares every state");
         let states: Vec<usize> = plan.graph.states().iter().map(|s| position(&s.name)).collect();
         let inputs = plan.graph.inputs().map(|(name, value)| (name.to_string(), value)).collect();
-        // A step too small to be worth waking anyone runs on the caller alone.
-        let most = phases.iter().map(|p: &ReadyPhase| p.tasks).max().unwrap_or(1);
-        let workers = if plan.cost < 4e5 { 1 } else { engine.threads().min(most.max(1)) };
         Session {
             pointers: vec![std::ptr::null_mut(); states.len()],
-            scratch: vec![std::ptr::null_mut(); engine.threads()],
-            counters: phases.iter().map(|_| AtomicUsize::new(0)).collect(),
-            packed: (0..kernels * engine.threads()).map(|_| AtomicU64::new(0)).collect(),
-            arrived: AtomicUsize::new(0),
+            scratch: vec![std::ptr::null_mut(); workers],
+            progress: Phases::new(phases.len()),
+            packed: (0..kernels * workers).map(|_| AtomicU64::new(0)).collect(),
+            engine: engine.identity.clone(),
             run: 0,
             plan,
+            rules,
             phases,
             constants,
             states,
@@ -139,6 +145,11 @@ impl Session {
         &self.plan
     }
 
+    /// How the graph was simplified, rule by rule; nothing for a graph that was planned as it is.
+    pub fn rules(&self) -> &[RuleReport] {
+        &self.rules
+    }
+
     /// The number of workers that take part.
     pub fn workers(&self) -> usize {
         self.workers
@@ -147,15 +158,12 @@ impl Session {
     /// Runs the plan once. `feeds` are the inputs in the order of [`Graph::inputs`].
     ///
     /// # Errors
-    /// `ErrorKind::Shape` when a feed does not hold what its input asks for; nothing was run then.
+    /// `ErrorKind::Shape` when a feed does not hold what its input asks for, `ErrorKind::Invalid` when `engine` is not the
+    /// one that made this session; nothing was run then.
     pub fn run(&mut self, engine: &mut Engine, feeds: &[Feed<'_>]) -> Result<(), Error> {
         self.begin(engine, feeds)?;
-        let workers = self.workers.min(engine.threads());
-        let arena = engine.arena.pointer();
-        let (isa, poison) = (engine.isa, engine.poisons());
-        let this = &*self;
-        let context = Context { session: this, feeds, arena, isa, workers, poison };
-        engine.team.run(workers, &|worker| context.work(worker));
+        let context = Context::new(self, engine, feeds);
+        engine.team.run(self.workers, &|worker| context.work(worker));
         Ok(())
     }
 
@@ -170,24 +178,38 @@ impl Session {
         inspect: &mut dyn FnMut(Inspection<'_>),
     ) -> Result<(), Error> {
         self.begin(engine, feeds)?;
-        let arena = engine.arena.pointer();
-        let context = Context { session: self, feeds, arena, isa: engine.isa, workers: 1, poison: engine.poisons() };
-        for phase in &self.phases {
-            for chain in &phase.chains {
-                for block in 0..chain.blocks {
-                    for step in &chain.steps {
-                        let begin = Instant::now();
-                        context.run_step(chain, step, block, 0);
-                        let seconds = begin.elapsed().as_secs_f64();
-                        inspect(context.inspection(chain, step, block, seconds));
-                    }
-                }
-            }
-        }
+        let context = Context::new(self, engine, feeds);
+        context.walk(&mut |chain, block, step| {
+            let begin = Instant::now();
+            context.run_step(chain, step, block, 0);
+            let seconds = begin.elapsed().as_secs_f64();
+            inspect(context.inspection(chain, step, block, seconds));
+        });
         Ok(())
     }
 
+    /// Runs the plan `runs` times on the caller alone and adds up the time of each node.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn profile(&mut self, engine: &mut Engine, feeds: &[Feed<'_>], runs: usize) -> Result<Profile, Error> {
+        let mut seconds = vec![0.0; self.plan.graph.nodes().len()];
+        for _ in 0..runs {
+            self.begin(engine, feeds)?;
+            let context = Context::new(self, engine, feeds);
+            context.walk(&mut |chain, block, step| {
+                let begin = Instant::now();
+                context.run_step(chain, step, block, 0);
+                seconds[step.node] += begin.elapsed().as_secs_f64();
+            });
+        }
+        Ok(Profile::new(&self.plan.graph, &seconds, runs))
+    }
+
     fn begin(&mut self, engine: &mut Engine, feeds: &[Feed<'_>]) -> Result<(), Error> {
+        if !Arc::ptr_eq(&self.engine, &engine.identity) {
+            return Err(Error::single(ErrorKind::Invalid, "session", "it was made by another engine"));
+        }
         if feeds.len() != self.inputs.len() {
             let message = format!("takes {} inputs, got {}", self.inputs.len(), feeds.len());
             return Err(Error::single(ErrorKind::Shape, "model", message));
@@ -209,8 +231,11 @@ impl Session {
             engine.store_mut().version += 1;
         }
         self.run += 1;
-        self.arrived.store(0, Ordering::Relaxed);
-        self.counters.iter().for_each(|c| c.store(0, Ordering::Relaxed));
+        self.progress.reset();
+        if engine.poisons() {
+            engine.arena.fill_with_nan();
+            engine.scratch.iter_mut().for_each(Buffer::fill_with_nan);
+        }
         Ok(())
     }
 
@@ -235,10 +260,13 @@ impl Session {
     }
 
     fn buffer_of<'a>(&'a self, engine: &'a Engine, value: Value) -> Option<(&'a Buffer, usize)> {
+        if !Arc::ptr_eq(&self.engine, &engine.identity) {
+            return None;
+        }
         match self.plan.places[value.index()] {
             Place::Arena(offset) => Some((&engine.arena, offset)),
             Place::State(state) => Some((&engine.store().slots[self.states[state]].buffer, 0)),
-            Place::Constant(node) => Some((&self.constants, node * ALIGNMENT)),
+            Place::Constant(node) => Some((&self.constants, node * CONSTANT_BYTES)),
             Place::Nowhere | Place::Scratch(_) => None,
         }
     }
@@ -250,76 +278,67 @@ struct Context<'a> {
     feeds: &'a [Feed<'a>],
     arena: *mut u8,
     isa: Isa,
-    workers: usize,
     poison: bool,
 }
 
 // SAFETY: workers share the context by reference and write through its pointers only the blocks they claimed; blocks of
-// a phase do not overlap, which `plan::verify` has checked, and phases are separated by barriers.
+// a phase do not overlap, which `plan::verify` has checked, and a phase begins when the last is done.
 unsafe impl Sync for Context<'_> {}
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(session: &'a Session, engine: &Engine, feeds: &'a [Feed<'a>]) -> Context<'a> {
+        let arena = engine.arena.pointer();
+        Context { session, feeds, arena, isa: engine.isa, poison: engine.poisons() }
+    }
+
     fn work(&self, worker: usize) {
+        let progress = &self.session.progress;
         for (p, phase) in self.session.phases.iter().enumerate() {
-            let counter = &self.session.counters[p];
-            loop {
-                let mut task = counter.fetch_add(1, Ordering::Relaxed);
-                if task >= phase.tasks {
-                    break;
-                }
-                for chain in &phase.chains {
-                    if task < chain.blocks {
-                        self.run_block(chain, task, worker);
-                        break;
-                    }
-                    task -= chain.blocks;
-                }
-            }
+            progress.work(p, phase.tasks, |task| self.run_task(phase, task, worker));
             let is_last = p + 1 == self.session.phases.len();
-            if !is_last || self.poison {
-                self.barrier(p);
+            if (!is_last || self.poison) && !progress.wait(p, phase.tasks) {
+                return;
             }
             if self.poison {
                 if worker == 0 {
-                    phase.freed.iter().for_each(|range| self.fill_with_nan(*range));
+                    // SAFETY: the ranges lie in the arena and hold values that nobody reads any more; the others wait.
+                    phase.freed.iter().for_each(|range| unsafe { fill_with_nan(self.arena, range.clone()) });
+                    progress.add_done(p, 1);
                 }
-                self.barrier_after_poison(p);
+                if !progress.wait(p, phase.tasks + 1) {
+                    return;
+                }
             }
         }
     }
 
-    /// Waits until all workers have come here.
-    fn barrier(&self, phase: usize) {
-        self.meet(
-            (phase + 1) * self.workers * (1 + usize::from(self.poison)) - self.workers * usize::from(self.poison),
-        );
-    }
-
-    fn barrier_after_poison(&self, phase: usize) {
-        self.meet((phase + 1) * self.workers * 2);
-    }
-
-    fn meet(&self, target: usize) {
-        if self.workers == 1 {
-            return;
-        }
-        self.session.arrived.fetch_add(1, Ordering::AcqRel);
-        let mut patience = Patience::default();
-        while self.session.arrived.load(Ordering::Acquire) < target {
-            patience.wait();
-        }
-    }
-
-    fn fill_with_nan(&self, (offset, bytes): (usize, usize)) {
-        for at in (offset..offset + bytes).step_by(4) {
-            // SAFETY: the range lies in the arena and belongs to a value that nobody reads any more; the other workers wait.
-            unsafe { self.arena.add(at).cast::<u32>().write(f32::NAN.to_bits()) }
+    /// Runs one block of one chain of a phase, counted through all chains.
+    fn run_task(&self, phase: &ReadyPhase, mut task: usize, worker: usize) {
+        for chain in &phase.chains {
+            if task < chain.blocks {
+                return self.run_block(chain, task, worker);
+            }
+            task -= chain.blocks;
         }
     }
 
     fn run_block(&self, chain: &ReadyChain, block: usize, worker: usize) {
+        if self.poison {
+            let scratch = self.session.scratch[worker];
+            // SAFETY: the ranges lie in this worker's scratch, and nothing is kept there from one block to the next.
+            chain.scratch.iter().for_each(|range| unsafe { fill_with_nan(scratch, range.clone()) });
+        }
         for step in &chain.steps {
             self.run_step(chain, step, block, worker);
+        }
+    }
+
+    /// Every step of every block, in the order of one worker.
+    fn walk(&self, visit: &mut dyn FnMut(&ReadyChain, usize, &Ready)) {
+        for chain in self.session.phases.iter().flat_map(|p| &p.chains) {
+            for block in 0..chain.blocks {
+                chain.steps.iter().for_each(|step| visit(chain, block, step));
+            }
         }
     }
 
@@ -345,7 +364,8 @@ impl Context<'_> {
             rows,
             inputs: &inputs[..step.inputs.len()],
             outputs: &outputs[..step.outputs.len()],
-            // SAFETY: the plan keeps both offsets inside the worker's scratch, which the engine has grown to the plan's size.
+            // SAFETY: the plan keeps both offsets inside the worker's scratch, which the engine has grown to the plan's size;
+            // `begin` has made sure that it is that engine.
             phase_scratch: unsafe { scratch.add(step.phase_scratch) },
             // SAFETY: as above.
             block_scratch: unsafe { scratch.add(step.block_scratch) },
@@ -354,7 +374,7 @@ impl Context<'_> {
             feeds: self.feeds,
         };
         // SAFETY: the plan gives every operand a place of its type and size, block by block; no other worker writes there
-        // in this phase, and what is read was written before the last barrier or by this worker.
+        // in this phase, and what is read was written in an earlier phase or by this worker.
         unsafe { step.kernel.run(&block) }
     }
 
@@ -403,13 +423,16 @@ impl Context<'_> {
 /// The most inputs a step may have.
 pub(crate) const MAX_INPUTS: usize = 64;
 
+/// Constants are numbers of four bytes, each at the place of its node.
+const CONSTANT_BYTES: usize = 4;
+
 fn constants(graph: &Graph) -> Buffer {
-    let mut buffer = Buffer::new(graph.nodes().len() * ALIGNMENT);
+    let count = graph.nodes().len();
+    let mut buffer = Buffer::new(count * CONSTANT_BYTES);
     for (index, node) in graph.nodes().iter().enumerate() {
-        let at = index * ALIGNMENT / 4;
         match node.op {
-            Op::Constant(Constant::F32(x)) => buffer.f32_mut(at + 1)[at] = x,
-            Op::Constant(Constant::I32(x)) => buffer.i32_mut(at + 1)[at] = x,
+            Op::Constant(Constant::F32(x)) => buffer.f32_mut(count)[index] = x,
+            Op::Constant(Constant::I32(x)) => buffer.i32_mut(count)[index] = x,
             _ => {}
         }
     }
@@ -425,8 +448,8 @@ fn ready(plan: &Plan, step: &footlight_graph::plan::Step, kernels: &mut usize) -
         kernel: Kernel::new(graph, node, kernels),
         inputs: node.inputs.iter().zip(&step.access).map(|(v, access)| location(plan, *v, *access)).collect(),
         outputs: node.outputs.iter().map(|v| output_location(*v)).collect(),
-        phase_scratch: step.phase_scratch,
-        block_scratch: step.block_scratch,
+        phase_scratch: step.phase_scratch.start,
+        block_scratch: step.block_scratch.start,
         node: step.node,
     }
 }
@@ -439,7 +462,7 @@ fn location(plan: &Plan, value: Value, access: Access) -> Location {
     };
     let (base, offset) = match plan.places[value.index()] {
         Place::State(state) => (Base::State(state), 0),
-        Place::Constant(node) => (Base::Constants, node * ALIGNMENT),
+        Place::Constant(node) => (Base::Constants, node * CONSTANT_BYTES),
         Place::Arena(offset) => (Base::Arena, offset),
         Place::Scratch(offset) => (Base::Scratch, offset),
         Place::Nowhere => unreachable!("a step's operands have places"),
@@ -448,7 +471,7 @@ fn location(plan: &Plan, value: Value, access: Access) -> Location {
 }
 
 /// The ranges of the arena whose values are read for the last time in phase `p`.
-fn freed(plan: &Plan, p: usize) -> Vec<(usize, usize)> {
+fn freed(plan: &Plan, p: usize) -> Vec<Range<usize>> {
     let graph = &plan.graph;
     let mut last: Vec<Option<usize>> = vec![None; graph.values().len()];
     for (phase, steps) in plan.phases.iter().enumerate() {
@@ -463,8 +486,65 @@ fn freed(plan: &Plan, p: usize) -> Vec<(usize, usize)> {
         last[footlight_graph::plan::root(graph, *value).index()] = None;
     }
     let ends_here = |(index, place): (usize, &Place)| match place {
-        Place::Arena(offset) if last[index] == Some(p) => Some((*offset, graph.values()[index].size_bytes())),
+        Place::Arena(offset) if last[index] == Some(p) => Some(*offset..*offset + graph.values()[index].size_bytes()),
         _ => None,
     };
     plan.places.iter().enumerate().filter_map(ends_here).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use footlight_graph::{Builder, Role, Type};
+
+    /// A product of a product, so that one value lives in the arena from phase to phase.
+    fn chained_products() -> Graph {
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([32, 32]));
+        let w = g.state("w", Type::f32([32, 32]), Role::Parameter);
+        let y = g.matmul(w, x);
+        let z = g.matmul(x, y);
+        g.output("z", z);
+        g.finish().unwrap()
+    }
+
+    #[test]
+    fn a_value_read_for_the_last_time_is_filled_with_nan() {
+        let mut engine = Engine::new(2);
+        let mut session = engine.compile(&chained_products()).unwrap();
+        let freed: Vec<Range<usize>> = session.phases.iter().flat_map(|p| p.freed.clone()).collect();
+        assert!(!freed.is_empty());
+        for poison in [true, false] {
+            engine.poison_freed_memory(poison);
+            session.run(&mut engine, &[Feed::F32(&[0.5; 1024])]).unwrap();
+            for range in &freed {
+                let values = engine.arena.f32(range.start, range.len() / 4);
+                assert!(values.iter().all(|x| x.is_nan() == poison), "{range:?}");
+            }
+            assert!(session.output_f32(&engine, "z").unwrap().iter().all(|x| *x == 0.0));
+        }
+    }
+
+    #[test]
+    fn a_session_refuses_the_engine_of_another() {
+        let graph = chained_products();
+        let (mut one, mut other) = (Engine::new(1), Engine::new(1));
+        let mut session = one.compile(&graph).unwrap();
+        other.compile(&graph).unwrap();
+        let error = session.run(&mut other, &[Feed::F32(&[0.5; 1024])]).unwrap_err();
+        assert_eq!(error.to_string(), "session: it was made by another engine");
+        session.run(&mut one, &[Feed::F32(&[0.5; 1024])]).unwrap();
+    }
+
+    #[test]
+    fn a_profile_names_every_step_once() {
+        let mut engine = Engine::new(1);
+        let mut session = engine.compile(&chained_products()).unwrap();
+        let profile = session.profile(&mut engine, &[Feed::F32(&[0.5; 1024])], 3).unwrap();
+        let mut ops: Vec<&str> = profile.nodes.iter().map(|n| n.op.as_str()).collect();
+        ops.sort_unstable();
+        assert_eq!(ops, ["input", "matmul", "matmul"]);
+        assert!(profile.nodes.is_sorted_by(|a, b| a.seconds >= b.seconds));
+        assert!(profile.to_string().contains("f32[32, 32]"), "{profile}");
+    }
 }

@@ -6,6 +6,7 @@ use footlight_tensor::{DType, Data, Tensor};
 use std::collections::HashMap;
 
 /// One state.
+#[derive(Clone)]
 pub(crate) struct Slot {
     pub name: String,
     pub role: Role,
@@ -14,7 +15,7 @@ pub(crate) struct Slot {
 }
 
 /// The states of a model by name, shared by all its sessions.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Store {
     pub(crate) slots: Vec<Slot>,
     names: HashMap<String, usize>,
@@ -53,6 +54,9 @@ impl Store {
     /// # Errors
     /// Both types, when a state of that name has another, or the element type is neither float32 nor int32.
     pub fn set(&mut self, name: &str, role: Role, value: &Tensor) -> Result<(), String> {
+        if !matches!(value.dtype(), DType::F32 | DType::I32) {
+            return Err(format!("state `{name}` must be float32 or int32, got {}", value.dtype()));
+        }
         let ty = Type { shape: value.shape().to_vec(), dtype: value.dtype() };
         self.declare(name, role, &ty)?;
         let position = self.position(name).expect("declared above");
@@ -61,7 +65,7 @@ impl Store {
         match value.data() {
             Data::F32(data) => slot.buffer.f32_mut(data.len()).copy_from_slice(data),
             Data::I32(data) => slot.buffer.i32_mut(data.len()).copy_from_slice(data),
-            _ => return Err(format!("state `{name}` must be float32 or int32, got {}", value.dtype())),
+            other => unreachable!("{} was refused", other.dtype()),
         }
         Ok(())
     }
@@ -88,6 +92,15 @@ impl Store {
         self.version += 1;
         let slot = &mut self.slots[position];
         (slot.ty.dtype == DType::F32).then(|| slot.buffer.f32_mut(slot.ty.len()))
+    }
+
+    /// Takes over the values of `other`, a copy of this store or the store that this one is a copy of; states that only
+    /// one of them has stay as they are.
+    pub fn copy_from(&mut self, other: &Store) {
+        self.version += 1;
+        for (to, from) in self.slots.iter_mut().zip(&other.slots).filter(|(to, from)| to.ty == from.ty) {
+            to.buffer.copy_from(&from.buffer);
+        }
     }
 
     /// Names, roles and types in the order they were added.

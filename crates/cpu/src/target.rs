@@ -14,12 +14,18 @@ use footlight_tensor::DType;
 #[derive(Clone, Copy, Debug)]
 pub struct CpuTarget {
     isa: Isa,
+    is_finest: bool,
 }
 
 impl CpuTarget {
     /// The target of an instruction set.
     pub fn new(isa: Isa) -> CpuTarget {
-        CpuTarget { isa }
+        CpuTarget { isa, is_finest: false }
+    }
+
+    /// Asks for the smallest blocks that work, whatever they cost.
+    pub(crate) fn cut_finely(self, is_finest: bool) -> CpuTarget {
+        CpuTarget { is_finest, ..self }
     }
 }
 
@@ -75,10 +81,11 @@ impl Target for CpuTarget {
     fn rows_wanted(&self, graph: &Graph, node: &Node) -> usize {
         let is_split = |axes: &[usize]| Fold::new(&graph.type_of(node.inputs[0]).shape, axes).is_some();
         match &node.op {
-            Op::MatMul(_) => 16,
             // A reduction along axes that are no neighbours is worked in one block.
             Op::ReduceSum(op) if !is_split(&op.axes) => usize::MAX,
             Op::ReduceMax(op) if !is_split(&op.axes) => usize::MAX,
+            _ if self.is_finest => 1,
+            Op::MatMul(_) => 16,
             // Narrow rows in whole cache lines, so that two workers do not write into the same one.
             _ => {
                 let ty = graph.type_of(node.outputs[0]);
@@ -89,7 +96,7 @@ impl Target for CpuTarget {
     }
 
     fn block_cost(&self) -> f64 {
-        1.5e6
+        if self.is_finest { 1.0 } else { 1.5e6 }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A fixed team of workers that runs one job at a time.
 //!
 //! Workers spin for a short while after a job, because the next step of training comes within microseconds, and then
-//! sleep, because a spinning thread that the system has taken off its core stalls everyone. The caller is worker 0.
+//! sleep, because they would take the core from someone else. The caller is worker 0. Nobody waits for a worker that the
+//! system has taken off its core, unless it has begun: a job begins without it, and is closed when the caller is done.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -11,11 +12,33 @@ use std::time::{Duration, Instant};
 /// How long a worker spins for its next job before it sleeps.
 const SPIN: Duration = Duration::from_micros(300);
 
-/// A job: called once on each worker with the worker's index.
+/// A job: called with the worker's index, once on the caller and at most once on each other worker.
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
 
-/// The low bits of the ticket hold the number of workers of the job; the others count the jobs.
-const WORKER_BITS: u32 = 16;
+/// What a job is known by, in one word: its number, whether it is closed, how many workers it may have, and how many have
+/// joined the caller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ticket(u64);
+
+impl Ticket {
+    const CLOSED: u64 = 1 << 31;
+
+    /// An open job that nobody has joined.
+    fn open(number: u64, workers: usize) -> Ticket {
+        Ticket(number << 32 | (workers as u64) << 16)
+    }
+    fn number(self) -> u64 {
+        self.0 >> 32
+    }
+    fn joined(self) -> usize {
+        self.0 as usize & 0xffff
+    }
+    /// Whether worker `index` may join job `number`.
+    fn admits(self, number: u64, index: usize) -> bool {
+        let workers = self.0 as usize >> 16 & 0x7fff;
+        self.number() == number && self.0 & Ticket::CLOSED == 0 && index < workers
+    }
+}
 
 struct Shared {
     ticket: AtomicU64,
@@ -41,9 +64,13 @@ impl std::fmt::Debug for Team {
 }
 
 impl Team {
-    /// A team of `workers` (at least 1), the caller included.
+    /// No team is larger.
+    pub const MOST_WORKERS: usize = 1 << 10;
+
+    /// A team of `workers`, the caller included: at least 1, at most [`Team::MOST_WORKERS`], and no more than the system
+    /// gives threads for.
     pub fn new(workers: usize) -> Team {
-        let workers = workers.clamp(1, 1 << 10);
+        let workers = workers.clamp(1, Team::MOST_WORKERS);
         let shared = Arc::new(Shared {
             ticket: AtomicU64::new(0),
             job: AtomicPtr::new(std::ptr::null_mut()),
@@ -53,7 +80,7 @@ impl Team {
             panicked: AtomicBool::new(false),
         });
         let handles: Vec<JoinHandle<()>> = (1..workers)
-            .filter_map(|index| {
+            .map_while(|index| {
                 let shared = shared.clone();
                 let builder = std::thread::Builder::new().name(format!("footlight-{index}"));
                 builder.spawn(move || work(&shared, index)).ok()
@@ -68,7 +95,8 @@ impl Team {
         self.handles.len() + 1
     }
 
-    /// Runs `job(index)` once for each index below `workers`, and returns when all are done.
+    /// Runs `job(0)` here, and `job(index)` on each worker below `workers` that comes before that is done; returns when
+    /// all who came are done. So a job has to be one that any of them can finish alone.
     ///
     /// A panic of a worker is carried to the caller.
     pub fn run(&mut self, workers: usize, job: &Job<'_>) {
@@ -77,37 +105,37 @@ impl Team {
             return job(0);
         }
         let pointer: *const Job<'_> = job;
-        // SAFETY: only the lifetime changes. The pointer is read by workers of this job alone, and this function does not
-        // return before they are done, so the job outlives every use.
+        // SAFETY: only the lifetime changes. The pointer is read by workers that have joined this job alone, and this
+        // function does not return before they are done, so the job outlives every use.
         let mut pointer: *const Job<'static> = unsafe { std::mem::transmute(pointer) };
         self.shared.finished.store(0, Ordering::Relaxed);
+        self.shared.panicked.store(false, Ordering::Relaxed);
         self.shared.job.store(&mut pointer, Ordering::Relaxed);
-        let count = (self.shared.ticket.load(Ordering::Relaxed) >> WORKER_BITS) + 1;
-        self.shared.ticket.store(count << WORKER_BITS | workers as u64, Ordering::SeqCst);
+        let number = Ticket(self.shared.ticket.load(Ordering::Relaxed)).number() + 1;
+        self.shared.ticket.store(Ticket::open(number, workers).0, Ordering::SeqCst);
         for index in 1..workers {
             if self.shared.asleep[index].swap(false, Ordering::SeqCst) {
                 self.threads[index - 1].unpark();
             }
         }
-        let waits = WaitForAll { shared: &self.shared, others: workers - 1 };
+        let open = OpenJob(&self.shared);
         job(0);
-        drop(waits);
-        if self.shared.panicked.swap(false, Ordering::Relaxed) {
+        drop(open);
+        if self.shared.panicked.load(Ordering::Relaxed) {
             panic!("a worker of the team panicked");
         }
     }
 }
 
-/// Waits for the other workers also when the caller's own share panics: they hold a pointer to its stack.
-struct WaitForAll<'a> {
-    shared: &'a Shared,
-    others: usize,
-}
+/// Closes the job and waits for those who have joined, also when the caller's own share panics: they hold a pointer to its
+/// stack.
+struct OpenJob<'a>(&'a Shared);
 
-impl Drop for WaitForAll<'_> {
+impl Drop for OpenJob<'_> {
     fn drop(&mut self) {
+        let joined = Ticket(self.0.ticket.fetch_or(Ticket::CLOSED, Ordering::AcqRel)).joined();
         let mut patience = Patience::default();
-        while self.shared.finished.load(Ordering::Acquire) < self.others {
+        while self.0.finished.load(Ordering::Acquire) < joined {
             patience.wait();
         }
     }
@@ -125,26 +153,101 @@ impl Drop for Team {
 
 /// Spins at first, then gives the core away: whoever is awaited may need it.
 #[derive(Default)]
-pub(crate) struct Patience(u32);
+struct Patience(u32);
 
 impl Patience {
-    pub(crate) fn wait(&mut self) {
+    fn wait(&mut self) {
         self.0 = self.0.saturating_add(1);
         if self.0 < 4_000 { std::hint::spin_loop() } else { std::thread::yield_now() }
     }
 }
 
+/// The tasks of the phases of a job: each is claimed by whoever comes, and those of a phase are all done before the next
+/// begins.
+#[derive(Debug)]
+pub(crate) struct Phases {
+    tallies: Vec<Tally>,
+    is_broken: AtomicBool,
+}
+
+/// A cache line of its own for each phase: the next is claimed from while some still wait for the last.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Tally {
+    claimed: AtomicUsize,
+    done: AtomicUsize,
+}
+
+impl Phases {
+    pub(crate) fn new(count: usize) -> Phases {
+        Phases { tallies: (0..count).map(|_| Tally::default()).collect(), is_broken: AtomicBool::new(false) }
+    }
+
+    /// Makes the phases ready for a job; nobody may be at work.
+    pub(crate) fn reset(&self) {
+        for tally in &self.tallies {
+            tally.claimed.store(0, Ordering::Relaxed);
+            tally.done.store(0, Ordering::Relaxed);
+        }
+        self.is_broken.store(false, Ordering::Relaxed);
+    }
+
+    /// Runs every task below `tasks` of a phase that nobody else has claimed.
+    pub(crate) fn work(&self, phase: usize, tasks: usize, run: impl Fn(usize)) {
+        let _breaks = BreaksOnPanic(&self.is_broken);
+        let mut own = 0;
+        loop {
+            let task = self.tallies[phase].claimed.fetch_add(1, Ordering::Relaxed);
+            if task >= tasks {
+                break;
+            }
+            run(task);
+            own += 1;
+        }
+        if own > 0 {
+            self.add_done(phase, own);
+        }
+    }
+
+    /// Says that `tasks` more of a phase are done.
+    pub(crate) fn add_done(&self, phase: usize, tasks: usize) {
+        self.tallies[phase].done.fetch_add(tasks, Ordering::AcqRel);
+    }
+
+    /// Waits until `tasks` of a phase are done, and what they wrote can be read; false if a worker panicked, so that they
+    /// never will be.
+    pub(crate) fn wait(&self, phase: usize, tasks: usize) -> bool {
+        let mut patience = Patience::default();
+        while self.tallies[phase].done.load(Ordering::Acquire) < tasks {
+            if self.is_broken.load(Ordering::Relaxed) {
+                return false;
+            }
+            patience.wait();
+        }
+        true
+    }
+}
+
+struct BreaksOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for BreaksOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 fn work(shared: &Shared, index: usize) {
     let mut seen = 0;
-    loop {
-        let ticket = next_ticket(shared, index, seen);
-        let Some(ticket) = ticket else { return };
-        seen = ticket;
-        if index >= (ticket & ((1 << WORKER_BITS) - 1)) as usize {
+    while let Some(number) = next_job(shared, index, seen) {
+        seen = number;
+        let join = |ticket| Ticket(ticket).admits(number, index).then_some(ticket + 1);
+        if shared.ticket.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).is_err() {
             continue;
         }
-        // SAFETY: the ticket names this worker, so the caller is inside `run` and waits for it; the pointer it stored
-        // before the ticket, and the job behind, are alive.
+        // SAFETY: this worker has joined before the job was closed, so the caller is inside `run` and waits for it; the
+        // pointer it stored before the ticket, and the job behind, are alive.
         let job: &Job<'static> = unsafe { &**shared.job.load(Ordering::Relaxed) };
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(index))).is_err() {
             shared.panicked.store(true, Ordering::Relaxed);
@@ -153,15 +256,16 @@ fn work(shared: &Shared, index: usize) {
     }
 }
 
-/// The next ticket after `seen`, or `None` when the team is dissolved.
-fn next_ticket(shared: &Shared, index: usize, seen: u64) -> Option<u64> {
+/// The number of the next job after `seen`, or `None` when the team is dissolved.
+fn next_job(shared: &Shared, index: usize, seen: u64) -> Option<u64> {
+    let number = |order| Ticket(shared.ticket.load(order)).number();
     loop {
         let begin = Instant::now();
         while begin.elapsed() < SPIN {
             for _ in 0..64 {
-                let ticket = shared.ticket.load(Ordering::Acquire);
-                if ticket != seen {
-                    return Some(ticket);
+                let number = number(Ordering::Acquire);
+                if number != seen {
+                    return Some(number);
                 }
                 std::hint::spin_loop();
             }
@@ -170,10 +274,10 @@ fn next_ticket(shared: &Shared, index: usize, seen: u64) -> Option<u64> {
             }
         }
         // Said again before each look at the ticket: a caller that stored the last ticket may have been taken off its
-        // core before it took the flag away, and then a worker that has done that job would park unnoticed.
+        // core before it took the flag away, and then a worker that has done that job would park unnoticed for the next.
         loop {
             shared.asleep[index].store(true, Ordering::SeqCst);
-            if shared.ticket.load(Ordering::SeqCst) != seen || shared.stop.load(Ordering::SeqCst) {
+            if number(Ordering::SeqCst) != seen || shared.stop.load(Ordering::SeqCst) {
                 break;
             }
             std::thread::park();
@@ -186,20 +290,46 @@ fn next_ticket(shared: &Shared, index: usize, seen: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// A job that is done only when as many as `workers` have come; answers how often each was called.
+    fn gather(team: &mut Team, workers: usize) -> Vec<usize> {
+        let calls: Vec<AtomicUsize> = (0..team.workers()).map(|_| AtomicUsize::new(0)).collect();
+        let come = AtomicUsize::new(0);
+        team.run(workers, &|index| {
+            calls[index].fetch_add(1, Ordering::Relaxed);
+            come.fetch_add(1, Ordering::Relaxed);
+            let mut patience = Patience::default();
+            while come.load(Ordering::Relaxed) < workers {
+                patience.wait();
+            }
+        });
+        calls.into_iter().map(AtomicUsize::into_inner).collect()
+    }
+
     #[test]
-    fn every_worker_is_called_once_for_each_job() {
+    fn every_worker_comes_to_a_job_that_waits_for_all_of_them() {
         let mut team = Team::new(4);
         for round in 0..2_000 {
-            let calls: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
             let workers = 1 + round % 4;
-            team.run(workers, &|index| {
-                calls[index].fetch_add(1, Ordering::Relaxed);
-            });
-            let counts: Vec<usize> = calls.iter().map(|c| c.load(Ordering::Relaxed)).collect();
-            assert_eq!(counts, (0..4).map(|i| usize::from(i < workers)).collect::<Vec<_>>());
+            assert_eq!(gather(&mut team, workers), [0, 1, 2, 3].map(|i| usize::from(i < workers)));
             if round % 500 == 0 {
                 std::thread::sleep(SPIN * 3);
             }
+        }
+    }
+
+    /// Jobs so short that they are often over before the others come: nobody may enter one that is closed.
+    #[test]
+    fn nobody_enters_a_job_that_is_over() {
+        let mut team = Team::new(4);
+        for _ in 0..20_000 {
+            let is_over = AtomicBool::new(false);
+            let calls = AtomicUsize::new(0);
+            team.run(4, &|_| {
+                assert!(!is_over.load(Ordering::Relaxed));
+                calls.fetch_add(1, Ordering::Relaxed);
+            });
+            is_over.store(true, Ordering::Relaxed);
+            assert!((1..=4).contains(&calls.into_inner()));
         }
     }
 
@@ -214,21 +344,72 @@ mod tests {
                 team.threads[0].unpark();
             }
             std::thread::sleep(SPIN * 4);
-            let calls = AtomicUsize::new(0);
-            team.run(2, &|_| {
-                calls.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(gather(&mut team, 2), [1, 1]);
+        }
+    }
+
+    /// Tasks of each phase write what those of the next read, by any number of workers.
+    #[test]
+    fn a_phase_begins_when_the_last_is_done() {
+        for workers in [1, 2, 5, 64] {
+            let (mut team, phases) = (Team::new(workers), Phases::new(10));
+            for _ in 0..50 {
+                let written: Vec<AtomicUsize> = (0..11).map(|_| AtomicUsize::new(0)).collect();
+                written[0].store(7, Ordering::Relaxed);
+                phases.reset();
+                team.run(workers, &|_| {
+                    for phase in 0..10 {
+                        phases.work(phase, 7, |_| {
+                            assert_eq!(written[phase].load(Ordering::Relaxed), 7);
+                            written[phase + 1].fetch_add(1, Ordering::Relaxed);
+                        });
+                        assert!(phases.wait(phase, 7));
+                    }
+                });
+                assert!(written.iter().all(|w| w.load(Ordering::Relaxed) == 7));
+            }
+        }
+    }
+
+    fn panics(job: impl FnOnce()) -> bool {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err()
+    }
+
+    /// Whoever fails, nobody waits for ever, and the next job finds everything in order.
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_team_goes_on() {
+        let (mut team, phases) = (Team::new(4), Phases::new(10));
+        let mut job = |failing: Option<usize>| {
+            let done = AtomicUsize::new(0);
+            phases.reset();
+            let has_panicked = panics(|| {
+                team.run(4, &|_| {
+                    for phase in 0..10 {
+                        phases.work(phase, 8, |task| {
+                            assert!(failing != Some(8 * phase + task), "a task fails");
+                            done.fetch_add(1, Ordering::Relaxed);
+                        });
+                        if !phases.wait(phase, 8) {
+                            return;
+                        }
+                    }
+                });
             });
-            assert_eq!(calls.into_inner(), 2);
+            (has_panicked, done.into_inner())
+        };
+        for failing in [0, 7, 44, 79] {
+            let (has_panicked, done) = job(Some(failing));
+            assert!(has_panicked && done < failing / 8 * 8 + 8, "task {failing} fails: {done} done");
+            assert_eq!(job(None), (false, 80));
         }
     }
 
     #[test]
-    fn a_panic_of_a_worker_reaches_the_caller_and_the_team_goes_on() {
-        let mut team = Team::new(3);
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            team.run(3, &|index| assert!(index != 2, "worker 2 fails"));
-        }));
-        assert!(result.is_err());
-        team.run(3, &|_| {});
+    fn a_team_has_a_largest_size() {
+        assert_eq!(Team::new(0).workers(), 1);
+        let mut team = Team::new(usize::MAX);
+        assert!((1..=Team::MOST_WORKERS).contains(&team.workers()));
+        let workers = team.workers();
+        assert!(gather(&mut team, workers).iter().all(|calls| *calls == 1));
     }
 }

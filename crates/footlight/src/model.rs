@@ -1,10 +1,10 @@
 //! A model that can be trained, asked and saved.
 
 use crate::data::Samples;
-use crate::train::{TrainingPlan, check_targets, check_values};
+use crate::train::{TrainingPlan, check_values};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::{Engine, Feed, Session};
-use footlight_graph::plan::Plan;
+use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Graph, Op, Role};
 use footlight_nn::{Architecture, Compile, Layer, Loss, METRIC_STATES, Metric, OptimizerChoice};
 use footlight_tensor::{DType, Tensor};
@@ -93,7 +93,7 @@ impl Model {
         self
     }
 
-    /// Uses at most this many threads; results do not depend on it.
+    /// Uses at most this many threads, see [`Engine::new`]; results do not depend on it.
     pub fn threads(mut self, threads: usize) -> Model {
         let old = std::mem::replace(&mut self.engine, Engine::new(threads));
         for (name, role, _) in old.store().entries() {
@@ -264,43 +264,38 @@ impl Model {
         Ok((&mut self.engine, session))
     }
 
-    /// The plan of one step.
-    pub(crate) fn plan(&mut self, kind: Kind, batch: usize) -> Result<Plan> {
-        Ok(self.session(kind, batch)?.1.plan().clone())
-    }
-
     /// The plan of one training step (if the model is compiled, else of an answer) for a batch, and what it needs.
     ///
     /// # Errors
     /// A model whose samples' shape is not known, or faults of its ops.
     pub fn plan_summary(&mut self, batch: usize) -> Result<PlanSummary> {
         let kind = if self.is_compiled() { Kind::Train } else { Kind::Infer };
-        let plan = self.plan(kind, batch)?;
-        let peak_bytes = plan.state_bytes + plan.arena_bytes + plan.scratch_bytes * self.engine.threads();
-        Ok(PlanSummary { table: plan.to_string(), peak_bytes, flops: flops(&plan.graph) })
+        let (_, session) = self.session(kind, batch)?;
+        let plan = session.plan();
+        let peak_bytes = plan.state_bytes + plan.arena_bytes + plan.scratch_bytes * session.workers();
+        let rules = session.rules().to_vec();
+        Ok(PlanSummary { rules, table: plan.to_string(), peak_bytes, flops: flops(&plan.graph) })
     }
 
-    /// What training on `samples` samples needs, before the first step.
+    /// What training on `samples` samples needs, before the first step: every session that training uses is made here, so
+    /// that the bytes told are those that are taken.
     ///
     /// # Errors
     /// A model that is not compiled or whose samples' shape is not known.
     pub fn training_plan(&mut self, samples: usize, batch_size: usize, epochs: usize) -> Result<TrainingPlan> {
-        let batch = batch_size.min(samples);
+        let batch_size = batch_size.max(1);
+        let batch = batch_size.min(samples).max(1);
+        self.session(Kind::Evaluate, batch)?;
+        if !samples.is_multiple_of(batch) {
+            self.session(Kind::Train, samples % batch)?;
+        }
         let (engine, session) = self.session(Kind::Train, batch)?;
-        let (plan, threads) = (session.plan(), session.workers());
-        let of_role = |roles: &[Role]| -> usize {
-            let states = plan.graph.states().iter().filter(|s| roles.contains(&s.role));
-            states.map(|s| plan.graph.type_of(s.value).size_bytes()).sum()
-        };
-        let (parameter_bytes, optimizer_bytes) = (of_role(&[Role::Parameter, Role::Statistic]), of_role(&[Role::Slot]));
-        let activation_bytes = plan.arena_bytes + plan.scratch_bytes * engine.threads();
-        let flops_per_step = flops(&plan.graph);
         Ok(TrainingPlan {
-            parameter_bytes,
-            activation_bytes,
-            optimizer_bytes,
-            threads,
-            flops_per_step,
+            parameter_bytes: engine.state_bytes(Role::Parameter) + engine.state_bytes(Role::Statistic),
+            activation_bytes: engine.working_bytes(),
+            optimizer_bytes: engine.state_bytes(Role::Slot),
+            threads: session.workers(),
+            flops_per_step: flops(&session.plan().graph),
             seed: self.seed,
             steps: samples.div_ceil(batch_size),
             epochs,
@@ -339,10 +334,7 @@ impl Model {
     /// # Errors
     /// A model that is not compiled, or data that do not fit it.
     pub fn evaluate(&mut self, x: &Samples, y: &Samples) -> Result<Evaluation> {
-        self.build_for(x)?;
-        let prediction = self.architecture.output_shape().expect("built above").to_vec();
-        check_targets(x, y, &self.compiled()?.loss, &prediction)?;
-        check_values("x", x)?;
+        self.check_data(x, y)?;
         Ok(Evaluation { values: self.evaluate_batches(x, y, 32)? })
     }
 
@@ -430,6 +422,8 @@ impl Evaluation {
 /// What a plan needs.
 #[derive(Clone, Debug)]
 pub struct PlanSummary {
+    /// How many nodes each rule of simplification left.
+    pub rules: Vec<RuleReport>,
     /// Each step with op, shapes, bytes and offset.
     pub table: String,
     /// Bytes of states, arena and all workers' scratch.
@@ -481,4 +475,58 @@ fn flops(graph: &Graph) -> f64 {
         _ => 0.0,
     };
     graph.nodes().iter().map(of_node).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{Fit, Progress};
+    use footlight_nn::{Dense, Dropout, layers};
+
+    /// Samples for batches of 100, 100 and 70, with four classes.
+    fn samples() -> (Samples, Samples) {
+        let x: Vec<f32> = (0..270 * 200).map(|i| (i % 13) as f32 / 13.0).collect();
+        let y: Vec<i32> = (0..270).map(|i| i % 4).collect();
+        (Samples::from(Tensor::new([270, 200], x).unwrap()), Samples::from(Tensor::new([270], y).unwrap()))
+    }
+
+    fn model(threads: usize) -> Model {
+        let layers =
+            layers![Dense::new(128).activation("relu"), Dropout::new(0.2), Dense::new(4).activation("softmax")];
+        let mut model = Sequential::new(layers).unwrap().threads(threads);
+        model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"]).unwrap();
+        model
+    }
+
+    #[test]
+    fn the_plan_promises_what_is_taken() {
+        let (x, y) = samples();
+        for threads in [1, 3, 64] {
+            let mut model = model(threads);
+            model.build_for(&x).unwrap();
+            let plan = model.training_plan(x.len(), 100, 2).unwrap();
+            assert_eq!(plan.parameter_bytes, 4 * (200 * 128 + 128 + 128 * 4 + 4));
+            assert_eq!(plan.optimizer_bytes, 2 * plan.parameter_bytes + 4 + 4, "two slots, iteration, learning rate");
+            let fit = Fit::new().epochs(2).batch_size(100).validation_data(&x, &y).progress(Progress::None);
+            model.fit(&x, &y, fit).unwrap();
+            let taken = |roles: &[Role]| roles.iter().map(|role| model.engine.state_bytes(*role)).sum::<usize>();
+            assert_eq!(plan.parameter_bytes, taken(&[Role::Parameter, Role::Statistic]));
+            assert_eq!(plan.optimizer_bytes, taken(&[Role::Slot]));
+            assert_eq!(plan.activation_bytes, model.engine.working_bytes(), "{threads} threads");
+            assert!(plan.threads <= threads);
+        }
+    }
+
+    #[test]
+    fn sessions_are_kept_up_to_a_bound_and_the_one_used_longest_ago_gives_way() {
+        let mut model = model(1);
+        model.build_for(&samples().0).unwrap();
+        for batch in 1..=SESSIONS {
+            model.session(Kind::Infer, batch).unwrap();
+        }
+        model.session(Kind::Infer, 1).unwrap();
+        model.session(Kind::Infer, 99).unwrap();
+        let batches: Vec<usize> = model.sessions.iter().map(|(_, batch, _)| *batch).collect();
+        assert_eq!(batches, [3, 4, 5, 6, 7, 8, 1, 99]);
+    }
 }

@@ -182,24 +182,36 @@ impl Architecture {
         self.weights.iter().map(|w| (w.path.clone(), w.role(), value(w))).collect()
     }
 
-    /// Records all layers on an input of `batch` samples called `x`.
-    pub(crate) fn lower(&self, g: &mut Builder, batch: usize, mode: Mode, seed: u64) -> Result<Lowered, Error> {
-        let sample = self.require_built()?;
-        let x = g.input("x", Type::f32([&[batch], sample].concat()));
-        let weights: Vec<Value> =
-            self.weights.iter().map(|w| g.state(&w.path, Type::f32(w.spec.shape.clone()), w.role())).collect();
-        let step = (mode == Mode::Train).then(|| g.state("optimizer/iteration", Type::i32([]), Role::Slot));
-        let key = RandomKey::new(seed).child("layers");
+    /// Declares all weights as states of a graph, called `prefix` and the weight's path.
+    pub fn declare_weights(&self, g: &mut Builder, prefix: &str) -> Vec<Value> {
+        let declare = |w: &Weight| g.state(&format!("{prefix}{}", w.path), Type::f32(w.spec.shape.clone()), w.role());
+        self.weights.iter().map(declare).collect()
+    }
+
+    /// Records all layers on samples `x`, with weights from [`Architecture::declare_weights`]; `step` counts the updates so
+    /// far and is there when training; `key` is the stream of this call's random numbers.
+    pub fn record(&self, g: &mut Builder, x: Value, weights: &[Value], step: Option<Value>, key: RandomKey) -> Value {
+        let mode = if step.is_some() { Mode::Train } else { Mode::Infer };
         let mut current = Masked::new(x);
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let own: Vec<Value> =
-                self.weights.iter().zip(&weights).filter(|(w, _)| w.layer == index).map(|(_, v)| *v).collect();
+                self.weights.iter().zip(weights).filter(|(w, _)| w.layer == index).map(|(_, v)| *v).collect();
             g.enter(name);
             let mut call = Call { graph: g, mode, weights: &own, step, key: key.child(name).at(0) };
             current = layer.call(&mut call, current);
             g.leave();
         }
-        Ok(Lowered { output: current.value, weights, step })
+        current.value
+    }
+
+    /// Records all layers on an input of `batch` samples called `x`.
+    pub(crate) fn lower(&self, g: &mut Builder, batch: usize, mode: Mode, seed: u64) -> Result<Lowered, Error> {
+        let sample = self.require_built()?;
+        let x = g.input("x", Type::f32([&[batch], sample].concat()));
+        let weights = self.declare_weights(g, "");
+        let step = (mode == Mode::Train).then(|| g.state("optimizer/iteration", Type::i32([]), Role::Slot));
+        let output = self.record(g, x, &weights, step, RandomKey::new(seed).child("layers"));
+        Ok(Lowered { output, weights, step })
     }
 
     /// The graph that answers for `batch` samples: input `x`, output `output_0`.

@@ -4,6 +4,7 @@ mod descriptions;
 mod errors;
 mod helping;
 mod models;
+mod resuming;
 mod support;
 mod tables;
 mod training;

@@ -105,6 +105,14 @@ pub fn reviewed(name: &str, text: &str) {
     assert_eq!(text.len(), known.len(), "review it, then FOOTLIGHT_UPDATE=1");
 }
 
+/// The bytes of `model.weights.h5` in a model's file.
+pub fn weights(path: &Path) -> Vec<u8> {
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    std::io::copy(&mut zip.by_name("model.weights.h5").unwrap(), &mut bytes).unwrap();
+    bytes
+}
+
 /// Three classes of 6 x 5 pictures, told apart by the rows that are bright: 90 to learn from, 30 to test with.
 pub fn small_set(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();

@@ -57,11 +57,7 @@ fn history_is_a_list_per_metric() {
 /// The bytes of `model.weights.h5`, and the history.
 fn trained(folder: &Folder, options: &str) -> (Vec<u8>, Vec<u8>) {
     folder.run(&format!("{TRAIN} {options} --history h.json --output m.keras")).done();
-    let archive = std::fs::File::open(folder.path("m.keras")).unwrap();
-    let mut weights = Vec::new();
-    let mut zip = zip::ZipArchive::new(archive).unwrap();
-    std::io::copy(&mut zip.by_name("model.weights.h5").unwrap(), &mut weights).unwrap();
-    (weights, std::fs::read(folder.path("h.json")).unwrap())
+    (weights(&folder.path("m.keras")), std::fs::read(folder.path("h.json")).unwrap())
 }
 
 #[test]

@@ -17,12 +17,16 @@ pub struct Case {
     pub states: Values<f64>,
 }
 
+/// Numbers that single precision holds, so that what differs between precisions is the arithmetic alone.
+pub fn singles(shape: impl Into<Vec<usize>>, mut number: impl FnMut() -> f64) -> NaiveValue<f64> {
+    let shape = shape.into();
+    let count = shape.iter().product();
+    NaiveValue::float(shape, (0..count).map(|_| f64::from(number() as f32)).collect())
+}
+
 fn fill(input: &SampleInput, rng: &mut Philox) -> NaiveValue<f64> {
     match input {
-        SampleInput::Uniform(shape, low, high) => {
-            let count = shape.iter().product();
-            NaiveValue::float(shape.clone(), (0..count).map(|_| low + (high - low) * rng.uniform_f64()).collect())
-        }
+        SampleInput::Uniform(shape, low, high) => singles(shape.as_slice(), || low + (high - low) * rng.uniform_f64()),
         SampleInput::Apart(shape) => {
             let count: usize = shape.iter().product();
             // Magnitudes on a grid that keeps clear of 0, of whole numbers and of each other.
@@ -31,7 +35,8 @@ fn fill(input: &SampleInput, rng: &mut Philox) -> NaiveValue<f64> {
                 .map(|x: f64| if (x - x.round()).abs() < 0.02 { x + 0.03 } else { x })
                 .collect();
             rng.shuffle(&mut data);
-            NaiveValue::float(shape.clone(), data)
+            let mut data = data.into_iter();
+            singles(shape.as_slice(), || data.next().expect("one for each element"))
         }
         SampleInput::Index(shape, bound) => {
             let count = shape.iter().product();
@@ -101,16 +106,27 @@ pub struct Planned {
     pub threads: usize,
     pub simplified: bool,
     pub isa: Isa,
+    /// Whether the plan is cut into the smallest blocks, so that every thread gets some.
+    pub finest: bool,
+    pub poison: bool,
+}
+
+impl Planned {
+    pub fn new(threads: usize, isa: Isa) -> Planned {
+        Planned { threads, simplified: true, isa, finest: false, poison: true }
+    }
 }
 
 impl Runner for Planned {
     fn name(&self) -> String {
         let stage = if self.simplified { "simplified" } else { "raw" };
-        format!("{stage} plan, {} threads, {}", self.threads, self.isa.name())
+        let blocks = if self.finest { "smallest blocks, " } else { "" };
+        format!("{stage} plan, {blocks}{} threads, {}", self.threads, self.isa.name())
     }
     fn run(&self, graph: &Graph, feeds: &Values<f32>, states: &Values<f32>) -> (Values<f32>, Values<f32>) {
         let mut engine = Engine::with_isa(self.threads, self.isa);
-        engine.poison_freed_memory(true);
+        engine.poison_freed_memory(self.poison);
+        engine.cut_finely(self.finest);
         let session = if self.simplified { engine.compile(graph) } else { engine.compile_raw(graph) };
         let mut session = session.unwrap();
         for state in graph.states() {
@@ -137,8 +153,11 @@ impl Runner for Planned {
 pub fn runners() -> Vec<Box<dyn Runner>> {
     let mut list: Vec<Box<dyn Runner>> = Vec::new();
     for isa in Isa::available() {
-        for (threads, simplified) in [(1, false), (1, true), (2, true), (4, true)] {
-            list.push(Box::new(Planned { threads, simplified, isa }));
+        list.push(Box::new(Planned { simplified: false, ..Planned::new(1, isa) }));
+        list.push(Box::new(Planned { simplified: false, finest: true, ..Planned::new(4, isa) }));
+        list.push(Box::new(Planned::new(1, isa)));
+        for threads in [1, 2, 3, 4] {
+            list.push(Box::new(Planned { finest: true, ..Planned::new(threads, isa) }));
         }
     }
     list
@@ -160,18 +179,35 @@ fn from_tensor(tensor: Tensor) -> NaiveValue<f32> {
     }
 }
 
+/// How far numbers may be from what is expected.
+#[derive(Clone, Copy, Debug)]
+pub enum Limit {
+    /// By this part of each number itself.
+    OfEach(f64),
+    /// By this part of the largest magnitude.
+    OfLargest(f64),
+}
+
 /// What differs by more than `limit` of the largest magnitude of the expected value; `None` if nothing does.
 pub fn difference<A: Scalar, B: Scalar>(want: &NaiveValue<A>, got: &NaiveValue<B>, limit: f64) -> Option<String> {
+    beyond(want, got, Limit::OfLargest(limit))
+}
+
+/// What differs by more than the limit; `None` if nothing does.
+pub fn beyond<A: Scalar, B: Scalar>(want: &NaiveValue<A>, got: &NaiveValue<B>, limit: Limit) -> Option<String> {
     if want.shape != got.shape {
         return Some(format!("shape {:?}, expected {:?}", got.shape, want.shape));
     }
-    match (want.as_float(), got.as_float()) {
-        (Some(want), Some(got)) => {
-            let size = want.iter().map(|x| x.to_f64().abs()).filter(|x| x.is_finite()).fold(1e-30, f64::max);
-            let differs = |(w, g): (f64, f64)| !(w == g || (w.is_nan() && g.is_nan()) || (w - g).abs() <= limit * size);
-            let at = want.iter().zip(got).position(|(w, g)| differs((w.to_f64(), g.to_f64())))?;
-            Some(format!("element {at}: got {:?}, expected {:?} (largest {size:e})", got[at], want[at]))
-        }
-        _ => (want.as_int() != got.as_int()).then(|| format!("got {:?}, expected {:?}", got.as_int(), want.as_int())),
-    }
+    let (Some(want), Some(got)) = (want.as_float(), got.as_float()) else {
+        return (want.as_int() != got.as_int())
+            .then(|| format!("got {:?}, expected {:?}", got.as_int(), want.as_int()));
+    };
+    let size = want.iter().map(|x| x.to_f64().abs()).filter(|x| x.is_finite()).fold(1e-30, f64::max);
+    let allowed = |w: f64| match limit {
+        Limit::OfEach(part) => part * w.abs(),
+        Limit::OfLargest(part) => part * size,
+    };
+    let differs = |(w, g): (f64, f64)| !(w == g || (w.is_nan() && g.is_nan()) || (w - g).abs() <= allowed(w));
+    let at = want.iter().zip(got).position(|(w, g)| differs((w.to_f64(), g.to_f64())))?;
+    Some(format!("element {at}: got {:?}, expected {:?} (largest {size:e})", got[at], want[at]))
 }

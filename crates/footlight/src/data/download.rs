@@ -1,31 +1,51 @@
 //! Fetching the files of a known set into the cache.
 //!
-//! A file appears in the cache whole and checked or not at all: it is written under a temporary name, its checksum is
-//! compared, it is synced, then renamed.
+//! A file appears in the cache whole and checked or not at all: its checksum is compared while it is in memory, then it
+//! is written under a temporary name, synced and renamed.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
-    process,
+    fs,
+    io::{Read, Write},
+    path::Path,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
+use footlight_nn::file::write_atomically;
 use footlight_tensor::idx;
 use indicatif::{ProgressBar, ProgressStyle};
-use ureq::Agent;
+use ureq::{Agent, Body, http::Response};
 
 use super::{
     folder,
     known::{KnownFile, KnownSet},
 };
 
-/// The time that failed connections may take, over all files and mirrors.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// A transfer that says nothing for so long has failed.
-const SILENCE: Duration = Duration::from_secs(15);
+/// How long nothing may happen.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// The time that servers may take to answer, as long as none has: over all files and mirrors.
+    pub(super) answer: Duration,
+    /// A transfer that says nothing for so long has failed.
+    pub(super) silence: Duration,
+}
+
+pub(super) const PATIENCE: Patience =
+    Patience { answer: Duration::from_millis(4_500), silence: Duration::from_secs(10) };
+/// A file that takes longer than this is not coming.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// No compressed file of a known set comes near to this.
 const LIMIT_BYTES: u64 = 64 << 20;
+
+/// Why a set could not be downloaded.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What became of each mirror.
+    pub(super) attempts: Vec<String>,
+    /// Whether no mirror answered at all.
+    pub(super) is_unreachable: bool,
+}
 
 /// Downloads what `cache` lacks of `set` from the first of `mirrors` that has it.
 ///
@@ -34,44 +54,41 @@ pub(super) fn download(
     set: &KnownSet,
     mirrors: &[&str],
     cache: &Path,
-    patience: Duration,
+    mut patience: Patience,
     show_progress: bool,
     log: &mut dyn Write,
-) -> Result<String, Vec<String>> {
-    let mut left = patience;
+) -> Result<String, Failure> {
     let mut best = 0;
     for file in set.files.iter().filter(|file| folder::find(cache, file.stem).is_none()) {
-        let mut faults = Vec::new();
-        let fetched = (0..mirrors.len()).find(|attempt| {
-            let mirror = (best + attempt) % mirrors.len();
-            let is_last = attempt + 1 == mirrors.len();
-            let url = format!("{}{}.gz", mirrors[mirror], file.stem);
+        let mut failure = Failure { attempts: Vec::new(), is_unreachable: true };
+        let fetched = (0..mirrors.len()).map(|attempt| (best + attempt) % mirrors.len()).find(|&mirror| {
             // A first mirror that swallows packets leaves time to try the second.
-            let share = if is_last { left } else { left * 3 / 5 };
+            let is_last = failure.attempts.len() + 1 == mirrors.len();
+            let answer = if is_last { patience.answer } else { patience.answer * 3 / 5 };
+            let url = format!("{}{}.gz", mirrors[mirror], file.stem);
             let start = Instant::now();
-            match fetch(&url, file, cache, share, show_progress, log) {
-                Ok(()) => {
-                    best = mirror;
-                    return true;
-                }
+            let fault = match fetch(&url, file, cache, Patience { answer, ..patience }, show_progress, log) {
+                Ok(()) => return true,
                 Err(Fault::Unreachable(fault)) => {
-                    left = left.saturating_sub(start.elapsed());
-                    faults.push(format!("{}: {fault}", mirrors[mirror]));
+                    patience.answer = patience.answer.saturating_sub(start.elapsed());
+                    fault
                 }
-                Err(Fault::Other(fault)) => faults.push(format!("{}: {fault}", mirrors[mirror])),
-            }
+                Err(Fault::Other(fault)) => {
+                    failure.is_unreachable = false;
+                    fault
+                }
+            };
+            failure.attempts.push(format!("{}: {fault}", mirrors[mirror]));
             false
         });
-        if fetched.is_none() {
-            return Err(faults);
-        }
+        best = fetched.ok_or(failure)?;
     }
     Ok(mirrors[best].to_owned())
 }
 
 /// Why a file did not come.
 enum Fault {
-    /// There was no connection.
+    /// There was no answer.
     Unreachable(String),
     /// There was one, and something else went wrong.
     Other(String),
@@ -81,58 +98,73 @@ fn fetch(
     url: &str,
     file: &KnownFile,
     cache: &Path,
-    patience: Duration,
+    patience: Patience,
     show_progress: bool,
     log: &mut dyn Write,
 ) -> Result<(), Fault> {
-    if patience < Duration::from_millis(10) {
+    let body = ask(url, patience)?.into_body();
+    let _ = writeln!(log, "downloading {url}");
+    let bytes = receive(body, show_progress).map_err(Fault::Other)?;
+    check(&bytes, file).map_err(Fault::Other)?;
+    keep(&bytes, file, cache).map_err(Fault::Other)
+}
+
+/// Asks for `url` and waits for an answer, however the time is spent: on names, connections or a server's silence.
+fn ask(url: &str, patience: Patience) -> Result<Response<Body>, Fault> {
+    if patience.answer < Duration::from_millis(10) {
         return Err(Fault::Unreachable("not tried, no time left".into()));
     }
     let agent: Agent = Agent::config_builder()
-        .timeout_resolve(Some(patience * 2 / 5))
-        .timeout_connect(Some(patience * 3 / 5))
-        .timeout_recv_response(Some(SILENCE))
-        .timeout_per_read(Some(SILENCE))
+        .timeout_resolve(Some(patience.answer))
+        .timeout_connect(Some(patience.answer))
+        .timeout_recv_response(Some(patience.answer))
+        .timeout_recv_body(Some(LONGEST))
+        .timeout_per_read(Some(patience.silence))
         .build()
         .into();
-    let response = agent.get(url).call().map_err(|error| match error {
-        ureq::Error::StatusCode(code) => Fault::Other(format!("the server answers {code}")),
-        error => Fault::Unreachable(error.to_string()),
-    })?;
-    let _ = writeln!(log, "downloading {url}");
-    let body = response.into_body();
-    let bar = progress_bar(show_progress, body.content_length());
-    let reader = bar.wrap_read(body.into_with_config().limit(LIMIT_BYTES).reader());
-    // Only now: a machine without a network is left without empty folders.
-    fs::create_dir_all(cache).map_err(|error| Fault::Other(format!("`{}`: {error}", cache.display())))?;
-    let partial = Partial(cache.join(format!(".{}.{}.part", file.stem, process::id())));
-    let stored = store(reader, file, &partial.0, &cache.join(format!("{}.gz", file.stem)));
+    let (sender, receiver) = mpsc::channel();
+    let request = agent.get(url);
+    // The thread outlives a patience that has ended by its own timeouts at most.
+    thread::spawn(move || {
+        let _ = sender.send(request.call());
+    });
+    match receiver.recv_timeout(patience.answer) {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(ureq::Error::StatusCode(code))) => Err(Fault::Other(format!("the server answers {code}"))),
+        Ok(Err(ureq::Error::Io(error))) => Err(Fault::Unreachable(error.to_string())),
+        Ok(Err(ureq::Error::Timeout(_))) | Err(_) => {
+            Err(Fault::Unreachable(format!("no answer in {:.1} s", patience.answer.as_secs_f32())))
+        }
+        Ok(Err(error)) => Err(Fault::Unreachable(error.to_string())),
+    }
+}
+
+fn receive(body: Body, show_progress: bool) -> Result<Vec<u8>, String> {
+    let length = body.content_length();
+    let bar = progress_bar(show_progress, length);
+    let mut bytes = Vec::new();
+    let received =
+        bar.wrap_read(body.into_with_config().limit(LIMIT_BYTES).reader()).read_to_end(&mut bytes).map_err(|error| {
+            let announced = length.map_or("an unknown number".into(), |length| length.to_string());
+            format!("the transfer broke off after {} of {announced} bytes: {error}", bytes.len())
+        });
     bar.finish_and_clear();
-    stored.map_err(Fault::Other)
+    received.map(|_| bytes)
 }
 
-/// Writes, checks, syncs, renames.
-fn store(mut reader: impl Read, file: &KnownFile, partial: &Path, place: &Path) -> Result<(), String> {
-    let text = |error: io::Error| error.to_string();
-    let mut output = File::create(partial).map_err(text)?;
-    io::copy(&mut reader, &mut output).map_err(text)?;
-    output.sync_all().map_err(text)?;
-    drop(output);
-    let plain = idx::Plain::new(File::open(partial).map_err(text)?).map_err(text)?;
-    let sum = folder::checksum(plain, file.size_bytes + 1).map_err(text)?;
-    if sum != file.sha256 {
-        return Err(format!("not the published file (SHA-256 {sum})"));
+fn check(bytes: &[u8], file: &KnownFile) -> Result<(), String> {
+    let sum = idx::Plain::new(bytes).and_then(|plain| folder::checksum(plain, file.size_bytes + 1));
+    match sum {
+        Ok(sum) if sum == file.sha256 => Ok(()),
+        Ok(sum) => Err(format!("not the published file: {} bytes, SHA-256 {sum} once decompressed", bytes.len())),
+        Err(error) => Err(format!("not the published file: {} bytes, {error}", bytes.len())),
     }
-    fs::rename(partial, place).map_err(text)
 }
 
-/// A file that is removed unless it was renamed.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+fn keep(bytes: &[u8], file: &KnownFile, cache: &Path) -> Result<(), String> {
+    // Only now: a machine without a network is left without empty folders.
+    fs::create_dir_all(cache).map_err(|error| format!("`{}`: {error}", cache.display()))?;
+    write_atomically(cache.join(format!("{}.gz", file.stem)), bytes).map_err(|error| error.message().to_owned())
 }
 
 /// A bar on the standard error stream, hidden where that is not a terminal.
@@ -150,9 +182,8 @@ fn progress_bar(show_progress: bool, length: Option<u64>) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{BufRead, BufReader},
-        net::TcpListener,
-        thread,
+        io::{self, BufRead, BufReader},
+        net::{TcpListener, TcpStream},
     };
 
     use super::*;
@@ -160,6 +191,9 @@ mod tests {
         folder::tests::{Scratch, labels, pictures},
         known::STEMS,
     };
+
+    /// Enough for a busy machine to answer itself, and little to lose where it does not.
+    const LOCAL: Patience = Patience { answer: PATIENCE.answer, silence: Duration::from_millis(500) };
 
     /// A set of four small files and its bytes.
     fn small_set() -> (KnownSet, Vec<Vec<u8>>) {
@@ -173,8 +207,8 @@ mod tests {
         (set, contents)
     }
 
-    /// Serves `answer(path)` (404 where there is none) on a port of its own.
-    fn serve(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> String {
+    /// Has `answer(path, connection)` speak to everyone who asks on a port of its own.
+    fn serve(answer: impl Fn(&str, &mut TcpStream) -> io::Result<()> + Send + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
         thread::spawn(move || {
@@ -183,19 +217,37 @@ mod tests {
                 let lines: Vec<String> =
                     BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
                 let path = lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or("/").to_owned();
-                let (status, body) = match answer(&path[1..]) {
-                    Some(body) => ("200 OK", body),
-                    None => ("404 Not Found", vec![]),
-                };
-                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+                let _ = answer(&path[1..], &mut stream);
             }
         });
         address
     }
 
-    fn by_stem(contents: Vec<Vec<u8>>) -> impl Fn(&str) -> Option<Vec<u8>> + Send + 'static {
-        move |path| STEMS.iter().position(|stem| path == format!("{stem}.gz")).map(|index| contents[index].clone())
+    fn head(status: &str, length: usize) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n").into_bytes()
+    }
+
+    fn not_found(_: &str, stream: &mut TcpStream) -> io::Result<()> {
+        stream.write_all(&head("404 Not Found", 0))
+    }
+
+    /// Serves these files, of which each is sent up to its byte `end`, after which nothing comes for `silence`.
+    fn files(contents: Vec<Vec<u8>>, end: usize, silence: Duration) -> String {
+        serve(move |path, stream| {
+            let body = &contents[STEMS.iter().position(|stem| path == format!("{stem}.gz")).unwrap()];
+            stream.write_all(&head("200 OK", body.len()))?;
+            stream.write_all(&body[..body.len().min(end)])?;
+            thread::sleep(silence);
+            Ok(())
+        })
+    }
+
+    fn whole(contents: Vec<Vec<u8>>) -> String {
+        files(contents, usize::MAX, Duration::ZERO)
+    }
+
+    fn attempt(set: &KnownSet, mirrors: &[&str], cache: &Path) -> Result<String, Failure> {
+        download(set, mirrors, cache, LOCAL, false, &mut Vec::new())
     }
 
     #[test]
@@ -204,7 +256,7 @@ mod tests {
         let (set, contents) = small_set();
         let mut wrong = contents.clone();
         wrong[1][9] ^= 1;
-        let mirrors = [serve(|_| None), serve(by_stem(wrong)), serve(by_stem(contents))];
+        let mirrors = [serve(not_found), whole(wrong), whole(contents)];
         let mirrors: Vec<&str> = mirrors.iter().map(String::as_str).collect();
         let cache = scratch.0.join("small");
         let mut log = Vec::new();
@@ -216,26 +268,84 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_file_never_reaches_the_cache() {
-        let scratch = Scratch::new();
-        let (set, mut contents) = small_set();
-        contents[0].push(0);
-        let mirror = serve(by_stem(contents));
-        let faults = download(&set, &[&mirror], &scratch.0, PATIENCE, false, &mut Vec::new()).unwrap_err();
-        assert!(faults[0].contains("not the published file"), "{faults:?}");
-        assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0);
+    fn a_file_that_is_wrong_cut_or_stuck_never_reaches_the_cache() {
+        let (set, contents) = small_set();
+        let mut longer = contents.clone();
+        longer[0].push(0);
+        let cases = [
+            (whole(longer), "not the published file: 2369 bytes, SHA-256 "),
+            (serve(not_found), "the server answers 404"),
+            (files(contents.clone(), 100, Duration::ZERO), "the transfer broke off after 100 of 2368 bytes: "),
+            (files(contents, 100, Duration::from_secs(60)), "the transfer broke off after 100 of 2368 bytes: "),
+        ];
+        for (mirror, fault) in cases {
+            let scratch = Scratch::new();
+            let start = Instant::now();
+            let failure = attempt(&set, &[&mirror], &scratch.0).unwrap_err();
+            assert_eq!(failure.attempts.len(), 1);
+            assert!(failure.attempts[0].contains(fault), "{failure:?}");
+            assert!(!failure.is_unreachable, "{failure:?}");
+            assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0);
+            assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+        }
     }
 
     #[test]
-    fn without_a_connection_patience_ends() {
+    fn what_came_before_a_failure_is_kept_and_not_fetched_again() {
+        let scratch = Scratch::new();
+        let (set, contents) = small_set();
+        let mut wrong = contents.clone();
+        wrong[2].pop();
+        assert!(attempt(&set, &[&whole(wrong)], &scratch.0).is_err());
+        assert_eq!(folder::missing(&scratch.0).unwrap(), STEMS[2..]);
+        let only_the_rest = vec![vec![], vec![], contents[2].clone(), contents[3].clone()];
+        attempt(&set, &[&whole(only_the_rest)], &scratch.0).unwrap();
+        assert!(folder::missing(&scratch.0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_is_named() {
+        let scratch = Scratch::new();
+        let (set, contents) = small_set();
+        let cache = scratch.0.join("taken");
+        fs::write(&cache, b"a file where the folder should be").unwrap();
+        let failure = attempt(&set, &[&whole(contents)], &cache).unwrap_err();
+        assert!(failure.attempts[0].contains(&format!("`{}`: ", cache.display())), "{failure:?}");
+    }
+
+    /// Nothing listens on the first; the second is an address kept for documentation, where nothing answers; the third
+    /// takes the connection and is silent.
+    #[test]
+    fn without_an_answer_patience_ends() {
         let scratch = Scratch::new();
         let (set, _) = small_set();
-        let patience = Duration::from_millis(500);
+        let silent = serve(|_, _| {
+            thread::sleep(Duration::from_secs(60));
+            Ok(())
+        });
+        let mirrors = ["http://127.0.0.1:9/", "http://192.0.2.1/", &silent];
+        let patience = Patience { answer: Duration::from_millis(500), ..LOCAL };
         let start = Instant::now();
-        // Nothing listens on the first; the second is an address kept for documentation, where nothing answers.
-        let mirrors = ["http://127.0.0.1:9/", "http://192.0.2.1/"];
-        let faults = download(&set, &mirrors, &scratch.0, patience, false, &mut Vec::new()).unwrap_err();
-        assert_eq!(faults.len(), 2, "{faults:?}");
-        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+        let failure = download(&set, &mirrors, &scratch.0, patience, false, &mut Vec::new()).unwrap_err();
+        assert_eq!(failure.attempts.len(), 3, "{failure:?}");
+        assert!(failure.is_unreachable);
+        assert!(failure.attempts[2].contains(": no answer in "), "{failure:?}");
+        assert!(start.elapsed() < 3 * patience.answer, "{:?}", start.elapsed());
+    }
+
+    /// The real files, from a mirror on this machine.
+    #[test]
+    fn mnist_is_downloaded_checked_and_read() {
+        let Some(data) = std::env::var_os("FOOTLIGHT_DATA") else {
+            println!("skipped: FOOTLIGHT_DATA names no folder with mnist in it");
+            return;
+        };
+        let folder = Path::new(&data).join("mnist");
+        let contents = STEMS.map(|stem| fs::read(folder.join(format!("{stem}.gz"))));
+        let contents: Vec<Vec<u8>> = contents.into_iter().map(Result::unwrap).collect();
+        let (scratch, set) = (Scratch::new(), KnownSet::by_name("mnist").unwrap());
+        attempt(set, &[&whole(contents)], &scratch.0).unwrap();
+        let [x_train, .., y_test] = folder::read(&scratch.0, Some(set), folder::Trust::Checksums).unwrap();
+        assert_eq!((x_train.len(), y_test.len(), y_test.label(0)), (60_000, 10_000, 7));
     }
 }

@@ -1,7 +1,7 @@
 //! Four `idx` files in a folder: finding, reading, checking.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -37,9 +37,20 @@ pub(super) fn find(folder: &Path, stem: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// The stems that have no file in `folder`.
-pub(super) fn missing(folder: &Path) -> Vec<&'static str> {
-    STEMS.into_iter().filter(|stem| find(folder, stem).is_none()).collect()
+/// The stems that have no file in `folder`: all of them if there is no such folder.
+///
+/// # Errors
+/// `file` when there is one that cannot be read, or something that is no folder.
+pub(super) fn missing(folder: &Path) -> Result<Vec<&'static str>, Error> {
+    let unusable = |why: String| {
+        let message = format!("`{}` {why}", folder.display());
+        Err(Error::new(ErrorKind::File, message).help("it has to be a folder that you may read"))
+    };
+    match fs::read_dir(folder) {
+        Err(_) if folder.is_file() => unusable("is a file".into()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => unusable(format!("cannot be read: {error}")),
+        _ => Ok(STEMS.into_iter().filter(|stem| find(folder, stem).is_none()).collect()),
+    }
 }
 
 /// Reads the four files of `folder`, which are those of `set` if one is given.
@@ -48,11 +59,11 @@ pub(super) fn missing(folder: &Path) -> Vec<&'static str> {
 /// `file` for files that are missing, cut short or, under [`Trust::Checksums`], not the published ones; `data` for
 /// files that do not fit together.
 pub(super) fn read(folder: &Path, set: Option<&KnownSet>, trust: Trust) -> Result<Parts, Error> {
-    let missing = missing(folder);
+    let missing = missing(folder)?;
     if !missing.is_empty() {
         return Err(Error::new(
             ErrorKind::File,
-            format!("folder `{}` lacks {} (plain or .gz)", folder.display(), missing.join(", ")),
+            format!("`{}` lacks {} (plain or .gz)", folder.display(), missing.join(", ")),
         )
         .help(format!("it needs the four files {}", STEMS.join(", "))));
     }
@@ -78,13 +89,17 @@ pub(super) fn read(folder: &Path, set: Option<&KnownSet>, trust: Trust) -> Resul
 
 fn read_file(path: &Path, published: Option<&KnownFile>) -> Result<Tensor, Error> {
     let place = format!("`{}`", path.display());
-    let unreadable = |error: io::Error| Error::new(ErrorKind::File, format!("{place}: {error}"));
+    let unreadable = |error: io::Error| {
+        Error::new(ErrorKind::File, format!("{place}: cannot be read: {error}")).help("check the file's permissions")
+    };
     let file = File::open(path).map_err(unreadable)?;
-    let mut reader = Hashing { reader: idx::Plain::new(file).map_err(unreadable)?, hasher: None };
-    let Some(published) = published else { return Ok(idx::read_stream(reader).map_err(|error| error.at(place))?) };
-    reader.hasher = Some(Sha256::new());
+    let stored_bytes = file.metadata().map_err(unreadable)?.len();
+    let hasher = published.map(|_| Sha256::new());
+    let mut reader = Hashing { reader: idx::Plain::new(file).map_err(unreadable)?, hasher };
+    let tensor = idx::read_sized(&mut reader, stored_bytes).map_err(|error| Error::from(error).at(&place));
+    let Some(published) = published else { return tensor };
     let again = format!("delete `{}`; the next run downloads it again", path.display());
-    let tensor = idx::read_stream(&mut reader).map_err(|error| error.at(&place).help(&again))?;
+    let tensor = tensor.map_err(|error| error.help(&again))?;
     let sum = reader.sum();
     if sum != published.sha256 {
         let message = format!(
@@ -97,29 +112,47 @@ fn read_file(path: &Path, published: Option<&KnownFile>) -> Result<Tensor, Error
 }
 
 fn check_inputs(path: &Path, x: &Tensor, set: Option<&KnownSet>) -> Result<(), Error> {
-    let is_wrong = match set {
-        Some(_) => x.dtype() != DType::U8 || x.shape().len() != 3 || x.shape()[1..] != [28, 28],
-        None => x.shape().len() < 2,
+    let fits = match set {
+        Some(_) => x.dtype() == DType::U8 && x.shape().len() == 3 && x.shape()[1..] == [28, 28],
+        None => x.shape().len() >= 2,
     };
-    if is_wrong || x.is_empty() {
-        let expected = if set.is_some() { "uint8 [N, 28, 28]" } else { "[N, ...]" };
-        let arrived = format!("{} {}", x.dtype(), display_shape(x.shape()));
-        return Err(fault(path, format!("pictures are {arrived}, expected {expected} with N at least 1")));
+    if fits && !x.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let expected = if set.is_some() { "uint8 [N, 28, 28], N at least 1" } else { "[N, ...], N at least 1" };
+    let what = match set {
+        _ if x.is_empty() => "no pictures in it".to_owned(),
+        Some(set) => format!("not pictures of {}", set.name),
+        None => "not pictures".to_owned(),
+    };
+    let help = match (x.shape().len(), set) {
+        (1, _) => "this looks like labels; perhaps two files were swapped".to_owned(),
+        (_, Some(set)) if !x.is_empty() => {
+            format!("for other pictures give the folder's path in place of the name `{}`", set.name)
+        }
+        _ => "give pictures of at least one pixel each".to_owned(),
+    };
+    Err(mismatch(path, &what, expected, x).help(help))
 }
 
 fn check_labels(path: &Path, y: &Tensor, set: Option<&KnownSet>) -> Result<(), Error> {
     if y.shape().len() != 1 || !y.dtype().is_integer() || y.is_empty() {
-        let arrived = format!("{} {}", y.dtype(), display_shape(y.shape()));
-        return Err(fault(path, format!("labels are {arrived}, expected whole numbers [N] with N at least 1")));
+        let help = match y.shape().len() {
+            1 if y.is_empty() => "give one label for each picture",
+            1 => "labels are numbers of classes; save them as uint8 or int32",
+            _ => "this looks like pictures; perhaps two files were swapped",
+        };
+        let what = if y.is_empty() { "no labels in it" } else { "not labels" };
+        return Err(mismatch(path, what, "whole numbers [N], N at least 1", y).help(help));
     }
     let (low, high) = label_range(y);
+    let fault = |legal: &str| {
+        let message = format!("labels go from {low} to {high}, legal {legal}");
+        Err(fault(path, message).help("number the classes from 0, and check that the labels belong to these pictures"))
+    };
     match set {
-        Some(set) if low < 0 || high > 9 => {
-            Err(fault(path, format!("labels go from {low} to {high}, those of {} from 0 to 9", set.name)))
-        }
-        _ if low < 0 => Err(fault(path, format!("labels go from {low} to {high}, the lowest class is 0"))),
+        Some(set) if low < 0 || high > 9 => fault(&format!("in {} are 0 to 9", set.name)),
+        _ if low < 0 => fault("are 0 and above"),
         _ => Ok(()),
     }
 }
@@ -127,7 +160,10 @@ fn check_labels(path: &Path, y: &Tensor, set: Option<&KnownSet>) -> Result<(), E
 fn check_lengths((x_path, x): &(PathBuf, Tensor), (y_path, y): &(PathBuf, Tensor)) -> Result<(), Error> {
     let (pictures, labels) = (x.shape()[0], y.shape()[0]);
     if pictures != labels {
-        return Err(fault(x_path, format!("{pictures} pictures, but {labels} labels in `{}`", y_path.display())));
+        let message = format!("{pictures} pictures, but {labels} labels in `{}`", y_path.display());
+        return Err(
+            fault(x_path, message).help("every picture needs one label; perhaps files of train and t10k were mixed")
+        );
     }
     Ok(())
 }
@@ -135,7 +171,8 @@ fn check_lengths((x_path, x): &(PathBuf, Tensor), (y_path, y): &(PathBuf, Tensor
 fn check_parts((train_path, train): &(PathBuf, Tensor), (path, test): &(PathBuf, Tensor)) -> Result<(), Error> {
     if train.shape()[1..] != test.shape()[1..] {
         let (train, test) = (display_shape(&train.shape()[1..]), display_shape(&test.shape()[1..]));
-        return Err(fault(path, format!("a sample has shape {test}, one of `{}` has {train}", train_path.display())));
+        let message = format!("a picture has shape {test}, one of `{}` has {train}", train_path.display());
+        return Err(fault(path, message).help("both files have to hold pictures of one size"));
     }
     Ok(())
 }
@@ -144,10 +181,8 @@ fn check_classes((train_path, train): &(PathBuf, Tensor), (path, test): &(PathBu
     let (train, test) = (label_range(train).1, label_range(test).1);
     if test > train {
         let train_path = train_path.display();
-        return Err(fault(
-            path,
-            format!("label {test} has no sample in `{train_path}`, whose highest label is {train}"),
-        ));
+        let message = format!("label {test} has no sample in `{train_path}`, whose highest label is {train}");
+        return Err(fault(path, message).help("what is not trained cannot be tested; split the samples anew"));
     }
     Ok(())
 }
@@ -157,6 +192,11 @@ fn label_range(y: &Tensor) -> (i64, i64) {
     let low = labels.iter().copied().fold(f64::INFINITY, f64::min);
     let high = labels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     (low as i64, high as i64)
+}
+
+fn mismatch(path: &Path, what: &str, expected: &str, arrived: &Tensor) -> Error {
+    let arrived = format!("{} {}", arrived.dtype(), display_shape(arrived.shape()));
+    fault(path, format!("{what}\n  expected: {expected}\n  arrived:  {arrived}"))
 }
 
 fn fault(path: &Path, message: String) -> Error {
@@ -247,14 +287,14 @@ pub(super) mod tests {
     #[test]
     fn faults_name_the_file_and_both_sides() {
         let mnist = KnownSet::by_name("mnist");
-        let cases: [(usize, Vec<u8>, Option<&KnownSet>, &str); 7] = [
-            (0, pictures(3, 20), mnist, "pictures are uint8 [3, 20, 20], expected uint8 [N, 28, 28]"),
-            (0, pictures(0, 28), None, "pictures are uint8 [0, 28, 28], expected [N, ...] with N at least 1"),
-            (0, pictures(4, 28), None, "4 pictures, but 3 labels in `"),
-            (1, labels(&[0, 1, 10]), mnist, "labels go from 0 to 10, those of mnist from 0 to 9"),
-            (2, pictures(2, 20), None, "a sample has shape [20, 20], one of `"),
-            (3, labels(&[0, 7]), None, "label 7 has no sample in `"),
-            (3, pictures(2, 28), None, "labels are uint8 [2, 28, 28], expected whole numbers [N]"),
+        let cases: [(usize, Vec<u8>, Option<&KnownSet>, &str); 2] = [
+            (
+                0,
+                pictures(3, 20),
+                mnist,
+                "not pictures of mnist\n  expected: uint8 [N, 28, 28], N at least 1\n  arrived:  uint8 [3, 20, 20]",
+            ),
+            (1, labels(&[0, 1, 10]), mnist, "labels go from 0 to 10, legal in mnist are 0 to 9"),
         ];
         let scratch = Scratch::new();
         for (case, (index, bytes, set, message)) in cases.into_iter().enumerate() {

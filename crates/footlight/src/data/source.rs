@@ -3,9 +3,12 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    io::Write,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
+
+use footlight_nn::suggest;
 
 use crate::{Error, ErrorKind};
 
@@ -122,7 +125,7 @@ pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -
         return Ok(set);
     }
     if !folder.is_dir() {
-        return Err(unknown(request));
+        return Err(no_folder(request));
     }
     let name = folder.file_name().map_or(request.into(), |name| name.to_string_lossy());
     Ok(dataset(&name, folder::read(folder, None, Trust::User)?, Origin::Folder(folder.to_owned())))
@@ -175,7 +178,7 @@ fn search(
         None => miss("no data folder", "data folder: none is set".into()),
         Some(parent) => {
             let folder = parent.join(set.name);
-            if folder::missing(&folder).len() < STEMS.len() {
+            if folder::missing(&folder)?.len() < STEMS.len() {
                 let parts = folder::read(&folder, Some(set), Trust::User)?;
                 return Ok(Some(dataset(set.name, parts, Origin::Folder(folder))));
             }
@@ -187,16 +190,16 @@ fn search(
         return Ok(None);
     };
     let cache = parent.join(set.name);
-    let missing = folder::missing(&cache);
-    if missing.is_empty() {
-        let parts = folder::read(&cache, Some(set), Trust::Checksums)?;
-        return Ok(Some(dataset(set.name, parts, Origin::Cache(cache))));
-    }
-    let lacking = match missing.len() {
-        4 => "has no idx files".to_owned(),
-        _ => format!("lacks {}", missing.join(", ")),
+    let state = match folder::missing(&cache) {
+        Ok(missing) if missing.is_empty() => {
+            let parts = folder::read(&cache, Some(set), Trust::Checksums)?;
+            return Ok(Some(dataset(set.name, parts, Origin::Cache(cache))));
+        }
+        Ok(missing) if missing.len() == STEMS.len() => format!("`{}` has no idx files", cache.display()),
+        Ok(missing) => format!("`{}` lacks {}", cache.display(), missing.join(", ")),
+        Err(error) => error.message().to_owned(),
     };
-    miss("no cache", format!("cache: `{}` {lacking}", cache.display()));
+    miss("no cache", format!("cache: {state}"));
     if options.offline {
         miss("no download", "download: switched off".into());
         return Ok(None);
@@ -217,9 +220,10 @@ fn fetch(
     use super::download::{PATIENCE, download};
     match download(set, set.mirrors, cache, PATIENCE, options.show_progress, log) {
         Ok(url) => Some(url),
-        Err(faults) => {
-            let long = format!("download: {}", faults.join("; "));
-            misses.push(Miss { short: "no network", long, is_network: true });
+        Err(failure) => {
+            let short = if failure.is_unreachable { "no network" } else { "no download" };
+            let long = format!("download: {}", failure.attempts.join("; "));
+            misses.push(Miss { short, long, is_network: true });
             None
         }
     }
@@ -274,30 +278,31 @@ fn advice(set: &KnownSet, options: &LoadOptions) -> String {
     }
 }
 
-fn unknown(request: &str) -> Error {
+/// Says what a request is that is neither a name nor a folder.
+fn no_folder(request: &str) -> Error {
     let names: Vec<&str> = SETS.iter().map(|set| set.name).chain([DIGITS]).collect();
-    let nearest = names.iter().map(|name| (edits(&canonical(request), name), name)).min();
-    let help = match nearest {
-        Some((edits, name)) if edits <= 2 => format!("did you mean `{name}`?"),
-        _ => format!("give a known set or a folder with {} (plain or .gz)", STEMS.join(", ")),
-    };
-    let message = format!("`{request}` is neither a folder nor a known data set\n  known: {}", names.join(", "));
-    Error::new(ErrorKind::Config, message).help(help)
-}
-
-/// The fewest letters to insert, delete or replace to get from `a` to `b`.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.chars().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let known = names.join(", ");
+    let files = format!("a folder with {} (plain or .gz)", STEMS.join(", "));
+    match fs::metadata(request) {
+        Ok(_) => {
+            let what =
+                if request.ends_with(".npz") { "an npz archive, which is not read as a data set" } else { "a file" };
+            let message = format!("`{request}` is {what}\n  expected: a folder of idx files, or one of {known}");
+            Error::new(ErrorKind::Config, message).help(format!("give {files}"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Error::new(ErrorKind::File, format!("`{request}` cannot be read: {error}"))
+                .help("it has to be a folder that you may read")
+        }
+        Err(_) => {
+            let help = match suggest::nearest(&canonical(request), &names) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("give a known set or {files}"),
+            };
+            let message = format!("`{request}` is neither a folder nor a known data set\n  known: {known}");
+            Error::new(ErrorKind::Config, message).help(help)
         }
     }
-    row.last().copied().unwrap_or(0)
 }
 
 /// `60000` as `60,000`.

@@ -1,73 +1,158 @@
 //! Data looked at before it is trained on.
 
+use std::ops::Range;
+
 use crate::data::Samples;
+use crate::model::Model;
 use crate::{Error, ErrorKind, Result};
 use footlight_nn::{Loss, losses};
-use footlight_tensor::Data;
+use footlight_tensor::{DType, Data, display_shape};
 
-/// Refuses numbers that are not finite, naming the first.
-pub(crate) fn check_values(name: &str, samples: &Samples) -> Result<()> {
-    let range = samples.range();
-    let len = samples.sample_len();
-    let elements = range.start * len..range.end * len;
-    let bad = match samples.tensor().data() {
-        Data::F32(v) => v[elements].iter().position(|x| !x.is_finite()),
-        Data::F64(v) => v[elements].iter().position(|x| !(*x as f32).is_finite()),
-        _ => None,
-    };
-    match bad {
-        None => Ok(()),
-        Some(at) => {
-            let mut row = vec![0.0; len];
-            samples.row_f32(at / len.max(1), &mut row);
-            let message = format!("{name}: sample {} holds {} at element {}", at / len, row[at % len], at % len);
-            Err(Error::new(ErrorKind::Numeric, message).help("remove such samples, or fill the gaps"))
-        }
+impl Model {
+    /// Refuses data that this model cannot be trained on or measured with; builds it for `x` if it is not built yet.
+    pub(crate) fn check_data(&mut self, x: &Samples, y: &Samples) -> Result<()> {
+        self.compiled()?;
+        check_lengths(x, y)?;
+        self.build_for(x)?;
+        let prediction = self.architecture().output_shape().expect("built above").to_vec();
+        check_values("x", x)?;
+        check_targets(y, &self.compiled()?.loss, &prediction)
     }
 }
 
-/// Refuses targets that do not fit inputs, loss and predictions.
-pub(crate) fn check_targets(x: &Samples, y: &Samples, loss: &Loss, prediction: &[usize]) -> Result<()> {
+/// Refuses numbers that are not finite, naming the first.
+pub(crate) fn check_values(name: &str, samples: &Samples) -> Result<()> {
+    let (scale, offset) = samples.scale_offset();
+    if !(scale.is_finite() && offset.is_finite()) {
+        let message = format!("{name}: every number is multiplied by {scale} and moved by {offset}");
+        return Err(numeric(message).help("a division by 0 does that; divide by another number, such as 255"));
+    }
+    let Some(at) = first_non_finite(samples) else { return Ok(()) };
+    let len = samples.sample_len();
+    let mut row = vec![0.0; len];
+    samples.row_f32(at / len, &mut row);
+    let (sample, element) = (at / len, at % len);
+    let (number, value) = (stored(samples, at), row[element]);
+    let place = format!("{name}: sample {sample} holds");
+    if !number.is_finite() {
+        let message = format!("{place} {number} at element {element}");
+        return Err(numeric(message).help("remove such samples, or fill the gaps"));
+    }
+    let message = format!("{place} {number:.3e} at element {element}, which becomes {value} as float32");
+    Err(numeric(message).help("scale the numbers to about -1 to 1"))
+}
+
+/// Where the first number lies that is not finite once it is mapped to `f32`, in elements from the first sample.
+fn first_non_finite(samples: &Samples) -> Option<usize> {
+    let (scale, offset) = samples.scale_offset();
+    let largest = match samples.dtype() {
+        DType::U8 => 255.0,
+        DType::I32 => i32::MAX as f32,
+        DType::I64 => i64::MAX as f32,
+        DType::F32 | DType::F64 => f32::INFINITY,
+    };
+    if (largest * scale.abs() + offset.abs()).is_finite() {
+        return None;
+    }
+    let is_bad = |stored: f32| !(stored * scale + offset).is_finite();
+    let elements = elements(samples);
+    match samples.tensor().data() {
+        Data::F32(v) => v[elements].iter().position(|x| is_bad(*x)),
+        Data::F64(v) => v[elements].iter().position(|x| is_bad(*x as f32)),
+        Data::I64(v) => v[elements].iter().position(|x| is_bad(*x as f32)),
+        Data::I32(v) => v[elements].iter().position(|x| is_bad(*x as f32)),
+        Data::U8(v) => v[elements].iter().position(|x| is_bad(f32::from(*x))),
+    }
+}
+
+/// The number stored as element `at` from the first sample.
+fn stored(samples: &Samples, at: usize) -> f64 {
+    let at = elements(samples).start + at;
+    match samples.tensor().data() {
+        Data::F32(v) => f64::from(v[at]),
+        Data::F64(v) => v[at],
+        Data::I64(v) => v[at] as f64,
+        Data::I32(v) => f64::from(v[at]),
+        Data::U8(v) => f64::from(v[at]),
+    }
+}
+
+/// The stored elements of all samples.
+fn elements(samples: &Samples) -> Range<usize> {
+    let (range, len) = (samples.range(), samples.sample_len());
+    range.start * len..range.end * len
+}
+
+fn check_lengths(x: &Samples, y: &Samples) -> Result<()> {
     if x.len() != y.len() {
         let message = format!("x has {} samples, y has {}", x.len(), y.len());
-        return Err(
-            Error::new(ErrorKind::Data, message).help("every sample needs one target: check how they were split")
-        );
+        return Err(data(message).help("every sample needs one target: check how they were split"));
     }
-    if x.is_empty() {
-        return Err(Error::new(ErrorKind::Data, "there are no samples").help("check the data's path and its filters"));
+    if x.is_empty() || x.sample_len() == 0 {
+        let shape = display_shape(&[&[x.len()], x.sample_shape()].concat());
+        return Err(data(format!("x has shape {shape}, there is nothing in it"))
+            .help("check where the samples come from and how they were filtered"));
     }
+    Ok(())
+}
+
+/// Refuses targets that do not fit the loss and the predictions.
+fn check_targets(y: &Samples, loss: &Loss, prediction: &[usize]) -> Result<()> {
     let want = loss.target_type(&[&[1], prediction].concat()).shape;
     let significant = |shape: &[usize]| shape.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
     if significant(y.sample_shape()) != significant(&want[1..]) {
         return Err(losses::target_mismatch(loss, y.sample_shape(), prediction).into());
     }
     check_values("y", y)?;
-    let Some(classes) = loss.num_classes(prediction) else { return Ok(()) };
-    if !y.dtype().is_integer() && has_fractions(y) {
-        let message = format!("y holds fractions ({}), loss `{}` expects whole numbers", y.dtype(), loss.name());
-        return Err(Error::new(ErrorKind::Data, message).help("for one-hot targets use categorical_crossentropy"));
+    match (loss, loss.num_classes(prediction)) {
+        (_, Some(classes)) => check_classes(y, loss, classes),
+        (Loss::BinaryCrossentropy { .. }, None) => check_probabilities(y, loss),
+        _ => Ok(()),
     }
-    let len = y.sample_len().max(1);
-    let mut row = vec![0.0; len];
-    for index in 0..y.len() {
-        y.row_f32(index, &mut row);
-        if let Some(label) = row.iter().find(|label| !(0.0..classes as f32).contains(*label)) {
-            let message = format!(
-                "y: sample {index} has label {label}, legal are 0 to {}\n  the model's last layer has {classes} units",
-                classes - 1
-            );
-            return Err(Error::new(ErrorKind::Data, message)
-                .help(format!("give the last layer {} units, or correct the labels", (*label as i64).max(0) + 1)));
-        }
+}
+
+fn check_classes(y: &Samples, loss: &Loss, classes: usize) -> Result<()> {
+    if let Some((index, label)) = first_target(y, |label| label.fract() != 0.0) {
+        let message = format!("y: sample {index} has label {label}, loss `{}` expects whole numbers", loss.name());
+        return Err(data(message).help("for one-hot targets use categorical_crossentropy"));
+    }
+    if let Some((index, label)) = first_target(y, |label| !(0.0..classes as f32).contains(&label)) {
+        let message = format!(
+            "y: sample {index} has label {label}, legal are 0 to {}\n  the model's last layer has {classes} units",
+            classes - 1
+        );
+        let help = match label < 0.0 {
+            true => "number the classes from 0".to_owned(),
+            false => format!("give the last layer {} units, or correct the labels", label as i64 + 1),
+        };
+        return Err(data(message).help(help));
     }
     Ok(())
 }
 
-fn has_fractions(y: &Samples) -> bool {
+fn check_probabilities(y: &Samples, loss: &Loss) -> Result<()> {
+    match first_target(y, |target| !(0.0..=1.0).contains(&target)) {
+        None => Ok(()),
+        Some((index, target)) => {
+            let message = format!("y: sample {index} has target {target}, loss `{}` expects 0 to 1", loss.name());
+            Err(data(message).help("for more than two classes use sparse_categorical_crossentropy"))
+        }
+    }
+}
+
+/// The first target that is bad, and the sample it belongs to.
+fn first_target(y: &Samples, is_bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
     let mut row = vec![0.0; y.sample_len()];
-    (0..y.len()).any(|index| {
+    (0..y.len()).find_map(|index| {
         y.row_f32(index, &mut row);
-        row.iter().any(|x| x.fract() != 0.0)
+        row.iter().copied().find(|target| is_bad(*target)).map(|target| (index, target))
     })
+}
+
+fn data(message: String) -> Error {
+    Error::new(ErrorKind::Data, message)
+}
+
+fn numeric(message: String) -> Error {
+    Error::new(ErrorKind::Numeric, message)
 }

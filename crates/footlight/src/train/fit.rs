@@ -55,7 +55,7 @@ impl<'a> Fit<'a> {
         Fit::default()
     }
 
-    /// How often all samples are seen; default 1.
+    /// How often all samples are seen; default 1. Keras takes 0 and trains nothing; here it is an error.
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
         self
@@ -145,6 +145,9 @@ impl<'a> Fit<'a> {
 
     pub(super) fn check(&self) -> Result<()> {
         let config = |message: String, help: &str| Err(Error::new(ErrorKind::Config, message).help(help));
+        if self.epochs == 0 {
+            return config("epochs = 0, nothing would be trained".into(), "1 is the default");
+        }
         if self.batch_size == 0 {
             return config("batch_size = 0, a step needs at least one sample".into(), "32 is the default");
         }

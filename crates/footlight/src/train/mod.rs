@@ -4,6 +4,7 @@ mod callback;
 pub mod callbacks;
 mod check;
 mod checkpoint;
+mod curve;
 mod fit;
 mod history;
 mod numeric;
@@ -22,4 +23,4 @@ pub use history::History;
 pub use plan::TrainingPlan;
 pub use progress::{Progress, ProgressLine};
 
-pub(crate) use check::{check_targets, check_values};
+pub(crate) use check::check_values;

@@ -5,7 +5,7 @@
 
 use crate::{Error, ErrorKind};
 use footlight_cpu::{Feed, Session};
-use footlight_graph::OpRule;
+use footlight_graph::{Op, OpRule};
 
 /// The first number that is not finite in one step, and the op that wrote it.
 pub(crate) fn first_fault(
@@ -20,7 +20,7 @@ pub(crate) fn first_fault(
                 step.input_ranges.iter().map(|(low, high)| format!("{low:.4e} to {high:.4e}")).collect();
             found = Some(format!(
                 "first: {number} from op `{}` in `{}`\n  its inputs ranged over: {}",
-                step.node.op.name(),
+                spoken(&step.node.op),
                 step.node.path,
                 ranges.join("; ")
             ));
@@ -29,9 +29,37 @@ pub(crate) fn first_fault(
     inspected.ok().and(found)
 }
 
+/// What an op does, in words: fused ops by what they are made of.
+fn spoken(op: &Op) -> String {
+    match op {
+        Op::Program(program) => program.attributes(),
+        other => other.name().into(),
+    }
+}
+
 /// The error for a loss that is not finite.
 pub(crate) fn error(epoch: usize, step: usize, loss: f32, fault: Option<String>) -> Error {
     let first = fault.map(|f| format!("\n  {f}")).unwrap_or_default();
     let message = format!("the loss became {loss} at epoch {}, step {step}{first}", epoch + 1);
     Error::new(ErrorKind::Numeric, message).help("lower the learning rate, or scale the inputs to about -1 to 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ErrorKind;
+    use crate::prelude::*;
+
+    /// Steps of `w -= rate dw` that overshoot by a factor of ten thousand: the loss overflows after some epochs.
+    #[test]
+    fn a_loss_that_is_no_number_is_traced_to_its_step_and_op() {
+        let numbers = |count: usize| Samples::from(Tensor::new([count, 1], vec![1.0f32; count]).unwrap());
+        let mut model = Sequential::new(layers![Dense::new(1)]).unwrap();
+        model.compile(SGD::new().learning_rate(5e3), "mean_squared_error", []).unwrap();
+        let fit = Fit::new().epochs(20).batch_size(3).progress(Progress::None);
+        let error = model.fit(&numbers(8), &numbers(8), fit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Numeric);
+        let text = error.to_string();
+        assert!(text.contains("the loss became inf at epoch 2, step 3"), "{text}");
+        assert!(text.contains("first: inf from op `mul` in `loss`"), "{text}");
+    }
 }

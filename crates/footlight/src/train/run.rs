@@ -4,11 +4,11 @@ use serde_json::{Value as Json, json};
 
 use super::callback::{Callback, Logs, Training};
 use super::checkpoint::Position;
-use super::snapshot::Snapshot;
-use super::{Fit, History, TrainingPlan, check_targets, check_values, numeric};
+use super::{Fit, History, TrainingPlan, numeric};
 use crate::data::Samples;
 use crate::model::{Kind, Model, feeds};
 use crate::{Error, ErrorKind, Result};
+use footlight_cpu::Store;
 use footlight_tensor::{Philox, RandomKey};
 use std::sync::atomic::Ordering;
 
@@ -24,13 +24,11 @@ impl Model {
     /// when the flag of [`Fit::interrupt`] became true.
     pub fn fit(&mut self, x: &Samples, y: &Samples, mut options: Fit<'_>) -> Result<History> {
         options.check()?;
-        self.build_for(x)?;
-        let ((x, y), validation) = options.split(x, y)?;
-        for (x, y) in [Some((&x, &y)), validation.as_ref().map(|(x, y)| (x, y))].into_iter().flatten() {
-            let prediction = self.architecture().output_shape().expect("built above").to_vec();
-            check_targets(x, y, &self.compiled()?.loss, &prediction)?;
-            check_values("x", x)?;
+        self.check_data(x, y)?;
+        if let Some((x, y)) = &options.validation_data {
+            self.check_data(x, y).map_err(|error| error.at("validation data"))?;
         }
+        let ((x, y), validation) = options.split(x, y)?;
         let mut plan = self.training_plan(x.len(), options.batch_size, options.epochs)?;
         let pass = plan.steps;
         plan.steps = options.steps_per_epoch.unwrap_or(pass);
@@ -43,7 +41,9 @@ impl Model {
         callbacks.push(&mut line);
         let position = Position { epoch: options.initial_epoch, ..Position::default() };
         let order = (0..x.len() as u32).collect();
-        Run { model: self, x, y, validation, options, callbacks, plan, pass, position, order, ordered: None }.go()
+        let start = self.engine.store().clone();
+        Run { model: self, x, y, validation, options, callbacks, plan, pass, position, order, ordered: None, start }
+            .go()
     }
 }
 
@@ -62,6 +62,8 @@ struct Run<'r, 'a> {
     /// The samples in the order of a pass, and which pass.
     order: Vec<u32>,
     ordered: Option<usize>,
+    /// The states as an epoch began, to find where a loss stopped being a number.
+    start: Store,
 }
 
 impl Run<'_, '_> {
@@ -138,13 +140,14 @@ impl Run<'_, '_> {
     }
 
     fn steps(&mut self) -> Result<()> {
-        let (snapshot, first) = (Snapshot::of_all(self.model), self.position.step);
+        let first = self.position.step;
+        self.start.copy_from(self.model.engine.store());
         while self.position.step < self.plan.steps && !self.position.is_stopped {
             let loss = self.step(self.position.step)?;
             self.position.step += 1;
             self.tell(loss, false, |callback, training| callback.on_batch_end(training))?;
             if !loss.is_finite() && !self.position.is_stopped {
-                return Err(self.numeric_fault(&snapshot, first, loss));
+                return Err(self.numeric_fault(first, loss));
             }
             if self.options.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
                 return Err(self.interrupted()?);
@@ -190,9 +193,9 @@ impl Run<'_, '_> {
     }
 
     /// Runs the epoch again up to the last step, and that step op by op.
-    fn numeric_fault(&mut self, snapshot: &Snapshot, first: usize, loss: f32) -> Error {
+    fn numeric_fault(&mut self, first: usize, loss: f32) -> Error {
         let last = self.position.step - 1;
-        snapshot.restore(self.model);
+        self.model.engine.store_mut().copy_from(&self.start);
         if let Some(error) = (first..last).find_map(|step| self.step(step).err()) {
             return error;
         }

@@ -1,121 +1,311 @@
 //! The law of a plan, recomputed from the graph.
 
-use super::{Access, Place, Plan, is_step, root, rows};
-use crate::{Error, ErrorKind, Value};
+use super::{Access, Chain, Place, Plan, access, is_step, root, rows};
+use crate::{Error, ErrorKind, Node, Value};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Checks a plan against its own law, without trusting what the planner recorded:
 ///
 /// every step is there once; it reads only what an earlier phase made, or its own chain before it by rows; values that
-/// are alive together do not overlap in the arena; a state is overwritten after everyone has read it.
+/// are alive together do not overlap, neither in the arena nor in scratch; a state is overwritten after everyone has
+/// read it.
 ///
 /// # Errors
 /// `ErrorKind::Invalid` with the first breaches found.
 pub fn verify(plan: &Plan) -> Result<(), Error> {
-    let mut breaches = Vec::new();
-    let graph = &plan.graph;
-    let mut made: HashMap<Value, (usize, usize, usize)> = HashMap::new();
-    let mut clock = 0;
-    for (p, phase) in plan.phases.iter().enumerate() {
-        for (c, chain) in phase.chains.iter().enumerate() {
+    let mut law = Law { plan, made: HashMap::new(), breaches: Vec::new() };
+    law.steps_are_there_once();
+    law.reads_come_after_writes();
+    law.arena_is_shared_in_time();
+    law.scratch_is_shared_in_time();
+    law.states_are_overwritten_last();
+    if law.breaches.is_empty() {
+        return Ok(());
+    }
+    law.breaches.truncate(10);
+    Err(Error::single(ErrorKind::Invalid, "plan", law.breaches.join("\n  ")))
+}
+
+/// When a value is made: phase, chain, and a count of all steps.
+#[derive(Clone, Copy)]
+struct Moment {
+    phase: usize,
+    chain: usize,
+    clock: usize,
+}
+
+struct Law<'a> {
+    plan: &'a Plan,
+    made: HashMap<Value, Moment>,
+    breaches: Vec<String>,
+}
+
+/// A value, or what a kernel keeps, with its time and its bytes.
+struct Taken {
+    name: String,
+    time: Range<usize>,
+    bytes: Range<usize>,
+}
+
+impl<'a> Law<'a> {
+    fn chains(&self) -> impl Iterator<Item = (usize, usize, &'a Chain)> + use<'a> {
+        let phases = self.plan.phases.iter().enumerate();
+        phases.flat_map(|(p, phase)| phase.chains.iter().enumerate().map(move |(c, chain)| (p, c, chain)))
+    }
+
+    fn node(&self, index: usize) -> &'a Node {
+        &self.plan.graph.nodes()[index]
+    }
+
+    fn steps_are_there_once(&mut self) {
+        let graph = &self.plan.graph;
+        let mut clock = 0;
+        for (phase, c, chain) in self.chains() {
             for step in &chain.steps {
-                let node = &graph.nodes()[step.node];
-                for output in &node.outputs {
-                    if made.insert(*output, (p, c, clock)).is_some() {
-                        breaches.push(format!("%{} is made twice", output.index()));
+                for output in &self.node(step.node).outputs {
+                    if self.made.insert(*output, Moment { phase, chain: c, clock }).is_some() {
+                        self.breaches.push(format!("%{} is made twice", output.index()));
                     }
                     if rows(graph, *output) != chain.rows {
-                        breaches.push(format!("%{} has not the rows of its chain", output.index()));
+                        self.breaches.push(format!("%{} has not the rows of its chain", output.index()));
                     }
                 }
                 clock += 1;
             }
         }
+        let outputs = graph.nodes().iter().filter(|n| is_step(&n.op)).flat_map(|n| &n.outputs);
+        let missing = outputs.filter(|v| !self.made.contains_key(v));
+        self.breaches.extend(missing.map(|v| format!("%{} is never made", v.index())));
     }
-    for (p, phase) in plan.phases.iter().enumerate() {
-        for (c, chain) in phase.chains.iter().enumerate() {
+
+    fn reads_come_after_writes(&mut self) {
+        let graph = &self.plan.graph;
+        for (phase, c, chain) in self.chains() {
             for step in &chain.steps {
-                let node = &graph.nodes()[step.node];
-                for (input, access) in node.inputs.iter().zip(&step.access) {
+                let node = self.node(step.node);
+                let (reader, own) = (node.outputs[0].index(), self.made[&node.outputs[0]]);
+                for (i, (input, recorded)) in node.inputs.iter().zip(&step.access).enumerate() {
+                    let by_rows = *recorded == Access::Rows;
+                    if by_rows && access(graph, node, i) != Access::Rows {
+                        self.breaches.push(format!("step %{reader} reads more of %{} than its rows", input.index()));
+                    }
                     let source = root(graph, *input);
                     if !is_step(&graph.producer(source).op) {
                         continue;
                     }
-                    let own = made[&node.outputs[0]];
-                    let legal = made.get(&source).is_some_and(|&(sp, sc, when)| {
-                        sp < p || (sp == p && sc == c && when < own.2 && *access == Access::Rows)
-                    });
-                    if !legal {
-                        breaches.push(format!("step %{} reads %{} too early", node.outputs[0].index(), input.index()));
+                    let made = self.made.get(&source);
+                    let is_of_own_rows =
+                        |m: &Moment| m.phase == phase && m.chain == c && m.clock < own.clock && by_rows;
+                    if !made.is_some_and(|m| m.phase < phase || is_of_own_rows(m)) {
+                        self.breaches.push(format!("step %{reader} reads %{} too early", input.index()));
                     }
-                    if matches!(plan.places[source.index()], Place::Scratch(_)) && (*access == Access::Whole) {
-                        breaches.push(format!("%{} is read whole but lies in scratch", input.index()));
+                    let is_local = matches!(self.plan.places[source.index()], Place::Scratch(_));
+                    if is_local && !made.is_some_and(is_of_own_rows) {
+                        self.breaches.push(format!("step %{reader} reads %{} of another's scratch", input.index()));
                     }
                 }
             }
         }
     }
-    breaches.extend(overlaps(plan, &made));
-    breaches.extend(early_writes(plan, &made));
-    if breaches.is_empty() {
-        return Ok(());
-    }
-    breaches.truncate(10);
-    Err(Error::single(ErrorKind::Invalid, "plan", breaches.join("\n  ")))
-}
 
-fn overlaps(plan: &Plan, made: &HashMap<Value, (usize, usize, usize)>) -> Vec<String> {
-    let graph = &plan.graph;
-    let mut alive: HashMap<Value, (usize, usize)> = made.iter().map(|(v, (p, ..))| (*v, (*p, *p))).collect();
-    for node in graph.nodes().iter().filter(|n| is_step(&n.op)) {
-        let Some(&(phase, ..)) = node.outputs.first().and_then(|v| made.get(v)) else { continue };
-        for input in &node.inputs {
-            if let Some(life) = alive.get_mut(&root(graph, *input)) {
-                life.1 = life.1.max(phase);
-            }
-        }
-    }
-    for (_, value) in graph.outputs() {
-        if let Some(life) = alive.get_mut(&root(graph, *value)) {
-            life.1 = usize::MAX;
-        }
-    }
-    let mut placed: Vec<(Value, usize, usize, (usize, usize))> = alive
-        .iter()
-        .filter_map(|(v, life)| match plan.places[v.index()] {
-            Place::Arena(at) => Some((*v, at, at + graph.type_of(*v).size_bytes(), *life)),
-            _ => None,
-        })
-        .collect();
-    placed.sort_by_key(|p| p.0);
-    let mut breaches = Vec::new();
-    for (i, a) in placed.iter().enumerate() {
-        if a.2 > plan.arena_bytes {
-            breaches.push(format!("%{} ends outside of the arena", a.0.index()));
-        }
-        for b in &placed[i + 1..] {
-            if a.1 < b.2 && b.1 < a.2 && a.3.0 <= b.3.1 && b.3.0 <= a.3.1 {
-                breaches.push(format!("%{} and %{} overlap", a.0.index(), b.0.index()));
-            }
-        }
-    }
-    breaches
-}
-
-fn early_writes(plan: &Plan, made: &HashMap<Value, (usize, usize, usize)>) -> Vec<String> {
-    let graph = &plan.graph;
-    let mut breaches = Vec::new();
-    for state in graph.states() {
-        let Some(&(wp, wc, written)) = state.next.and_then(|next| made.get(&next)) else { continue };
+    /// The phases from the making of each value to its last reading.
+    fn phases_alive(&self) -> Vec<(Value, Range<usize>)> {
+        let graph = &self.plan.graph;
+        let mut alive: HashMap<Value, Range<usize>> =
+            self.made.iter().map(|(v, m)| (*v, m.phase..m.phase + 1)).collect();
         for node in graph.nodes().iter().filter(|n| is_step(&n.op)) {
-            if !node.inputs.iter().any(|v| root(graph, *v) == state.value) {
-                continue;
+            let Some(reader) = self.made.get(&node.outputs[0]) else { continue };
+            for input in &node.inputs {
+                if let Some(life) = alive.get_mut(&root(graph, *input)) {
+                    life.end = life.end.max(reader.phase + 1);
+                }
             }
-            let Some(&(p, c, read)) = made.get(&node.outputs[0]) else { continue };
-            if !(p < wp || (p == wp && c == wc && read <= written)) {
-                breaches.push(format!("state `{}` is overwritten before %{}", state.name, node.outputs[0].index()));
+        }
+        for (_, value) in graph.outputs() {
+            if let Some(life) = alive.get_mut(&root(graph, *value)) {
+                life.end = usize::MAX;
+            }
+        }
+        let mut alive: Vec<_> = alive.into_iter().collect();
+        alive.sort_by_key(|(value, _)| *value);
+        alive
+    }
+
+    fn arena_is_shared_in_time(&mut self) {
+        let in_arena = |(value, time): (Value, Range<usize>)| match self.plan.places[value.index()] {
+            Place::Arena(at) => {
+                let bytes = at..at + self.plan.graph.type_of(value).size_bytes();
+                Some(Taken { name: format!("%{}", value.index()), time, bytes })
+            }
+            _ => None,
+        };
+        let taken: Vec<Taken> = self.phases_alive().into_iter().filter_map(in_arena).collect();
+        self.check_space("the arena", self.plan.arena_bytes, &taken);
+    }
+
+    /// In scratch, what a kernel keeps for a phase lies beside everything of that phase; a chain has the rest to itself.
+    fn scratch_is_shared_in_time(&mut self) {
+        for phase in &self.plan.phases {
+            let steps = phase.chains.iter().flat_map(|c| &c.steps);
+            let kept: Vec<(String, Range<usize>)> = steps
+                .map(|s| (format!("what step {} keeps", s.node), s.phase_scratch.clone()))
+                .filter(|(_, bytes)| !bytes.is_empty())
+                .collect();
+            for chain in &phase.chains {
+                let always = 0..chain.steps.len();
+                let mut taken = self.scratch_of(chain);
+                taken.extend(kept.iter().map(|(name, bytes)| Taken {
+                    name: name.clone(),
+                    time: always.clone(),
+                    bytes: bytes.clone(),
+                }));
+                self.check_space("scratch", self.plan.scratch_bytes, &taken);
             }
         }
     }
-    breaches
+
+    /// What one chain has in scratch, by the positions of its steps.
+    fn scratch_of(&self, chain: &Chain) -> Vec<Taken> {
+        let last_read = |value: Value| {
+            let reads = |node: &Node| node.inputs.iter().any(|v| root(&self.plan.graph, *v) == value);
+            chain.steps.iter().rposition(|s| reads(self.node(s.node)))
+        };
+        let taken = self.plan.scratch_of(chain).into_iter().map(|(first, value, bytes)| {
+            let last = value.and_then(last_read).unwrap_or(first);
+            let name = match value {
+                Some(value) => format!("%{}", value.index()),
+                None => format!("what step {} works in", chain.steps[first].node),
+            };
+            Taken { name, time: first..last + 1, bytes }
+        });
+        taken.collect()
+    }
+
+    fn check_space(&mut self, place: &str, size: usize, taken: &[Taken]) {
+        let meet = |a: &Range<usize>, b: &Range<usize>| a.start < b.end && b.start < a.end;
+        for (i, a) in taken.iter().enumerate() {
+            if a.bytes.end > size {
+                self.breaches.push(format!("{} ends outside of {place}", a.name));
+            }
+            for b in taken[i + 1..].iter().filter(|b| meet(&a.time, &b.time) && meet(&a.bytes, &b.bytes)) {
+                self.breaches.push(format!("{} and {} overlap in {place}", a.name, b.name));
+            }
+        }
+    }
+
+    fn states_are_overwritten_last(&mut self) {
+        let graph = &self.plan.graph;
+        for state in graph.states() {
+            let Some(&written) = state.next.and_then(|next| self.made.get(&next)) else { continue };
+            for node in graph.nodes().iter().filter(|n| is_step(&n.op)) {
+                let Some(&read) = self.made.get(&node.outputs[0]) else { continue };
+                for (i, _) in node.inputs.iter().enumerate().filter(|(_, v)| root(graph, **v) == state.value) {
+                    let is_in_step = (read.phase, read.chain) == (written.phase, written.chain)
+                        && read.clock <= written.clock
+                        && access(graph, node, i) == Access::Rows;
+                    if read.phase >= written.phase && !is_in_step {
+                        let reader = node.outputs[0].index();
+                        self.breaches.push(format!("state `{}` is overwritten before %{reader} reads it", state.name));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Target, plan};
+    use super::*;
+    use crate::ops::Unary;
+    use crate::{Builder, Graph, Role, Type};
+
+    /// A backend whose every step needs scratch.
+    struct Small;
+
+    impl Target for Small {
+        fn phase_scratch(&self, _: &Graph, _: &Node) -> usize {
+            64
+        }
+        fn block_scratch(&self, _: &Graph, _: &Node, _: usize) -> usize {
+            32
+        }
+        fn cost(&self, _: &Graph, _: &Node) -> f64 {
+            1.0
+        }
+        fn rows_wanted(&self, _: &Graph, _: &Node) -> usize {
+            2
+        }
+        fn block_cost(&self) -> f64 {
+            1.0
+        }
+    }
+
+    /// Values that live in scratch and in the arena, and a state that is read and overwritten.
+    fn example() -> Plan {
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([8, 8]));
+        let w = g.state("w", Type::f32([8, 8]), Role::Parameter);
+        let a = g.unary(Unary::Exp, x);
+        let b = g.unary(Unary::Tanh, a);
+        let c = g.add(a, b);
+        let y = g.matmul(w, c);
+        let z = g.matmul(c, y);
+        let next = g.add(w, z);
+        g.set_next(w, next);
+        g.output("z", z);
+        plan(&g.finish().unwrap(), &Small).unwrap()
+    }
+
+    /// Breaks the plan and expects to be told.
+    fn caught(told: &str, breaks: impl FnOnce(&mut Plan)) {
+        let mut plan = example();
+        verify(&plan).unwrap();
+        breaks(&mut plan);
+        let message = verify(&plan).expect_err(told).to_string();
+        assert!(message.contains(told), "expected `{told}` in:\n{message}\n{plan}");
+    }
+
+    fn scratch(plan: &Plan) -> Vec<usize> {
+        (0..plan.places.len()).filter(|v| matches!(plan.places[*v], Place::Scratch(_))).collect()
+    }
+
+    fn arena(plan: &Plan) -> Vec<usize> {
+        (0..plan.places.len()).filter(|v| matches!(plan.places[*v], Place::Arena(_))).collect()
+    }
+
+    #[test]
+    fn every_breach_of_the_law_is_told() {
+        caught("is never made", |plan| drop(plan.phases[0].chains[0].steps.pop()));
+        caught("is made twice", |plan| {
+            let step = plan.phases[0].chains[0].steps[0].clone();
+            plan.phases[0].chains[0].steps.push(step);
+        });
+        caught("too early", |plan| plan.phases.swap(0, 1));
+        caught("too early", |plan| plan.phases[0].chains[0].steps.reverse());
+        caught("has not the rows", |plan| plan.phases[0].chains[0].rows = 4);
+        caught("more of", |plan| {
+            let steps = plan.phases.iter_mut().flat_map(|p| &mut p.chains).flat_map(|c| &mut c.steps);
+            steps.for_each(|s| s.access.fill(Access::Rows));
+        });
+        caught("overlap in the arena", |plan| {
+            arena(plan).into_iter().for_each(|v| plan.places[v] = Place::Arena(0));
+        });
+        caught("outside of the arena", |plan| plan.arena_bytes = 64);
+        caught("overlap in scratch", |plan| {
+            let values = scratch(plan);
+            let place = plan.places[values[0]];
+            values.into_iter().for_each(|v| plan.places[v] = place);
+        });
+        caught("works in and", |plan| plan.phases[0].chains[0].steps[0].block_scratch = 0..32);
+        caught("outside of scratch", |plan| plan.scratch_bytes = 0);
+        caught("of another's scratch", |plan| {
+            arena(plan).into_iter().for_each(|v| plan.places[v] = Place::Scratch(1 << 20));
+        });
+        caught("state `w` is overwritten before", |plan| {
+            let last = plan.phases.pop().unwrap();
+            plan.phases.insert(0, last);
+        });
+    }
 }

@@ -1,7 +1,7 @@
 //! Places: which values share which bytes.
 
 use super::schedule::Scheduled;
-use super::{Access, Phase, Place, Plan, Target, root, rows};
+use super::{Access, Phase, Place, Plan, Target, root};
 use crate::{Graph, Op, Value};
 use std::collections::HashMap;
 
@@ -141,8 +141,8 @@ fn place_scratch(
     for phase in phases {
         let mut base = 0;
         for step in phase.chains.iter_mut().flat_map(|c| &mut c.steps) {
-            step.phase_scratch = base;
             let bytes = target.phase_scratch(graph, &graph.nodes()[step.node]);
+            step.phase_scratch = base..base + bytes;
             base += bytes.next_multiple_of(target.alignment());
         }
         for chain in &mut phase.chains {
@@ -151,8 +151,7 @@ fn place_scratch(
             for (clock, step) in chain.steps.iter().enumerate() {
                 let node = &graph.nodes()[step.node];
                 for value in node.outputs.iter().filter(|v| local.contains_key(v)) {
-                    let row_bytes = graph.type_of(*value).size_bytes() / rows(graph, *value).max(1);
-                    let bytes = (row_bytes * chain.block_rows).max(1);
+                    let bytes = chain.block_bytes(graph, *value).max(1);
                     spans.push(Span { first: clock, last: clock, bytes });
                     owners.push(*value);
                 }
@@ -171,8 +170,9 @@ fn place_scratch(
             for (value, offset) in owners.iter().zip(&offsets) {
                 places[value.index()] = Place::Scratch(base + offset);
             }
-            for (step, offset) in chain.steps.iter_mut().zip(&offsets[kept..]) {
-                step.block_scratch = base + offset;
+            for (i, step) in chain.steps.iter_mut().enumerate() {
+                let begin = base + offsets[kept + i];
+                step.block_scratch = begin..begin + spans[kept + i].bytes;
             }
             most = most.max(base + total);
         }

@@ -1,6 +1,6 @@
 //! Fixes, before anything runs, in which order a graph is computed, where every value lies and how work is split.
 //!
-//! A plan is a list of *phases* with a barrier between them. A phase holds *chains* that do not depend on each other; a
+//! A plan is a list of *phases*; one begins when the last is done. A phase holds *chains* that do not depend on each other; a
 //! chain is a list of steps that all work on the same number of rows, where a step reads of earlier steps of its chain
 //! only the rows it writes itself. So a chain is cut into blocks of rows, each block runs all steps depth first while
 //! its data is in cache, and workers claim blocks. Blocks depend on shapes alone: any number of workers gives the same
@@ -18,6 +18,7 @@ mod schedule;
 pub use legal::verify;
 
 use crate::{Error, Graph, Node, NodeIndex, Op, Value};
+use std::ops::Range;
 
 /// What a backend tells the planner.
 pub trait Target {
@@ -73,10 +74,10 @@ pub struct Step {
     pub node: NodeIndex,
     /// How each input is read.
     pub access: Vec<Access>,
-    /// Where the worker's scratch for the phase begins, if the node needs any.
-    pub phase_scratch: usize,
-    /// Where the worker's scratch for one block begins, if the node needs any.
-    pub block_scratch: usize,
+    /// The bytes of the worker's scratch that the node has for its phase.
+    pub phase_scratch: Range<usize>,
+    /// The bytes of the worker's scratch that the node has while it runs one block.
+    pub block_scratch: Range<usize>,
 }
 
 /// Steps that run depth first on blocks of rows.
@@ -97,9 +98,14 @@ impl Chain {
     pub fn blocks(&self) -> usize {
         self.rows.div_ceil(self.block_rows).max(1)
     }
+
+    /// The bytes of one block of `value`, which the chain writes.
+    pub(crate) fn block_bytes(&self, graph: &Graph, value: Value) -> usize {
+        graph.type_of(value).size_bytes() / self.rows.max(1) * self.block_rows
+    }
 }
 
-/// Chains between two barriers.
+/// Chains that do not depend on each other.
 #[derive(Clone, Debug, Default)]
 pub struct Phase {
     /// The chains, the costliest first.
@@ -130,6 +136,23 @@ pub struct Plan {
     pub state_bytes: usize,
     /// The work of one run, in floating-point operations or their equivalent in time.
     pub cost: f64,
+}
+
+impl Plan {
+    /// What a chain has in scratch while it runs one block: the position of the step that makes it, the value (`None` for
+    /// what the step's kernel works in) and the bytes.
+    pub fn scratch_of(&self, chain: &Chain) -> Vec<(usize, Option<Value>, Range<usize>)> {
+        let mut all = Vec::new();
+        for (position, step) in chain.steps.iter().enumerate() {
+            all.push((position, None, step.block_scratch.clone()));
+            for value in &self.graph.nodes()[step.node].outputs {
+                if let Place::Scratch(at) = self.places[value.index()] {
+                    all.push((position, Some(*value), at..at + chain.block_bytes(&self.graph, *value)));
+                }
+            }
+        }
+        all
+    }
 }
 
 /// Plans `graph` for `target`.

@@ -220,7 +220,7 @@ fn cut(graph: &Graph, target: &dyn Target, draft: Draft) -> Chain {
         .iter()
         .map(|&node| {
             let access = (0..graph.nodes()[node].inputs.len()).map(|i| access(graph, &graph.nodes()[node], i));
-            Step { node, access: access.collect(), phase_scratch: 0, block_scratch: 0 }
+            Step { node, access: access.collect(), phase_scratch: 0..0, block_scratch: 0..0 }
         })
         .collect();
     Chain { rows: draft.rows, block_rows, steps, cost }

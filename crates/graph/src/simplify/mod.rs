@@ -11,6 +11,7 @@ mod rewrite;
 
 use crate::ops::Constant;
 use crate::{Error, Graph, Op};
+use std::fmt;
 
 /// Computes what this crate does not: the value of an op on scalars.
 pub trait Fold {
@@ -29,12 +30,34 @@ pub struct RuleReport {
     pub after: usize,
 }
 
+impl fmt::Display for RuleReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<5} {:>5} -> {:>5} nodes", self.rule, self.before, self.after)
+    }
+}
+
+/// A simplified graph, and what each rule did to it.
+#[derive(Clone, Debug)]
+pub struct Simplified {
+    /// The graph.
+    pub graph: Graph,
+    /// The rules in the order they were applied.
+    pub rules: Vec<RuleReport>,
+}
+
+impl fmt::Display for Simplified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rules.iter().try_for_each(|rule| writeln!(f, "{rule}"))?;
+        write!(f, "{}", self.graph)
+    }
+}
+
 /// Applies every rule once, in this order: fold constants, drop what does nothing, merge equal nodes, fuse elementwise
 /// ops into programs.
 ///
 /// # Errors
-/// A rule that made an illegal graph, by name.
-pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<(Graph, Vec<RuleReport>), Error> {
+/// `ErrorKind::Invalid` when a rule made an illegal graph.
+pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<Simplified, Error> {
     type Rule<'a> = (&'static str, Box<dyn Fn(&Graph) -> Result<Graph, Error> + 'a>);
     let rules: Vec<Rule<'_>> = vec![
         ("fold", Box::new(|g| fold::fold(g, target))),
@@ -42,12 +65,49 @@ pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<(Graph, Vec<RuleRepo
         ("merge", Box::new(merge::merge_equal)),
         ("fuse", Box::new(fuse::fuse_elementwise)),
     ];
-    let mut current = graph.clone();
-    let mut reports = Vec::new();
+    let mut simplified = Simplified { graph: graph.clone(), rules: Vec::new() };
     for (rule, apply) in rules {
-        let next = apply(&current)?;
-        reports.push(RuleReport { rule, before: current.nodes().len(), after: next.nodes().len() });
-        current = next;
+        let before = simplified.graph.nodes().len();
+        simplified.graph = apply(&simplified.graph)?;
+        simplified.rules.push(RuleReport { rule, before, after: simplified.graph.nodes().len() });
     }
-    Ok((current, reports))
+    Ok(simplified)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Unary;
+    use crate::{Builder, Type};
+
+    struct Nothing;
+
+    impl Fold for Nothing {
+        fn fold(&self, _: &Op, _: &[Constant]) -> Option<Constant> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_simplified_graph_tells_what_each_rule_did() {
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([4]));
+        let (a, b) = (g.unary(Unary::Exp, x), g.unary(Unary::Exp, x));
+        let y = g.add(a, b);
+        g.mul_scalar(x, 3.0);
+        g.output("y", y);
+        let simplified = simplify(&g.finish().unwrap(), &Nothing).unwrap();
+        simplified.graph.verify().unwrap();
+        let text = simplified.to_string();
+        let want = [
+            "fold      6 ->     6 nodes",
+            "drop      6 ->     4 nodes",
+            "merge     4 ->     3 nodes",
+            "fuse      3 ->     2 nodes",
+            "%0 = input[x]: f32[4]",
+            "%1 = program[exp add](%0): f32[4]",
+            "output y = %1",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), want);
+    }
 }

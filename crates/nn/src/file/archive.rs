@@ -63,7 +63,7 @@ impl Archive {
             true => Archive::assemble(|name, limit| from_folder(path, name, limit)),
             false => fs::read(path).map_err(cannot_read).and_then(|bytes| Archive::read(&bytes)),
         };
-        opened.map_err(|error| error.at(format!("`{}`", path.display())))
+        opened.map_err(|error| advised(error).at(format!("`{}`", path.display())))
     }
 
     /// Reads the bytes of an archive, whose members may be stored or deflated. Assets are passed over.
@@ -73,6 +73,10 @@ impl Archive {
     /// missing, there twice, cut short, changed, or made to fill the memory, JSON that is none, and as [`hdf5::read`].
     /// Weights in `model.weights.npz` are refused, because Keras writes them as pickles, which are programs.
     pub fn read(bytes: &[u8]) -> Result<Archive, Error> {
+        Archive::unzip(bytes).map_err(advised)
+    }
+
+    fn unzip(bytes: &[u8]) -> Result<Archive, Error> {
         let damaged = |error: ZipError| {
             let error = match error {
                 ZipError::InvalidArchive(_) => "they are no zip archive, or one that is cut short".into(),
@@ -190,7 +194,15 @@ fn missing(name: &str) -> Error {
 }
 
 fn cannot_read(error: io::Error) -> Error {
-    fault(format!("cannot read it: {error}"))
+    fault(format!("cannot read it: {error}")).help("check the path and its permissions")
+}
+
+/// Gives an error of reading a next step if it has none of its own.
+fn advised(error: Error) -> Error {
+    match error.help_text() {
+        Some(_) => error,
+        None => error.help("the file is damaged; copy it again or save the model anew"),
+    }
 }
 
 fn fault(message: impl std::fmt::Display) -> Error {

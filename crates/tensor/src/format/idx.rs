@@ -34,7 +34,7 @@ const F64: u8 = 0x0E;
 /// assert_eq!(labels.to_f32(), [5.0, 9.0]);
 /// ```
 pub fn read(bytes: &[u8]) -> Result<Tensor, Error> {
-    read_plain(bytes)
+    read_plain(bytes, u64::MAX)
 }
 
 /// Reads a tensor from a stream of `idx` bytes, gzip-compressed or plain.
@@ -42,8 +42,19 @@ pub fn read(bytes: &[u8]) -> Result<Tensor, Error> {
 /// # Errors
 /// As [`read`]; also when the stream cannot be read or its gzip checksum is wrong.
 pub fn read_stream(reader: impl Read) -> Result<Tensor, Error> {
-    let plain = Plain::new(reader).map_err(|error| Error::new(ErrorKind::File, format!("idx: {error}")))?;
-    read_plain(plain)
+    read_sized(reader, u64::MAX)
+}
+
+/// Reads a tensor from a stream of `idx` bytes, gzip-compressed or plain, that takes `stored_bytes` where it comes from.
+///
+/// # Errors
+/// As [`read_stream`]; also when the header promises more than a hundredfold of `stored_bytes` and more than 4 GiB,
+/// which only a compression bomb does.
+pub fn read_sized(reader: impl Read, stored_bytes: u64) -> Result<Tensor, Error> {
+    let plain = Plain::new(reader).map_err(|error| {
+        Error::new(ErrorKind::File, format!("idx: {error}")).help("the file is damaged; copy or download it again")
+    })?;
+    read_plain(plain, stored_bytes)
 }
 
 /// Writes `tensor` as plain `idx` bytes.
@@ -81,7 +92,7 @@ pub fn write(tensor: &Tensor) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn read_plain(reader: impl Read) -> Result<Tensor, Error> {
+fn read_plain(reader: impl Read, stored_bytes: u64) -> Result<Tensor, Error> {
     let mut stream = Stream::new(reader, "idx");
     let magic: [u8; 4] = stream.array("header")?;
     let [0, 0, kind, rank] = magic else {
@@ -97,7 +108,9 @@ fn read_plain(reader: impl Read) -> Result<Tensor, Error> {
         F64 => 8,
         _ => {
             let known = "0x08, 0x09, 0x0b, 0x0c, 0x0d, 0x0e";
-            return Err(stream.fault(format!("byte 2 gives element type {kind:#04x}, idx has {known}")));
+            return Err(stream
+                .fault(format!("byte 2 gives element type {kind:#04x}, idx has {known}"))
+                .help("give a file such as train-images-idx3-ubyte.gz"));
         }
     };
     let mut shape = Vec::with_capacity(usize::from(rank));
@@ -108,6 +121,7 @@ fn read_plain(reader: impl Read) -> Result<Tensor, Error> {
         let shape = display_shape(&shape);
         return Err(stream.fault(format!("shape {shape} of {size_bytes}-byte elements cannot be addressed")));
     };
+    stream.check_growth(stream.position() + (count * size_bytes) as u64, stored_bytes)?;
     let data: Data = match kind {
         U8 => stream.elements(count, u8::from_be_bytes)?.into(),
         I8 => stream.elements(count, |b| i32::from(i8::from_be_bytes(b)))?.into(),
@@ -239,8 +253,24 @@ mod tests {
             ),
         ];
         for (bytes, message) in cases {
-            assert_eq!(read(bytes).unwrap_err().message(), message);
+            let error = read(bytes).unwrap_err();
+            assert_eq!(error.message(), message);
+            assert!(error.help_text().is_some(), "{error}");
         }
+    }
+
+    /// Ten million zeros take ten thousand bytes of gzip; what the header does not ask for is never unpacked.
+    #[test]
+    fn compression_bombs_are_refused_early() {
+        let mut short = vec![0, 0, 8, 1, 0, 0, 0, 10];
+        short.resize(10_000_000, 0);
+        let error = read_stream(&gzip(&short)[..]).unwrap_err();
+        assert_eq!(error.message(), "idx: bytes follow byte 18, where the shape in the header says the data ends");
+        let long = gzip(&[0, 0, 8, 2, 255, 255, 255, 255, 0, 0, 0, 9, 0]);
+        let error = read_sized(&long[..], long.len() as u64).unwrap_err();
+        let message = format!("idx: 38654705667 bytes are declared out of {} stored, more than 100 times", long.len());
+        assert_eq!(error.message(), message);
+        assert_eq!(error.help_text(), Some("the file is damaged; copy or download it again"));
     }
 
     #[test]

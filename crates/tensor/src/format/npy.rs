@@ -180,7 +180,11 @@ impl Header {
         let length = match (major, minor) {
             (1, 0) => usize::from(u16::from_le_bytes(stream.array("header")?)),
             (2 | 3, 0) => u32::from_le_bytes(stream.array("header")?) as usize,
-            _ => return Err(stream.fault(format!("version {major}.{minor}, 1.0 to 3.0 are known"))),
+            _ => {
+                return Err(stream
+                    .fault(format!("version {major}.{minor}, 1.0 to 3.0 are known"))
+                    .help("save the array again with numpy.save"));
+            }
         };
         if length > HEADER_LIMIT_BYTES {
             return Err(stream.fault(format!("the header has {length} bytes, at most {HEADER_LIMIT_BYTES} are read")));
@@ -464,7 +468,9 @@ mod tests {
             ),
         ];
         for (header, message) in cases {
-            assert_eq!(read(&file(1, &header, &[])).unwrap_err().message(), message);
+            let error = read(&file(1, &header, &[])).unwrap_err();
+            assert_eq!(error.message(), message);
+            assert!(error.help_text().is_some(), "{error}");
         }
         let parse = "npy: the header is not a dictionary of `descr`, `fortran_order` and `shape`";
         for shape in ["(-1,)", "(1 2)", "(99999999999999999999,)", "3", "(3", "__import__('os')"] {

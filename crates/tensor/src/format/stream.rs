@@ -8,6 +8,10 @@ use crate::{Error, ErrorKind};
 const AHEAD_BYTES: usize = 64 << 20;
 /// The bytes decoded at a time.
 const CHUNK_BYTES: usize = 64 << 10;
+/// Up to this size nothing is held against data that were compressed well.
+const PLAIN_LIMIT_BYTES: u64 = 4 << 30;
+/// The most that larger data may grow.
+const RATIO_LIMIT: u64 = 100;
 
 /// A reader that knows its format's name and how many bytes it has given.
 pub(crate) struct Stream<R> {
@@ -30,6 +34,15 @@ impl<R: Read> Stream<R> {
     /// An error in this format.
     pub(crate) fn fault(&self, message: impl std::fmt::Display) -> Error {
         Error::new(ErrorKind::File, format!("{}: {message}", self.format))
+            .help("the file is damaged; copy or download it again")
+    }
+
+    /// Refuses a promise of `declared_bytes` out of `stored_bytes` that only a compression bomb makes.
+    pub(crate) fn check_growth(&self, declared_bytes: u64, stored_bytes: u64) -> Result<(), Error> {
+        match is_bomb(declared_bytes, stored_bytes) {
+            false => Ok(()),
+            true => Err(self.fault(bomb(declared_bytes, stored_bytes))),
+        }
     }
 
     /// Fills `bytes`, which belong to `part` of the format, ending at byte `expected_end`.
@@ -110,6 +123,16 @@ impl<R: Read> Stream<R> {
     }
 }
 
+/// Whether data are large and promise to grow beyond what honest ones do.
+pub(crate) fn is_bomb(declared_bytes: u64, stored_bytes: u64) -> bool {
+    declared_bytes > PLAIN_LIMIT_BYTES && declared_bytes / RATIO_LIMIT > stored_bytes
+}
+
+/// What is said of a bomb.
+pub(crate) fn bomb(declared_bytes: u64, stored_bytes: u64) -> String {
+    format!("{declared_bytes} bytes are declared out of {stored_bytes} stored, more than {RATIO_LIMIT} times")
+}
+
 /// The number of elements under `shape`, if their bytes can be addressed.
 pub(crate) fn count_elements(shape: &[usize], size_bytes: usize) -> Option<usize> {
     let count = shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent))?;
@@ -126,6 +149,13 @@ mod tests {
         let mut stream = Stream::new(&[7u8; 10][..], "test");
         let error = stream.elements(1 << 40, u8::from_be_bytes).unwrap_err();
         assert_eq!(error.message(), "test: the bytes end at byte 10, the data ends at byte 1099511627776");
+    }
+
+    #[test]
+    fn only_large_data_that_grow_beyond_measure_are_bombs() {
+        assert!(is_bomb(5 << 30, 1 << 20));
+        assert!(!is_bomb(5 << 30, 1 << 30));
+        assert!(!is_bomb(1 << 30, 1 << 10));
     }
 
     #[test]

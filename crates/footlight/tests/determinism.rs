@@ -1,0 +1,130 @@
+//! The same seed gives the same bytes for any number of threads.
+
+use footlight::cpu::{Engine, Feed, Isa};
+use footlight::nn::{Architecture, Compile, Loss, Metric, Optimizer, optimizers};
+use footlight::prelude::*;
+use footlight::tensor::{Data, Philox, RandomKey};
+
+/// Two hidden layers, wide enough that a step is shared out, with everything that is random or carried along.
+fn layers() -> Vec<Box<dyn Layer>> {
+    layers![
+        Flatten::new().input_shape([6, 10]),
+        Dense::new(96).activation(Relu).kernel_regularizer(L2::new(1e-3)),
+        BatchNormalization::new(),
+        Dropout::new(0.3),
+        Dense::new(64).activation("tanh"),
+        LayerNormalization::new(),
+        Dropout::new(0.1),
+        Dense::new(7).activation(Softmax),
+    ]
+}
+
+/// Every optimizer by name, and every way of each that has slots or arithmetic of its own.
+fn all_optimizers() -> Vec<(String, Box<dyn Optimizer>)> {
+    let named = optimizers::NAMES.iter().map(|name| (name.to_string(), optimizers::from_name(name).unwrap()));
+    let ways: Vec<(&str, Box<dyn Optimizer>)> = vec![
+        ("sgd with momentum", Box::new(SGD::new().momentum(0.9))),
+        ("sgd with nesterov momentum", Box::new(SGD::new().momentum(0.9).nesterov(true))),
+        ("centered rmsprop", Box::new(RMSprop::new().centered(true).momentum(0.5))),
+        ("adam with amsgrad", Box::new(Adam::new().amsgrad(true))),
+    ];
+    named.chain(ways.into_iter().map(|(name, optimizer)| (name.to_string(), optimizer))).collect()
+}
+
+const SAMPLES: usize = 330;
+
+fn data() -> (Tensor, Tensor) {
+    let mut rng = Philox::new(RandomKey::new(5));
+    let x: Vec<f32> = (0..SAMPLES * 60).map(|_| rng.uniform() * 2.0 - 1.0).collect();
+    let y: Vec<i32> = (0..SAMPLES).map(|_| rng.below(7) as i32).collect();
+    (Tensor::new([SAMPLES, 6, 10], x).unwrap(), Tensor::new([SAMPLES], y).unwrap())
+}
+
+/// Name and bits of a state.
+type Bits = (String, Vec<u32>);
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    match tensor.data() {
+        Data::F32(v) => v.iter().map(|x| x.to_bits()).collect(),
+        Data::I32(v) => v.iter().map(|x| *x as u32).collect(),
+        other => panic!("no state is {}", other.dtype()),
+    }
+}
+
+/// Weights, slots and history of three epochs in batches of 50: 264 samples to train on, 66 to validate with.
+fn fitted(optimizer: Box<dyn Optimizer>, threads: usize) -> (Vec<Bits>, String) {
+    let mut model = Sequential::new(layers()).unwrap().threads(threads).seed(3);
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"]).unwrap();
+    let (x, y) = data();
+    let fit = Fit::new().epochs(3).batch_size(50).validation_split(0.2).progress(Progress::None);
+    let history = model.fit(&Samples::from(x), &Samples::from(y), fit).unwrap();
+    let weights = model.architecture().weights().iter().map(|w| w.path.clone());
+    let slots = model.compiled().unwrap().optimizer_states(model.architecture()).into_iter().map(|(name, _)| name);
+    let names: Vec<String> = weights.chain(slots).collect();
+    let states = names.into_iter().map(|name| {
+        let bits = bits(&model.state(&name).unwrap());
+        (name, bits)
+    });
+    (states.collect(), history.to_json())
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_slots_and_history_for_any_number_of_threads() {
+    for (name, optimizer) in all_optimizers() {
+        let (states, history) = fitted(optimizer.clone(), 1);
+        assert!(states.iter().any(|(name, _)| name.ends_with("moving_variance")), "{states:?}");
+        assert!(history.contains("val_accuracy"), "{history}");
+        for threads in [2, 3, 4] {
+            let (other_states, other_history) = fitted(optimizer.clone(), threads);
+            for (want, got) in states.iter().zip(&other_states) {
+                assert!(want == got, "{name}, {threads} threads: `{}` differs", want.0);
+            }
+            assert_eq!(history, other_history, "{name}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn another_seed_gives_other_weights() {
+    let weights = |seed: u64| {
+        let model = Sequential::new(layers()).unwrap().seed(seed);
+        bits(&model.state("dense/kernel").unwrap())
+    };
+    assert_eq!(weights(3), weights(3));
+    assert_ne!(weights(3), weights(4));
+}
+
+/// All states after ten steps on an instruction set, with and without the checks of a debug run.
+fn stepped(isa: Isa, threads: usize, poison: bool) -> Vec<Bits> {
+    let architecture = Architecture::sequential(layers()).unwrap();
+    let optimizer = optimizers::from_name("adam").unwrap();
+    let loss = Loss::from("sparse_categorical_crossentropy");
+    let compile = Compile::new(optimizer, loss, vec![Metric::from("accuracy")]).unwrap();
+    let mut engine = Engine::with_isa(threads, isa);
+    engine.poison_freed_memory(poison);
+    for (name, role, value) in architecture.initial_values(3).into_iter().chain(compile.initial_values()) {
+        engine.store_mut().set(&name, role, &value).unwrap();
+    }
+    let mut session = engine.compile(&compile.lower_train(&architecture, 50, 3).unwrap()).unwrap();
+    assert!(threads == 1 || session.workers() > 1, "a step of {} is not shared out", session.plan().cost);
+    let (x, y) = data();
+    for step in 0..10 {
+        let rows: Vec<u32> = (0..50).map(|i| (i * 31 + step * 17) % SAMPLES as u32).collect();
+        let feed = |table| Feed::Gather { table, first: 0, rows: &rows, scale: 1.0, offset: 0.0 };
+        session.run(&mut engine, &[feed(&x), feed(&y)]).unwrap();
+    }
+    let store = engine.store();
+    store.entries().map(|(name, ..)| (name.to_string(), bits(&store.get(name).unwrap()))).collect()
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bytes_for_any_number_of_threads() {
+    for isa in Isa::available() {
+        let want = stepped(isa, 1, false);
+        for (threads, poison) in [(1, true), (2, false), (2, true), (3, false), (4, false), (64, false)] {
+            for (want, got) in want.iter().zip(&stepped(isa, threads, poison)) {
+                assert!(want == got, "{}, {threads} threads: `{}` differs", isa.name(), want.0);
+            }
+        }
+    }
+}
