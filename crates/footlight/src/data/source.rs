@@ -285,9 +285,9 @@ fn no_folder(request: &str) -> Error {
     let files = format!("a folder with {} (plain or .gz)", STEMS.join(", "));
     match fs::metadata(request) {
         Ok(_) => {
-            let what =
-                if request.ends_with(".npz") { "an npz archive, which is not read as a data set" } else { "a file" };
-            let message = format!("`{request}` is {what}\n  expected: a folder of idx files, or one of {known}");
+            let message = format!(
+                "`{request}` is a file of unknown kind\n  expected: a folder of idx files, .npz, .csv, .tsv, or one of {known}"
+            );
             Error::new(ErrorKind::Config, message).help(format!("give {files}"))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
