@@ -58,6 +58,7 @@ impl Run {
         learning_rate: Option<f32>,
     ) -> Result<Model> {
         let seed = self.settings.seed;
+        let is_saved = matches!(self.model, Choice::Saved(_));
         let mut model = match std::mem::replace(&mut self.model, Choice::Article) {
             Choice::Described(model) => model.seed(seed),
             Choice::Saved(model) => model.reseed(seed),
@@ -74,7 +75,12 @@ impl Run {
             let mut optimizer = model.compiled()?.optimizer.clone();
             optimizer.set_learning_rate(learning_rate);
             optimizer.check().map_err(|error| error.at(format!("optimizer `{}`", optimizer.class_name())))?;
-            model.set_learning_rate(learning_rate)?;
+            // The optimizer's state of a saved model is kept; a described one may have had a schedule.
+            if is_saved {
+                model.set_learning_rate(learning_rate)?;
+            } else {
+                model.set_optimizer(optimizer)?;
+            }
         }
         Ok(model)
     }

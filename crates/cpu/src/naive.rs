@@ -46,6 +46,7 @@ macro_rules! scalar {
                     Unary::Tanh => x.tanh(),
                     Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
                     Unary::Erf => $erf(f64::from(x)) as $t,
+                    Unary::Cos => x.cos(),
                     Unary::Floor => x.floor(),
                 }
             }

@@ -20,6 +20,9 @@
 pub mod data;
 pub mod description;
 mod error;
+#[cfg(doctest)]
+mod guide;
+pub mod metrics;
 mod model;
 mod saving;
 pub mod train;
@@ -40,13 +43,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What most programs need, to be imported whole.
 pub mod prelude {
     pub use crate::data::Samples;
-    pub use crate::train::{Fit, History, Progress};
+    pub use crate::metrics::RunningMetric;
+    pub use crate::train::{Evaluate, Fit, History, Progress};
     pub use crate::{Error, Evaluation, Model, Result, Sequential};
     pub use footlight_nn::Activation::{self, *};
+    pub use footlight_nn::metrics::{AUC, BinaryAccuracy, F1Score, FBetaScore, Precision, R2Score, Recall};
     pub use footlight_nn::{
-        ActivationLayer, Adam, AdamW, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Dense, Dropout,
-        Flatten, Initializer, Input, L1, L2, Layer, LayerNormalization, MeanAbsoluteError, MeanSquaredError, RMSprop,
-        Reshape, SGD, SparseCategoricalCrossentropy, layers,
+        ActivationLayer, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Dense, Dropout, Flatten,
+        Initializer, Input, L1, L2, Layer, LayerNormalization, MeanAbsoluteError, MeanSquaredError, Reshape,
+        SparseCategoricalCrossentropy, layers, metrics,
+    };
+    pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
+    pub use footlight_nn::{
+        CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
     };
     pub use footlight_tensor::Tensor;
 }

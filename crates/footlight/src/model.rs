@@ -1,13 +1,15 @@
 //! A model that can be trained, asked and saved.
 
-use crate::data::Samples;
-use crate::train::{TrainingPlan, check_values};
+use crate::data::{Columns, Samples, feed};
+use crate::train::{Evaluate, TrainingPlan, check_values};
 use crate::{Error, ErrorKind, Result};
+use footlight_cpu::naive::{self, NaiveData, NaiveValue};
 use footlight_cpu::{Engine, Feed, Session};
 use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Graph, Op, Role};
-use footlight_nn::{Architecture, Compile, Layer, Loss, METRIC_STATES, Metric, OptimizerChoice};
+use footlight_nn::{Architecture, Batch, Compile, Layer, Loss, MetricList, OptimizerChoice, Schedule};
 use footlight_tensor::{DType, Tensor};
+use std::collections::HashMap;
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub struct Model {
     seed: u64,
     pub(crate) has_weights: bool,
     pub(crate) engine: Engine,
-    sessions: Vec<(Kind, usize, Session)>,
+    sessions: Vec<(Kind, Batch, Session)>,
 }
 
 impl Model {
@@ -118,14 +120,28 @@ impl Model {
     ///
     /// # Errors
     /// A name that is not known (with the nearest), or a setting out of range.
-    pub fn compile<'m>(
+    pub fn compile(
         &mut self,
         optimizer: impl Into<OptimizerChoice>,
         loss: impl Into<LossChoice>,
-        metrics: impl IntoIterator<Item = &'m str>,
+        metrics: impl Into<MetricList>,
     ) -> Result<()> {
-        let metrics = metrics.into_iter().map(Metric::from).collect();
-        self.set_compile(Compile::new(optimizer.into().resolve()?, loss.into().0, metrics)?);
+        self.compile_weighted(optimizer, loss, metrics, [])
+    }
+
+    /// As [`Model::compile`], with metrics that go by the weights of the samples; the others do not look at them.
+    ///
+    /// # Errors
+    /// A name that is not known (with the nearest), or a setting out of range.
+    pub fn compile_weighted(
+        &mut self,
+        optimizer: impl Into<OptimizerChoice>,
+        loss: impl Into<LossChoice>,
+        metrics: impl Into<MetricList>,
+        weighted_metrics: impl Into<MetricList>,
+    ) -> Result<()> {
+        let compile = Compile::new(optimizer.into().resolve()?, loss.into().0, metrics.into().0)?;
+        self.set_compile(compile.weighted_metrics(weighted_metrics)?);
         Ok(())
     }
 
@@ -140,10 +156,18 @@ impl Model {
             let value = old.store().get(name).expect("it is listed");
             self.engine.store_mut().set(name, role, &value).expect("a new store takes any state");
         }
-        for (name, role, value) in compile.initial_values() {
-            self.engine.store_mut().set(&name, role, &value).expect("a new store takes any state");
-        }
         self.compile = Ok(compile);
+        self.start_optimizer();
+    }
+
+    /// Makes the optimizer's states that do not begin with zero and are not there yet; those of weights need their shapes.
+    fn start_optimizer(&mut self) {
+        let Ok(compile) = &self.compile else { return };
+        for (name, role, value) in compile.initial_values(&self.architecture) {
+            if self.engine.store().get(&name).is_none() {
+                self.engine.store_mut().set(&name, role, &value).expect("a new state takes any value");
+            }
+        }
     }
 
     /// Trains by another optimizer from now on, with the same loss and metrics.
@@ -151,8 +175,9 @@ impl Model {
     /// # Errors
     /// A model that is not compiled, or a setting out of range.
     pub fn set_optimizer(&mut self, optimizer: impl Into<OptimizerChoice>) -> Result<()> {
-        let Compile { loss, metrics, .. } = self.compiled()?.clone();
-        self.set_compile(Compile::new(optimizer.into().resolve()?, loss, metrics)?);
+        let Compile { loss, metrics, weighted_metrics, .. } = self.compiled()?.clone();
+        let compile = Compile::new(optimizer.into().resolve()?, loss, metrics)?;
+        self.set_compile(compile.weighted_metrics(weighted_metrics)?);
         Ok(())
     }
 
@@ -193,26 +218,54 @@ impl Model {
         set.map_err(|message| Error::new(ErrorKind::Shape, message))
     }
 
-    /// The size of the optimizer's steps.
+    /// The size of the optimizer's next step.
     ///
     /// # Errors
     /// A model that is not compiled.
     pub fn learning_rate(&self) -> Result<f32> {
-        self.compiled()?;
-        let rate = self.engine.store().f32(LEARNING_RATE).map(|rate| rate[0]);
-        rate.ok_or_else(|| Error::new(ErrorKind::Invalid, "the optimizer has no learning rate of its own"))
+        match self.compiled()?.optimizer.common().learning_rate.schedule() {
+            Some(schedule) => self.scheduled_rate(schedule),
+            None => Ok(self.engine.store().f32(LEARNING_RATE).map_or(f32::NAN, |rate| rate[0])),
+        }
+    }
+
+    fn scheduled_rate(&self, schedule: &Schedule) -> Result<f32> {
+        let steps = self.state("optimizer/iteration").map_or(0.0, |count| count.to_f32()[0]);
+        let inputs = [("step".to_string(), NaiveValue::float([], vec![steps]))].into();
+        let outputs = naive::run(&schedule.graph()?, &inputs, &mut HashMap::new());
+        match outputs.expect("its one input is given").get("learning_rate").map(|rate| &rate.data) {
+            Some(NaiveData::Float(rate)) => Ok(rate[0]),
+            _ => unreachable!("a schedule answers a float"),
+        }
     }
 
     /// Changes the size of the optimizer's steps from the next one on.
     ///
     /// # Errors
-    /// As [`Model::learning_rate`].
+    /// A model that is not compiled, or whose rate follows a schedule.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
-        self.learning_rate()?;
+        if let Some(schedule) = self.compiled()?.optimizer.common().learning_rate.schedule() {
+            let message = format!("the learning rate follows a schedule, {}", schedule.class_name());
+            return Err(Error::new(ErrorKind::Invalid, message)
+                .help("compile the model with a number for learning_rate to change it while training"));
+        }
         if let Some(rate) = self.engine.store_mut().f32_mut(LEARNING_RATE) {
             rate[0] = learning_rate;
         }
         Ok(())
+    }
+
+    /// Makes parameters what their running means are, if the optimizer keeps any and has taken a step.
+    pub(crate) fn take_averages(&mut self) {
+        let Ok(compile) = &self.compile else { return };
+        if self.state("optimizer/iteration").is_none_or(|count| count.to_f32() == [0.0]) {
+            return;
+        }
+        for (path, average) in compile.averages(&self.architecture) {
+            if let Some(mean) = self.engine.store().get(&average) {
+                self.engine.store_mut().set(&path, Role::Parameter, &mean).expect("a mean has its parameter's shape");
+            }
+        }
     }
 
     /// Fixes the shape of samples from data, if it is not known yet, and makes the first weights.
@@ -233,18 +286,20 @@ impl Model {
             self.engine.store_mut().set(&name, role, &value).expect("weights keep their shapes");
         }
         self.has_weights = true;
+        self.start_optimizer();
     }
 
-    fn lower(&self, kind: Kind, batch: usize) -> Result<Graph> {
+    fn lower(&self, kind: Kind, batch: Batch) -> Result<Graph> {
         Ok(match kind {
-            Kind::Infer => self.architecture.lower_infer(batch)?,
+            Kind::Infer => self.architecture.lower_infer(batch.size)?,
             Kind::Train => self.compiled()?.lower_train(&self.architecture, batch, self.seed)?,
             Kind::Evaluate => self.compiled()?.lower_evaluate(&self.architecture, batch)?,
         })
     }
 
     /// The session for a kind and number of samples, and the engine it runs on.
-    pub(crate) fn session(&mut self, kind: Kind, batch: usize) -> Result<(&mut Engine, &mut Session)> {
+    pub(crate) fn session(&mut self, kind: Kind, batch: impl Into<Batch>) -> Result<(&mut Engine, &mut Session)> {
+        let batch = batch.into();
         let position = self.sessions.iter().position(|(k, b, _)| (*k, *b) == (kind, batch));
         let session = match position {
             Some(position) if position + 1 == self.sessions.len() => None,
@@ -283,13 +338,17 @@ impl Model {
     /// # Errors
     /// A model that is not compiled or whose samples' shape is not known.
     pub fn training_plan(&mut self, samples: usize, batch_size: usize, epochs: usize) -> Result<TrainingPlan> {
-        let batch_size = batch_size.max(1);
-        let batch = batch_size.min(samples).max(1);
-        self.session(Kind::Evaluate, batch)?;
-        if !samples.is_multiple_of(batch) {
-            self.session(Kind::Train, samples % batch)?;
+        self.plan_training(samples, batch_size.into(), epochs)
+    }
+
+    pub(crate) fn plan_training(&mut self, samples: usize, batch: Batch, epochs: usize) -> Result<TrainingPlan> {
+        let batch = Batch { size: batch.size.max(1), ..batch };
+        let first = Batch { size: batch.size.min(samples).max(1), ..batch };
+        self.session(Kind::Evaluate, first)?;
+        if !samples.is_multiple_of(first.size) {
+            self.session(Kind::Train, Batch { size: samples % first.size, ..batch })?;
         }
-        let (engine, session) = self.session(Kind::Train, batch)?;
+        let (engine, session) = self.session(Kind::Train, first)?;
         Ok(TrainingPlan {
             parameter_bytes: engine.state_bytes(Role::Parameter) + engine.state_bytes(Role::Statistic),
             activation_bytes: engine.working_bytes(),
@@ -297,7 +356,7 @@ impl Model {
             threads: session.workers(),
             flops_per_step: flops(&session.plan().graph),
             seed: self.seed,
-            steps: samples.div_ceil(batch_size),
+            steps: samples.div_ceil(batch.size),
             epochs,
             has_validation: false,
         })
@@ -305,28 +364,22 @@ impl Model {
 
     /// Sets the sums of all metrics to zero.
     pub(crate) fn reset_metrics(&mut self) {
-        for name in self.compile.as_ref().map(Compile::metric_names).unwrap_or_default() {
-            for part in METRIC_STATES {
-                if let Some(sum) = self.engine.store_mut().f32_mut(&format!("metric/{name}/{part}")) {
-                    sum[0] = 0.0;
-                }
+        let store = self.engine.store_mut();
+        let sums = store.entries().filter(|(_, role, _)| *role == Role::Metric);
+        for name in sums.map(|(name, ..)| name.to_string()).collect::<Vec<_>>() {
+            if let Some(sum) = store.f32_mut(&name) {
+                sum.fill(0.0);
             }
         }
     }
 
-    /// The means of all metrics so far, by name.
+    /// What all metrics come to so far, by name.
     pub(crate) fn metric_values(&self) -> Vec<(String, f64)> {
-        let store = self.engine.store();
-        let sum = |name: &str, part: &str| store.f32(&format!("metric/{name}/{part}")).map_or(0.0, |s| f64::from(s[0]));
-        let mean = |name: String| {
-            let [total, count] = METRIC_STATES.map(|part| sum(&name, part));
-            let mean = if count > 0.0 { total / count } else { 0.0 };
-            (name, mean)
+        let sums = |state: &str| {
+            let sums = self.engine.store().f32(state).unwrap_or_default();
+            sums.iter().map(|sum| f64::from(*sum)).collect()
         };
-        let names = self.compile.as_ref().map(Compile::metric_names).unwrap_or_default();
-        let mut values: Vec<(String, f64)> = names.into_iter().map(mean).collect();
-        values.sort_by(|a, b| a.0.cmp(&b.0));
-        values
+        self.compile.as_ref().map(|compile| compile.results(sums)).unwrap_or_default()
     }
 
     /// Loss and metrics on samples `x` with targets `y`, with fixed weights and no dropout, in batches of 32.
@@ -334,21 +387,26 @@ impl Model {
     /// # Errors
     /// A model that is not compiled, or data that do not fit it.
     pub fn evaluate(&mut self, x: &Samples, y: &Samples) -> Result<Evaluation> {
-        self.check_data(x, y)?;
-        Ok(Evaluation { values: self.evaluate_batches(x, y, 32)? })
+        self.evaluate_with(x, y, Evaluate::new())
     }
 
-    pub(crate) fn evaluate_batches(
-        &mut self,
-        x: &Samples,
-        y: &Samples,
-        batch_size: usize,
-    ) -> Result<Vec<(String, f64)>> {
+    /// As [`Model::evaluate`], as asked for by `options`.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`], and options out of range.
+    pub fn evaluate_with(&mut self, x: &Samples, y: &Samples, options: Evaluate) -> Result<Evaluation> {
+        options.check()?;
+        self.check_data(x, y)?;
+        let samples = Columns::new(x, y).weighted("sample_weight", options.sample_weight.as_ref())?;
+        Ok(Evaluation { values: self.evaluate_batches(&samples, options.batch_size)? })
+    }
+
+    pub(crate) fn evaluate_batches(&mut self, samples: &Columns, batch_size: usize) -> Result<Vec<(String, f64)>> {
         self.reset_metrics();
-        let order: Vec<u32> = (0..x.len() as u32).collect();
-        for batch in order.chunks(batch_size) {
-            let (engine, session) = self.session(Kind::Evaluate, batch.len())?;
-            session.run(engine, &feeds(x, y, batch))?;
+        let order: Vec<u32> = (0..samples.len() as u32).collect();
+        for rows in order.chunks(batch_size) {
+            let (engine, session) = self.session(Kind::Evaluate, samples.batch(rows.len()))?;
+            session.run(engine, &samples.feeds(rows))?;
         }
         Ok(self.metric_values())
     }
@@ -448,17 +506,6 @@ impl From<&str> for LossChoice {
     }
 }
 
-/// The rows `batch` of samples, as a session is fed with them.
-fn feed<'a>(samples: &'a Samples, batch: &'a [u32]) -> Feed<'a> {
-    let (scale, offset) = samples.scale_offset();
-    Feed::Gather { table: samples.tensor(), first: samples.range().start, rows: batch, scale, offset }
-}
-
-/// Inputs and targets of a batch.
-pub(crate) fn feeds<'a>(x: &'a Samples, y: &'a Samples, batch: &'a [u32]) -> [Feed<'a>; 2] {
-    [feed(x, batch), feed(y, batch)]
-}
-
 /// Floating-point operations: two per term of a product, one per element of an elementwise instruction or reduction.
 fn flops(graph: &Graph) -> f64 {
     let len = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
@@ -526,7 +573,7 @@ mod tests {
         }
         model.session(Kind::Infer, 1).unwrap();
         model.session(Kind::Infer, 99).unwrap();
-        let batches: Vec<usize> = model.sessions.iter().map(|(_, batch, _)| *batch).collect();
+        let batches: Vec<usize> = model.sessions.iter().map(|(_, batch, _)| batch.size).collect();
         assert_eq!(batches, [3, 4, 5, 6, 7, 8, 1, 99]);
     }
 }

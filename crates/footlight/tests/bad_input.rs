@@ -279,7 +279,7 @@ fn names_that_are_not_known() {
             "a loss by value",
             outcome({
                 let mut model = Sequential::new(dense("relu")).unwrap();
-                model.compile("adam", Loss::from("hinge"), [])
+                model.compile("adam", Loss::from("hingee"), [])
             }),
         ),
     ];
@@ -289,27 +289,28 @@ fn names_that_are_not_known() {
 const NAMES: &str = r"
 an optimizer
 error[config]: unknown optimizer `adm`
-  known: sgd, rmsprop, adam, adamw
+  known: sgd, rmsprop, adam, adamw, adadelta, adagrad, adamax, adafactor, nadam, ftrl, lion, lamb
   help: did you mean `adam`?
 
 a loss
 error[config]: unknown loss `mean_square_error`
-  known: mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+  known: mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error, huber, log_cosh, cosine_similarity, binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy, categorical_focal_crossentropy, sparse_categorical_crossentropy, categorical_generalized_cross_entropy, kl_divergence, poisson, hinge, squared_hinge, categorical_hinge, dice, tversky
   help: did you mean `mean_squared_error`?
 
 a metric
 error[config]: unknown metric `acuracy`
-  known: accuracy, binary_accuracy, BinaryAccuracy, categorical_accuracy, CategoricalAccuracy, sparse_categorical_accuracy, SparseCategoricalAccuracy, mean_squared_error, MeanSquaredError, mean_absolute_error, MeanAbsoluteError, binary_crossentropy, BinaryCrossentropy, categorical_crossentropy, CategoricalCrossentropy, sparse_categorical_crossentropy, SparseCategoricalCrossentropy
+  known: accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy, sparse_top_k_categorical_accuracy, mean_squared_error, root_mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error, cosine_similarity, logcosh, r2_score, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, kl_divergence, poisson, hinge, squared_hinge, categorical_hinge, true_positives, false_positives, true_negatives, false_negatives, precision, recall, sensitivity_at_specificity, specificity_at_sensitivity, precision_at_recall, recall_at_precision, auc, f1_score, fbeta_score, io_u, binary_io_u, mean_io_u, one_hot_io_u, one_hot_mean_io_u, mean, sum
   help: did you mean `accuracy`?
 
 an activation
 error[config]: layer `dense` (Dense): unknown activation `rellu`
-  known: linear, relu, sigmoid, tanh, softmax, gelu, silu, swish, elu, leaky_relu, softplus
+  known: linear, relu, sigmoid, tanh, softmax, gelu, silu, swish, elu, leaky_relu, softplus, relu6, selu, celu, glu, mish, exponential, log_sigmoid, log_softmax, hard_sigmoid, hard_silu, hard_swish, hard_tanh, hard_shrink, soft_shrink, tanh_shrink, softsign, sparse_plus, sparse_sigmoid, sparsemax, squareplus, threshold
   help: did you mean `relu`?
 
 a loss by value
-error[config]: unknown loss `hinge`
-  known: mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+error[config]: unknown loss `hingee`
+  known: mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error, huber, log_cosh, cosine_similarity, binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy, categorical_focal_crossentropy, sparse_categorical_crossentropy, categorical_generalized_cross_entropy, kl_divergence, poisson, hinge, squared_hinge, categorical_hinge, dice, tversky
+  help: did you mean `hinge`?
 ";
 
 #[test]

@@ -135,9 +135,9 @@ fn training_goes_on_from_a_file_as_if_it_had_never_stopped() {
 
 #[test]
 fn settings_that_are_not_known_are_told_when_they_are_asked_for() {
-    let path = temporary("adadelta.keras");
+    let path = temporary("muon.keras");
     let mut archive = footlight::nn::file::Archive::open(fixtures().join("mlp_fitted_jax.keras")).unwrap();
-    archive.config["compile_config"]["optimizer"]["class_name"] = json!("Adadelta");
+    archive.config["compile_config"]["optimizer"]["class_name"] = json!("Muon");
     std::fs::write(&path, archive.write().unwrap()).unwrap();
     let mut model = Model::load(&path).unwrap();
     let record: Value =
@@ -146,7 +146,7 @@ fn settings_that_are_not_known_are_told_when_they_are_asked_for() {
     model.predict(&x).unwrap();
     let y = Samples::from(Tensor::new([x.len()], vec![0u8; x.len()]).unwrap());
     let error = model.evaluate(&x, &y).unwrap_err();
-    assert!(error.message().contains("unknown optimizer `Adadelta`"), "{error}");
+    assert!(error.message().contains("unknown optimizer `Muon`"), "{error}");
     std::fs::remove_file(path).unwrap();
 }
 

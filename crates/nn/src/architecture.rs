@@ -2,7 +2,7 @@
 
 use crate::config::{Reader, config};
 use crate::layer::{Call, Layer, Masked, Mode, WeightSpec};
-use crate::{Error, ErrorKind, layers, naming};
+use crate::{Error, ErrorKind, Regularizer, layers, naming};
 use footlight_graph::{Builder, Graph, Role, Type, Value};
 use footlight_tensor::{Philox, RandomKey, Tensor, display_shape};
 use serde_json::{Value as Json, json};
@@ -93,7 +93,8 @@ impl Architecture {
         let (mut output_shapes, mut weights) = (Vec::new(), Vec::new());
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
-            match layer.check().and_then(|()| layer.weights(&current)) {
+            let checked = layer.check().and_then(|()| layer.weights(&current));
+            match checked.and_then(|specs| check(layer.as_ref(), specs)) {
                 Err(error) => faults.push(place(error)),
                 Ok(specs) => weights.extend(specs.into_iter().map(|mut spec| {
                     spec.trainable &= layer.common().trainable;
@@ -190,9 +191,16 @@ impl Architecture {
 
     /// Records all layers on samples `x`, with weights from [`Architecture::declare_weights`]; `step` counts the updates so
     /// far and is there when training; `key` is the stream of this call's random numbers.
-    pub fn record(&self, g: &mut Builder, x: Value, weights: &[Value], step: Option<Value>, key: RandomKey) -> Value {
+    pub fn record(
+        &self,
+        g: &mut Builder,
+        x: Value,
+        weights: &[Value],
+        step: Option<Value>,
+        key: RandomKey,
+    ) -> Recorded {
         let mode = if step.is_some() { Mode::Train } else { Mode::Infer };
-        let mut current = Masked::new(x);
+        let (mut current, mut activities) = (Masked::new(x), Vec::new());
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let own: Vec<Value> =
                 self.weights.iter().zip(weights).filter(|(w, _)| w.layer == index).map(|(_, v)| *v).collect();
@@ -200,8 +208,9 @@ impl Architecture {
             let mut call = Call { graph: g, mode, weights: &own, step, key: key.child(name).at(0) };
             current = layer.call(&mut call, current);
             g.leave();
+            activities.extend(layer.common().activity_regularizer.map(|penalty| (penalty, current.value)));
         }
-        current.value
+        Recorded { output: current.value, activities }
     }
 
     /// Records all layers on an input of `batch` samples called `x`.
@@ -210,8 +219,8 @@ impl Architecture {
         let x = g.input("x", Type::f32([&[batch], sample].concat()));
         let weights = self.declare_weights(g, "");
         let step = (mode == Mode::Train).then(|| g.state("optimizer/iteration", Type::i32([]), Role::Slot));
-        let output = self.record(g, x, &weights, step, RandomKey::new(seed).child("layers"));
-        Ok(Lowered { output, weights, step })
+        let Recorded { output, activities } = self.record(g, x, &weights, step, RandomKey::new(seed).child("layers"));
+        Ok(Lowered { output, weights, step, activities })
     }
 
     /// The graph that answers for `batch` samples: input `x`, output `output_0`.
@@ -284,11 +293,34 @@ impl Architecture {
     }
 }
 
+/// Complains of what does not suit the layer's weights, and of a penalty that does not suit its output.
+fn check(layer: &dyn Layer, specs: Vec<WeightSpec>) -> Result<Vec<WeightSpec>, Error> {
+    specs.iter().try_for_each(WeightSpec::check)?;
+    match layer.common().activity_regularizer {
+        Some(Regularizer::Orthogonal { .. }) => {
+            Err(Error::config("an activity has no orthogonal regularizer here").help("use L1, L2 or both"))
+        }
+        Some(penalty) => penalty.check(&[]).map_err(|e| e.at("activity_regularizer")).map(|()| specs),
+        None => Ok(specs),
+    }
+}
+
+/// What recording the layers on samples gives.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The last layer's output.
+    pub output: Value,
+    /// Outputs of layers with the penalty on each.
+    pub activities: Vec<(Regularizer, Value)>,
+}
+
 /// What lowering the layers gives.
 pub(crate) struct Lowered {
     pub output: Value,
     pub weights: Vec<Value>,
     pub step: Option<Value>,
+    /// Outputs of layers with the penalty on each.
+    pub activities: Vec<(Regularizer, Value)>,
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use crate::architecture::Lowered;
 use crate::config::Config;
 use crate::layer::Mode;
 use crate::losses::Prediction;
-use crate::optimizers::{self, Parameter, Update};
-use crate::{Activation, Architecture, Error, Loss, Metric, Optimizer};
+use crate::metrics::{Direction, Mean, Observed, weigh};
+use crate::optimizers::{self, State, Trained};
+use crate::{Activation, Architecture, Error, Loss, Metric, MetricList, Optimizer, Weight};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
-use footlight_tensor::{DType, Tensor};
+use footlight_tensor::Tensor;
 use serde_json::json;
 
 /// What a model is trained by: optimizer, loss and metrics.
@@ -18,12 +19,29 @@ pub struct Compile {
     pub optimizer: Box<dyn Optimizer>,
     /// Is made small.
     pub loss: Loss,
-    /// Are told beside the loss.
+    /// Are told beside the loss; they do not look at the weights of samples.
     pub metrics: Vec<Metric>,
+    /// Are told too, by the weights of the samples where some are given.
+    pub weighted_metrics: Vec<Metric>,
 }
 
-/// The states of a running mean: its sum and its count.
-pub const METRIC_STATES: [&str; 2] = ["total", "count"];
+/// The samples of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// How many.
+    pub size: usize,
+    /// Whether each has a weight, the further input `sample_weight`.
+    pub is_weighted: bool,
+}
+
+impl From<usize> for Batch {
+    fn from(size: usize) -> Batch {
+        Batch { size, is_weighted: false }
+    }
+}
+
+/// The mean of the losses of an epoch.
+const LOSS: &str = "loss";
 
 impl Compile {
     /// Checks the settings.
@@ -34,13 +52,58 @@ impl Compile {
         optimizer.check().map_err(|e| e.at(format!("optimizer `{}`", optimizer.class_name())))?;
         loss.check()?;
         metrics.iter().try_for_each(Metric::check)?;
-        Ok(Compile { optimizer, loss, metrics })
+        Ok(Compile { optimizer, loss, metrics, weighted_metrics: Vec::new() })
+    }
+
+    /// Adds metrics by the weights of the samples.
+    ///
+    /// # Errors
+    /// A name that is not known or a setting out of range.
+    pub fn weighted_metrics(mut self, metrics: impl Into<MetricList>) -> Result<Compile, Error> {
+        self.weighted_metrics = metrics.into().0;
+        self.weighted_metrics.iter().try_for_each(Metric::check)?;
+        Ok(self)
+    }
+
+    fn all_metrics(&self) -> impl Iterator<Item = &Metric> {
+        self.metrics.iter().chain(&self.weighted_metrics)
+    }
+
+    /// The mean of the losses, then the metrics, each by the name it is told by.
+    fn told(&self) -> Vec<(String, Metric)> {
+        let all = [Metric::from(Mean::new())].into_iter().chain(self.all_metrics().cloned());
+        self.metric_names().into_iter().zip(all).collect()
+    }
+
+    /// What is told, from the sums of each state such as `metric/loss/total`: names and numbers, sorted by name. A metric
+    /// of several numbers tells them as `<name>[0]`, `<name>[1]` and so on.
+    pub fn results(&self, sums: impl Fn(&str) -> Vec<f64>) -> Vec<(String, f64)> {
+        let mut results = Vec::new();
+        for (name, metric) in self.told() {
+            let states: Vec<Vec<f64>> = metric.states().iter().map(|state| sums(&state_name(&name, state))).collect();
+            let values = metric.result(&states);
+            let is_one = values.len() == 1;
+            let numbered = values.into_iter().enumerate();
+            results.extend(numbered.map(|(i, v)| (if is_one { name.clone() } else { format!("{name}[{i}]") }, v)));
+        }
+        results.sort_by(|a, b| a.0.cmp(&b.0));
+        results
+    }
+
+    /// Which way a number that is told gets better; `None` for a name that is not told or tells no direction.
+    pub fn direction(&self, name: &str) -> Option<Direction> {
+        if name == LOSS {
+            return Some(Direction::Min);
+        }
+        let name = name.split_once('[').map_or(name, |(told, _)| told);
+        let found = self.told().into_iter().find(|(told, _)| told == name);
+        found.and_then(|(_, metric)| metric.direction())
     }
 
     /// The names under which the loss and the metrics are told, the loss first; a repeated name gets `_1`, `_2`.
     pub fn metric_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = vec!["loss".into()];
-        for metric in &self.metrics {
+        let mut names: Vec<String> = vec![LOSS.into()];
+        for metric in self.all_metrics() {
             let base = metric.name();
             let numbered = (1..).map(|i| format!("{base}_{i}"));
             let name = [base.to_string()].into_iter().chain(numbered).find(|name| !names.contains(name));
@@ -49,33 +112,42 @@ impl Compile {
         names
     }
 
-    /// The optimizer's states in the order of Keras' files: iteration, learning rate, then the slots.
+    /// The optimizer's states in the order of Keras' files: iteration, learning rate unless it follows a schedule, what is
+    /// kept for means and sums, the slots.
     pub fn optimizer_states(&self, architecture: &Architecture) -> Vec<(String, Type)> {
-        let mut states =
-            vec![("optimizer/iteration".into(), Type::i32([])), ("optimizer/learning_rate".into(), Type::f32([]))];
-        let weights: Vec<_> = architecture.trainable_weights().collect();
-        for group in self.optimizer.slot_groups() {
-            for w in &weights {
-                states.extend(group.iter().map(|slot| (slot_name(&w.path, slot), Type::f32(w.spec.shape.clone()))));
-            }
-        }
-        states
+        self.states(architecture).into_iter().map(|state| (state.name, state.ty)).collect()
     }
 
     /// The first values of the optimizer's states that are not zero.
-    pub fn initial_values(&self) -> Vec<(String, Role, Tensor)> {
-        let rate = Tensor::scalar(self.optimizer.learning_rate());
-        vec![("optimizer/learning_rate".into(), Role::Slot, rate)]
+    pub fn initial_values(&self, architecture: &Architecture) -> Vec<(String, Role, Tensor)> {
+        let full = |state: State| {
+            let data = vec![state.initial; state.ty.len()];
+            let tensor = Tensor::new(state.ty.shape, data).expect("as many as the shape has");
+            (state.name, Role::Slot, tensor)
+        };
+        self.states(architecture).into_iter().filter(|state| state.initial != 0.0).map(full).collect()
     }
 
-    /// One training step of `batch` samples as one graph: inputs `x` and `y`; weights, slots and metric sums as states;
-    /// output `loss`, the loss of this batch with all penalties.
+    /// The parameters of which the optimizer keeps running means, each with the state of its mean.
+    pub fn averages(&self, architecture: &Architecture) -> Vec<(String, String)> {
+        let weights = architecture.trainable_weights().filter(|_| self.optimizer.common().use_ema);
+        weights.map(|w| (w.path.clone(), optimizers::average_of(&w.path))).collect()
+    }
+
+    fn states(&self, architecture: &Architecture) -> Vec<State> {
+        let weights: Vec<(&str, &[usize])> =
+            architecture.trainable_weights().map(|w| (w.path.as_str(), w.spec.shape.as_slice())).collect();
+        optimizers::states(self.optimizer.as_ref(), &weights)
+    }
+
+    /// One training step of `batch` samples as one graph: inputs `x`, `y` and, if samples have weights, `sample_weight`;
+    /// weights, slots and metric sums as states; output `loss`, the loss of this batch with all penalties.
     ///
     /// # Errors
     /// Faults of shapes and gradients, all together.
-    pub fn lower_train(&self, architecture: &Architecture, batch: usize, seed: u64) -> Result<Graph, Error> {
-        let mut g = Builder::new();
-        let lowered = architecture.lower(&mut g, batch, Mode::Train, seed)?;
+    pub fn lower_train(&self, architecture: &Architecture, batch: impl Into<Batch>, seed: u64) -> Result<Graph, Error> {
+        let (mut g, batch) = (Builder::new(), batch.into());
+        let lowered = architecture.lower(&mut g, batch.size, Mode::Train, seed)?;
         let loss = self.lower_loss(&mut g, architecture, &lowered, batch)?;
         let step = lowered.step.expect("a training graph counts its steps");
         self.lower_update(&mut g, architecture, &lowered, loss, step)?;
@@ -83,13 +155,13 @@ impl Compile {
         Ok(g.finish()?)
     }
 
-    /// The loss and metrics of `batch` samples with fixed weights: inputs `x` and `y`; metric sums as states.
+    /// The loss and metrics of `batch` samples with fixed weights: inputs and metric sums as in training.
     ///
     /// # Errors
     /// Faults of shapes, all together.
-    pub fn lower_evaluate(&self, architecture: &Architecture, batch: usize) -> Result<Graph, Error> {
-        let mut g = Builder::new();
-        let lowered = architecture.lower(&mut g, batch, Mode::Infer, 0)?;
+    pub fn lower_evaluate(&self, architecture: &Architecture, batch: impl Into<Batch>) -> Result<Graph, Error> {
+        let (mut g, batch) = (Builder::new(), batch.into());
+        let lowered = architecture.lower(&mut g, batch.size, Mode::Infer, 0)?;
         let loss = self.lower_loss(&mut g, architecture, &lowered, batch)?;
         g.output("loss", loss);
         g.output("output_0", lowered.output);
@@ -102,13 +174,16 @@ impl Compile {
         g: &mut Builder,
         architecture: &Architecture,
         lowered: &Lowered,
-        batch: usize,
+        batch: Batch,
     ) -> Result<Value, Error> {
         let output = lowered.output;
         let y = g.input("y", self.loss.target_type(&g.shape(output)));
-        let prediction = Prediction { value: output, logits: logits(g.graph(), output) };
+        let weight = batch.is_weighted.then(|| g.input("sample_weight", Type::f32([batch.size])));
+        let p = Prediction { value: output, logits: logits(g.graph(), output) };
         g.enter("loss");
-        let each = self.loss.lower(g, y, prediction);
+        let each = self.loss.lower(g, y, p);
+        // The divisor stays the number of losses: Keras' sum_over_batch_size.
+        let each = weigh(g, each, weight);
         let mut loss = g.mean_all(each);
         for (weight, value) in architecture.weights().iter().zip(&lowered.weights) {
             if let Some(regularizer) = weight.spec.regularizer.filter(|_| weight.spec.trainable) {
@@ -116,16 +191,22 @@ impl Compile {
                 loss = g.add(loss, penalty);
             }
         }
+        for (regularizer, activity) in &lowered.activities {
+            let penalty = regularizer.lower(g, *activity);
+            let share = g.mul_scalar(penalty, 1.0 / batch.size as f32);
+            loss = g.add(loss, share);
+        }
         g.leave();
-        let names = self.metric_names();
+        let told = self.told();
+        let num_plain = 1 + self.metrics.len();
         g.enter("metrics");
-        let weighted = g.mul_scalar(loss, batch as f32);
-        add_to_mean(g, &names[0], weighted, batch);
-        for (metric, name) in self.metrics.iter().zip(&names[1..]) {
-            let each = metric.lower(g, y, prediction);
-            let count = g.shape(each).iter().product();
-            let sum = g.sum_all(each);
-            add_to_mean(g, name, sum, count);
+        let weighted = g.mul_scalar(loss, batch.size as f32);
+        let count = g.constant(batch.size as f32);
+        add_to_states(g, LOSS, &told[0].1, &[weighted, count]);
+        for (position, (name, metric)) in told.iter().enumerate().skip(1) {
+            let weight = weight.filter(|_| position >= num_plain);
+            let sums = metric.lower(g, &Observed { y, p, weight });
+            add_to_states(g, name, metric, &sums);
         }
         g.leave();
         Ok(loss)
@@ -140,39 +221,19 @@ impl Compile {
         loss: Value,
         iteration: Value,
     ) -> Result<(), Error> {
-        let trained: Vec<(&str, &[usize], Value)> = architecture
-            .weights()
-            .iter()
-            .zip(&lowered.weights)
-            .filter(|(w, _)| w.spec.trainable)
-            .map(|(w, v)| (w.path.as_str(), w.spec.shape.as_slice(), *v))
-            .collect();
-        let values: Vec<Value> = trained.iter().map(|(.., v)| *v).collect();
+        let weights = architecture.weights().iter().zip(&lowered.weights).filter(|(w, _)| w.spec.trainable);
+        let (weights, values): (Vec<&Weight>, Vec<Value>) = weights.map(|(w, v)| (w, *v)).unzip();
+        let scale = self.optimizer.common().loss_scale_factor;
+        let loss = scale.map_or(loss, |scale| g.mul_scalar(loss, scale));
         let gradients = differentiate(g, loss, &values)?;
-        g.enter("optimizer");
-        let learning_rate = g.state("optimizer/learning_rate", Type::f32([]), Role::Slot);
-        let one = g.constant_i32(1);
-        let next = g.add(iteration, one);
-        g.set_next(iteration, next);
-        // From the count before this step, so that nothing waits for the count to be overwritten.
-        let before = g.cast(iteration, DType::F32);
-        let step = g.add_scalar(before, 1.0);
-        let mut update = Update { graph: g, learning_rate, step };
-        let shared = self.optimizer.prepare(&mut update);
-        for ((path, shape, value), gradient) in trained.into_iter().zip(gradients) {
-            let slots: Vec<Value> = self
-                .optimizer
-                .slots()
-                .iter()
-                .map(|slot| update.graph.state(&slot_name(path, slot), Type::f32(shape), Role::Slot))
-                .collect();
-            let parameter = Parameter { value, gradient, slots };
-            let (next, next_slots) = self.optimizer.update(&mut update, shared, &parameter);
-            update.graph.set_next(value, next);
-            for (slot, next) in parameter.slots.iter().zip(next_slots) {
-                update.graph.set_next(*slot, next);
-            }
+        let found = weights.into_iter().zip(values).zip(gradients);
+        let mut trained: Vec<Trained> = Vec::new();
+        for ((weight, value), gradient) in found {
+            let constraint = weight.spec.constraint.as_ref();
+            trained.push(Trained { path: &weight.path, value, gradient, constraint });
         }
+        g.enter("optimizer");
+        optimizers::step(g, self.optimizer.as_ref(), iteration, &trained);
         g.leave();
         Ok(())
     }
@@ -184,7 +245,7 @@ impl Compile {
             "loss": self.loss.to_config(),
             "loss_weights": null,
             "metrics": self.metrics.iter().map(Metric::to_config).collect::<Vec<_>>(),
-            "weighted_metrics": null,
+            "weighted_metrics": written(&self.weighted_metrics),
             "run_eagerly": false,
             "steps_per_execution": 1,
             "jit_compile": false,
@@ -200,30 +261,34 @@ impl Compile {
         let present = |key: &str| config.get(key).filter(|v| !v.is_null());
         let optimizer = optimizers::from_config(present("optimizer").ok_or_else(|| missing("optimizer"))?)?;
         let loss = Loss::from_config(present("loss").ok_or_else(|| missing("loss"))?)?;
-        let metrics = match present("metrics") {
-            Some(serde_json::Value::Array(list)) => list.iter().map(Metric::from_config).collect::<Result<_, _>>()?,
-            Some(_) => return Err(Error::config("compile_config: `metrics` must be a list, of the one output")),
-            None => Vec::new(),
+        let metrics = |key: &str| match present(key) {
+            Some(serde_json::Value::Array(list)) => list.iter().map(Metric::from_config).collect::<Result<Vec<_>, _>>(),
+            Some(_) => Err(Error::config(format!("compile_config: `{key}` must be a list, of the one output"))),
+            None => Ok(Vec::new()),
         };
-        for key in ["loss_weights", "weighted_metrics"] {
-            if present(key).is_some() {
-                return Err(Error::config(format!("compile_config: `{key}` is not supported yet")));
-            }
+        if present("loss_weights").is_some() {
+            return Err(Error::config("compile_config: `loss_weights` is not supported yet"));
         }
-        Compile::new(optimizer, loss, metrics)
+        Compile::new(optimizer, loss, metrics("metrics")?)?.weighted_metrics(metrics("weighted_metrics")?)
     }
 }
 
-fn slot_name(path: &str, slot: &str) -> String {
-    format!("optimizer/{path}/{slot}")
+/// A list as Keras writes it: nothing if it is empty.
+fn written(metrics: &[Metric]) -> serde_json::Value {
+    if metrics.is_empty() { json!(null) } else { metrics.iter().map(Metric::to_config).collect() }
 }
 
-/// Adds `sum` of `count` numbers to the running mean called `name`.
-fn add_to_mean(g: &mut Builder, name: &str, sum: Value, count: usize) {
-    let count = g.constant(count as f32);
-    for (state, added) in METRIC_STATES.iter().zip([sum, count]) {
-        let value = g.state(&format!("metric/{name}/{state}"), Type::f32([]), Role::Metric);
-        let next = g.add(value, added);
+/// The name of a state of the metric that is told as `name`.
+fn state_name(name: &str, state: &str) -> String {
+    format!("metric/{name}/{state}")
+}
+
+/// Adds what a batch contributes to each state of the metric that is told as `name`.
+fn add_to_states(g: &mut Builder, name: &str, metric: &Metric, sums: &[Value]) {
+    for (state, added) in metric.states().iter().zip(sums) {
+        let shape = g.shape(*added);
+        let value = g.state(&state_name(name, state), Type::f32(shape), Role::Metric);
+        let next = g.add(value, *added);
         g.set_next(value, next);
     }
 }

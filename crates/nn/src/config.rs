@@ -20,22 +20,30 @@ pub(crate) fn object(module: &str, class_name: &str, config: Config) -> Value {
 /// # Errors
 /// Names what it is when it is a function of Python, a class of someone else, or no object.
 pub fn open(value: &Value) -> Result<(String, Config), Error> {
-    let class_name = value.get("class_name").and_then(Value::as_str);
-    let Some(class_name) = class_name else {
-        return Err(Error::config(format!("expected an object with a class name, got {}", shorten(value))));
-    };
+    let (class_name, config) = parts(value)?;
     if class_name == "__lambda__" || class_name == "Lambda" {
         return Err(Error::config(format!("`{class_name}` holds code of Python, which is never executed"))
             .help("build the model without it, and express it with layers"));
     }
     let module = value.get("module").and_then(Value::as_str).unwrap_or("keras");
     let is_keras = module == "keras" || module.starts_with("keras.") || module == "builtins";
-    let registered = value.get("registered_name").and_then(Value::as_str).filter(|name| *name != class_name);
+    let registered = value.get("registered_name").and_then(Value::as_str).filter(|name| **name != *class_name);
     if !is_keras || registered.is_some_and(|name| name.contains('>')) {
         let from = registered.unwrap_or(module);
         return Err(Error::config(format!("class `{class_name}` of `{from}` is no built-in of Keras"))
             .help("only built-in classes are read; nothing in a file is executed"));
     }
+    Ok((class_name, config))
+}
+
+/// Class name and configuration of a serialised object of anyone.
+///
+/// # Errors
+/// No object, or one without a class name.
+pub(crate) fn parts(value: &Value) -> Result<(String, Config), Error> {
+    let Some(class_name) = value.get("class_name").and_then(Value::as_str) else {
+        return Err(Error::config(format!("expected an object with a class name, got {}", shorten(value))));
+    };
     let config = value.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
     Ok((class_name.to_string(), config))
 }
@@ -45,6 +53,13 @@ pub(crate) fn shorten(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }
 }
+
+/// Any number but an infinite one.
+pub(crate) const FINITE: (Bound<f32>, Bound<f32>) =
+    (Bound::Excluded(f32::NEG_INFINITY), Bound::Excluded(f32::INFINITY));
+
+/// Any number above 0 but an infinite one.
+pub(crate) const POSITIVE: (Bound<f32>, Bound<f32>) = (Bound::Excluded(0.0), Bound::Excluded(f32::INFINITY));
 
 /// Refuses a number outside of its range, as NaN is outside of any.
 ///
@@ -56,8 +71,8 @@ pub fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Result<(),
     }
     let low = match legal.start_bound() {
         Bound::Included(low) => format!("[{low}"),
-        Bound::Excluded(low) => format!("({low}"),
-        Bound::Unbounded => "(-∞".into(),
+        Bound::Excluded(low) if low.is_finite() => format!("({low}"),
+        _ => "(-∞".into(),
     };
     let high = match legal.end_bound() {
         Bound::Included(high) => format!("{high}]"),
@@ -123,14 +138,20 @@ pub enum KeyKind {
     Number,
     /// A whole number of at least 0.
     Count,
+    /// A whole number.
+    Integer,
     /// True or false.
     Flag,
     /// A text.
     Text,
     /// A whole number or a list of them.
     Integers,
+    /// A number or a list of them.
+    Numbers,
     /// A name or an object.
     Object,
+    /// A number or the object of a learning-rate schedule.
+    Rate,
     /// A key of Keras' files that may be there and changes nothing.
     Silent,
 }
@@ -159,6 +180,20 @@ impl<'a> Reader<'a> {
         self.get(key).map(read).transpose().map_err(|e| e.in_key(key))
     }
 
+    /// What `read` makes of a learning rate, which is a number or a schedule; `None` if it is absent or null.
+    pub(crate) fn rate<T>(
+        &mut self,
+        key: &'a str,
+        read: impl Fn(&Value) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.take(key, KeyKind::Rate, Value::Null).map(read).transpose().map_err(|e| e.in_key(key))
+    }
+
+    /// Whether the key is there, if only as null.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.config.contains_key(key)
+    }
+
     fn parse<T>(&mut self, key: &'a str, kind: KeyKind, f: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, Error> {
         self.parse_or(key, kind, Value::Null, f)
     }
@@ -183,19 +218,60 @@ impl<'a> Reader<'a> {
         Ok(self.parse_or(key, KeyKind::Number, json!(default), Value::as_f64)?.map_or(default, |x| x as f32))
     }
 
+    /// A number that may be left out.
+    pub fn maybe_f32(&mut self, key: &'a str) -> Result<Option<f32>, Error> {
+        self.parse(key, KeyKind::Number, single)
+    }
+
+    /// A number that has no default.
+    pub(crate) fn required_f32(&mut self, key: &'a str) -> Result<f32, Error> {
+        self.maybe_f32(key)?.ok_or_else(|| missing(key))
+    }
+
+    /// A number or a list of them.
+    pub(crate) fn f32s(&mut self, key: &'a str) -> Result<Option<Vec<f32>>, Error> {
+        self.parse(key, KeyKind::Numbers, |v| match v {
+            Value::Array(list) => list.iter().map(single).collect(),
+            one => single(one).map(|x| vec![x]),
+        })
+    }
+
     /// A number in double precision.
     pub fn f64(&mut self, key: &'a str, default: f64) -> Result<f64, Error> {
         Ok(self.parse_or(key, KeyKind::Number, json!(default), Value::as_f64)?.unwrap_or(default))
     }
 
     /// A number that may be left out.
-    pub fn f64_if(&mut self, key: &'a str) -> Result<Option<f64>, Error> {
+    pub fn maybe_f64(&mut self, key: &'a str) -> Result<Option<f64>, Error> {
         self.parse(key, KeyKind::Number, Value::as_f64)
     }
 
     /// True or false.
     pub fn bool(&mut self, key: &'a str, default: bool) -> Result<bool, Error> {
         Ok(self.parse_or(key, KeyKind::Flag, json!(default), Value::as_bool)?.unwrap_or(default))
+    }
+
+    /// True or false, or left out.
+    pub(crate) fn maybe_bool(&mut self, key: &'a str) -> Result<Option<bool>, Error> {
+        self.parse(key, KeyKind::Flag, Value::as_bool)
+    }
+
+    /// A count, which Python may have computed as a float such as 1000.0.
+    pub(crate) fn count(&mut self, key: &'a str) -> Result<Option<usize>, Error> {
+        self.parse(key, KeyKind::Count, |v| {
+            let x = v.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX))?;
+            Some(x as usize)
+        })
+    }
+
+    /// A whole number that may be left out.
+    fn i32(&mut self, key: &'a str) -> Result<Option<i32>, Error> {
+        self.parse(key, KeyKind::Integer, |v| v.as_i64().and_then(|x| i32::try_from(x).ok()))
+    }
+
+    /// A whole number of at least 0 that has no default.
+    pub(crate) fn required_usize(&mut self, key: &'a str) -> Result<usize, Error> {
+        self.usize(key)?.ok_or_else(|| missing(key))
     }
 
     /// A whole number of at least 0.
@@ -312,6 +388,10 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn single(value: &Value) -> Option<f32> {
+    value.as_f64().map(|x| x as f32)
+}
+
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_string)
 }
@@ -324,22 +404,135 @@ impl KeyKind {
     /// A value of this kind.
     pub fn sample(self) -> Value {
         match self {
-            KeyKind::Number | KeyKind::Count => json!(1),
+            KeyKind::Number | KeyKind::Count | KeyKind::Integer | KeyKind::Rate => json!(1),
             KeyKind::Flag => json!(true),
             KeyKind::Text | KeyKind::Object | KeyKind::Silent => json!("linear"),
-            KeyKind::Integers => json!([1]),
+            KeyKind::Integers | KeyKind::Numbers => json!([1]),
         }
     }
 
     fn name(self) -> &'static str {
         match self {
             KeyKind::Number => "a number",
-            KeyKind::Count => "a whole number",
+            KeyKind::Count | KeyKind::Integer => "a whole number",
             KeyKind::Flag => "true or false",
             KeyKind::Text => "a text",
             KeyKind::Integers => "a whole number or a list of them",
+            KeyKind::Numbers => "a number or a list of them",
             KeyKind::Object | KeyKind::Silent => "a name or an object",
+            KeyKind::Rate => "a number or a schedule",
         }
+    }
+}
+
+/// What a key of a configuration may hold.
+pub(crate) trait Setting: Sized {
+    /// The value of `key`, or `default` where it is absent.
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Self) -> Result<Self, Error>;
+
+    /// As Keras writes it.
+    fn write(&self) -> Value;
+}
+
+impl Setting for f32 {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: f32) -> Result<f32, Error> {
+        read.f32(key, default)
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
+impl Setting for bool {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: bool) -> Result<bool, Error> {
+        read.bool(key, default)
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
+/// None where it is null.
+impl Setting for Option<f32> {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<f32>) -> Result<Option<f32>, Error> {
+        Ok(read.maybe_f32(key)?.or(default))
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
+/// None where it is null.
+impl Setting for Option<i32> {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<i32>) -> Result<Option<i32>, Error> {
+        Ok(read.i32(key)?.or(default))
+    }
+
+    fn write(&self) -> Value {
+        json!(self)
+    }
+}
+
+/// Axes of a tensor, counted from the first or, negative, from the last; Keras writes a number or a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axes(Vec<i64>);
+
+impl From<i64> for Axes {
+    fn from(axis: i64) -> Axes {
+        Axes(vec![axis])
+    }
+}
+
+impl<const N: usize> From<[i64; N]> for Axes {
+    fn from(axes: [i64; N]) -> Axes {
+        Axes(axes.to_vec())
+    }
+}
+
+impl Axes {
+    /// The axes of a tensor of `rank`, each once and in order.
+    ///
+    /// # Errors
+    /// An axis that such a tensor does not have.
+    pub fn of(&self, rank: usize) -> Result<Vec<usize>, Error> {
+        let place = |axis: &i64| {
+            let counted = if *axis < 0 { axis + rank as i64 } else { *axis };
+            usize::try_from(counted)
+                .ok()
+                .filter(|i| *i < rank)
+                .ok_or_else(|| Error::config(format!("axis = {axis} must be in [-{rank}, {rank})")))
+        };
+        let mut axes = self.0.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+        axes.sort_unstable();
+        axes.dedup();
+        Ok(axes)
+    }
+}
+
+impl Setting for Axes {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Axes) -> Result<Axes, Error> {
+        Ok(read.i64s(key)?.map_or(default, Axes))
+    }
+
+    fn write(&self) -> Value {
+        match self.0.as_slice() {
+            [axis] => json!(axis),
+            axes => json!(axes),
+        }
+    }
+}
+
+/// None where it is null.
+impl Setting for Option<Axes> {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<Axes>) -> Result<Option<Axes>, Error> {
+        Ok(read.i64s(key)?.map(Axes).or(default))
+    }
+
+    fn write(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Axes::write)
     }
 }
 

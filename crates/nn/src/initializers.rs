@@ -1,6 +1,6 @@
 //! How a weight begins.
 
-use crate::config::{self, Config, Key, Reader, config};
+use crate::config::{self, Config, FINITE, Key, POSITIVE, Reader, config, within};
 use crate::{Error, suggest};
 use footlight_tensor::Philox;
 use serde_json::Value;
@@ -119,9 +119,14 @@ impl Initializer {
 }
 
 impl From<&str> for Initializer {
-    /// By Keras' name, `he_normal` as well as `HeNormal`, with its default arguments.
+    /// By Keras' name, `he_normal` as well as `HeNormal`, with its default arguments; `zero`, `one`, `uniform` and
+    /// `normal` are Keras' short names.
     fn from(name: &str) -> Initializer {
-        let plain = name.replace('_', "").to_lowercase();
+        let plain = match name {
+            "zero" | "one" => format!("{name}s"),
+            "uniform" | "normal" => format!("random{name}"),
+            other => other.replace('_', "").to_lowercase(),
+        };
         let class = Initializer::CLASSES.iter().find(|class| class.to_lowercase() == plain);
         let made = class.map(|class| Initializer::from_class(class, &Config::new()));
         made.and_then(Result::ok).unwrap_or_else(|| Initializer::Unknown(name.into()))
@@ -191,14 +196,39 @@ constructors! {
 }
 
 impl Initializer {
-    /// Complains of a name that is not known.
+    /// Of variance `s = scale / max(1, fan)`: the initializer that those of Glorot, He and LeCun are cases of.
+    ///
+    /// # Arguments
+    /// `scale`: above 0. Keras' defaults are 1, fan in, truncated normal.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight_nn::{Distribution, FanMode, Initializer};
+    /// let made = Initializer::variance_scaling(0.1, FanMode::FanOut, Distribution::Uniform);
+    /// assert_eq!(Initializer::from_config(&made.to_config()), Ok(made));
+    /// ```
+    pub fn variance_scaling(scale: f32, mode: FanMode, distribution: Distribution) -> Initializer {
+        Initializer::VarianceScaling { scale, mode, distribution, class_name: "VarianceScaling" }
+    }
+
+    /// Complains of a name that is not known or a number out of range.
     ///
     /// # Errors
-    /// `ErrorKind::Config` with the nearest name and all of them.
+    /// `ErrorKind::Config` with the nearest name and all of them, or with the number and its range.
     pub fn check(&self) -> Result<(), Error> {
         match self {
+            Initializer::Unknown(name) if name.to_lowercase().starts_with("stft") => Err(no_stft()),
             Initializer::Unknown(name) => Err(suggest::unknown("initializer", name, Initializer::CLASSES)),
-            _ => Ok(()),
+            Initializer::Constant(value) => within("value", *value, FINITE),
+            Initializer::Identity(gain) | Initializer::Orthogonal(gain) => within("gain", *gain, FINITE),
+            Initializer::RandomUniform { minval, maxval } => {
+                within("minval", *minval, FINITE).and_then(|()| within("maxval", *maxval, *minval..f32::INFINITY))
+            }
+            Initializer::RandomNormal { mean, stddev } | Initializer::TruncatedNormal { mean, stddev } => {
+                within("mean", *mean, FINITE).and_then(|()| within("stddev", *stddev, 0.0..f32::INFINITY))
+            }
+            Initializer::VarianceScaling { scale, .. } => within("scale", *scale, POSITIVE),
+            Initializer::Zeros | Initializer::Ones => Ok(()),
         }
     }
 
@@ -344,20 +374,23 @@ impl Initializer {
                     None | Some("fan_in") => FanMode::FanIn,
                     Some("fan_out") => FanMode::FanOut,
                     Some("fan_avg") => FanMode::FanAvg,
-                    Some(other) => return Err(suggest::unknown("mode", other, &["fan_in", "fan_out", "fan_avg"])),
+                    Some(other) => {
+                        return Err(suggest::unknown("mode", other, &["fan_in", "fan_out", "fan_avg"]).in_key("mode"));
+                    }
                 },
                 distribution: match read.string("distribution")?.as_deref() {
-                    None | Some("truncated_normal") => Distribution::TruncatedNormal,
+                    None | Some("truncated_normal" | "normal") => Distribution::TruncatedNormal,
                     Some("untruncated_normal") => Distribution::UntruncatedNormal,
                     Some("uniform") => Distribution::Uniform,
                     Some(other) => {
                         let legal = ["truncated_normal", "untruncated_normal", "uniform"];
-                        return Err(suggest::unknown("distribution", other, &legal));
+                        return Err(suggest::unknown("distribution", other, &legal).in_key("distribution"));
                     }
                 },
                 class_name: "VarianceScaling",
             },
             "Orthogonal" | "OrthogonalInitializer" => Initializer::Orthogonal(read.f32("gain", 1.0)?),
+            "STFT" | "STFTInitializer" => return Err(no_stft()),
             other => match SCALED.iter().find(|(name, ..)| *name == other) {
                 Some(&(class_name, scale, mode, distribution)) => {
                     Initializer::VarianceScaling { scale, mode, distribution, class_name }
@@ -366,6 +399,12 @@ impl Initializer {
             },
         })
     }
+}
+
+/// The refusal of an initializer that only a layer of signals has.
+fn no_stft() -> Error {
+    Error::config("initializer `STFT` is not supported yet")
+        .help("it is for the kernel of a short-time Fourier transform, which no layer here has")
 }
 
 /// A unit normal, drawn again beyond two standard deviations.
@@ -468,6 +507,13 @@ mod tests {
             let made = Initializer::from(*class);
             assert_eq!(Initializer::from_config(&made.to_config()), Ok(made), "{class}");
         }
+        for (short, class) in
+            [("zero", "Zeros"), ("one", "Ones"), ("uniform", "RandomUniform"), ("normal", "RandomNormal")]
+        {
+            assert_eq!(Initializer::from(short), Initializer::from(class));
+        }
+        assert!(Initializer::from("stft").check().unwrap_err().to_string().contains("not supported yet"));
+        assert!(Initializer::RandomUniform { minval: 1.0, maxval: 0.0 }.check().is_err());
         assert_eq!(Initializer::from("he_normal"), Initializer::he_normal());
         assert!(Initializer::from("he_norml").check().unwrap_err().to_string().contains("did you mean `HeNormal`?"));
     }

@@ -1,7 +1,7 @@
 //! What a layer is: configuration, shapes, weights, and how it is lowered.
 
 use crate::config::Config;
-use crate::{Error, Initializer, Regularizer};
+use crate::{Constraint, Error, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
 use footlight_tensor::RandomKey;
 use std::fmt;
@@ -49,12 +49,14 @@ pub struct WeightSpec {
     pub trainable: bool,
     /// A penalty on it.
     pub regularizer: Option<Regularizer>,
+    /// What it is kept to after each update.
+    pub constraint: Option<Constraint>,
 }
 
 impl WeightSpec {
     /// A learned weight.
     pub fn new(name: &'static str, shape: impl Into<Vec<usize>>, initializer: Initializer) -> WeightSpec {
-        WeightSpec { name, shape: shape.into(), initializer, trainable: true, regularizer: None }
+        WeightSpec { name, shape: shape.into(), initializer, trainable: true, regularizer: None, constraint: None }
     }
 
     /// A statistic that is carried along.
@@ -65,6 +67,28 @@ impl WeightSpec {
     /// The same with a penalty.
     pub fn regularizer(mut self, regularizer: Option<Regularizer>) -> WeightSpec {
         self.regularizer = regularizer;
+        self
+    }
+
+    /// Complains of an initializer, penalty or constraint that is not known or does not suit the weight.
+    ///
+    /// # Errors
+    /// `ErrorKind::Config` with the weight's name.
+    pub fn check(&self) -> Result<(), Error> {
+        self.initializer.check()?;
+        let place = |what: &str| format!("{what} of `{}`", self.name);
+        if let Some(regularizer) = self.regularizer {
+            regularizer.check(&self.shape).map_err(|e| e.at(place("regularizer")))?;
+        }
+        match &self.constraint {
+            Some(constraint) => constraint.check(&self.shape).map_err(|e| e.at(place("constraint"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The same, kept to something after each update.
+    pub fn constraint(mut self, constraint: &Option<Constraint>) -> WeightSpec {
+        self.constraint = constraint.clone();
         self
     }
 }
@@ -146,11 +170,13 @@ pub struct Common {
     pub trainable: bool,
     /// The shape of one sample, for the first layer of a model.
     pub input_shape: Option<Vec<usize>>,
+    /// A penalty on what the layer puts out, divided by the number of samples.
+    pub activity_regularizer: Option<Regularizer>,
 }
 
 impl Default for Common {
     fn default() -> Common {
-        Common { name: None, trainable: true, input_shape: None }
+        Common { name: None, trainable: true, input_shape: None, activity_regularizer: None }
     }
 }
 
@@ -173,6 +199,12 @@ macro_rules! common_methods {
             /// Whether gradients change the layer's weights; default true.
             pub fn trainable(mut self, trainable: bool) -> $layer {
                 self.common.trainable = trainable;
+                self
+            }
+
+            /// A penalty on what the layer puts out, divided by the number of samples; default none.
+            pub fn activity_regularizer(mut self, regularizer: $crate::Regularizer) -> $layer {
+                self.common.activity_regularizer = Some(regularizer);
                 self
             }
         }

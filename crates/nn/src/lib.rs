@@ -7,33 +7,48 @@ mod activations;
 mod architecture;
 mod compile;
 pub mod config;
+mod constraints;
 mod error;
 pub mod file;
 mod initializers;
 mod layer;
 pub mod layers;
 pub mod losses;
-mod metrics;
+pub mod metrics;
 mod naming;
 pub mod optimizers;
 mod regularizers;
 pub mod suggest;
 mod summary;
+mod vocabulary;
 
 pub use activations::Activation;
-pub use architecture::{Architecture, Weight};
-pub use compile::{Compile, METRIC_STATES};
-pub use config::{Config, Key, KeyKind};
+pub use architecture::{Architecture, Recorded, Weight};
+pub use compile::{Batch, Compile};
+pub use config::{Axes, Config, Key, KeyKind};
+pub use constraints::Constraint;
 pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Layer, Masked, Mode, WeightSpec};
-pub use layers::{ActivationLayer, BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization, Reshape};
-pub use losses::{
-    BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanAbsoluteError, MeanSquaredError,
-    SparseCategoricalCrossentropy,
+pub use layers::{
+    ActivationLayer, BatchNormalization, Dense, Dropout, ELU, Flatten, Input, LayerNormalization, LeakyReLU, PReLU,
+    ReLU, Reshape, SoftmaxLayer,
 };
-pub use metrics::Metric;
+pub use losses::{
+    BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalCrossentropy, CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy, CategoricalHinge, CosineSimilarity, Dice, Hinge, Huber, KLDivergence, LogCosh,
+    Loss, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError, Poisson,
+    SparseCategoricalCrossentropy, SquaredHinge, Tversky,
+};
+pub use metrics::{Metric, MetricList};
 pub use naming::{container_keys, to_snake_case};
-pub use optimizers::{Adam, AdamW, Optimizer, OptimizerChoice, RMSprop, SGD};
-pub use regularizers::{L1, L2, Regularizer};
+pub use optimizers::schedules::{
+    CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, LearningRate, PiecewiseConstantDecay,
+    PolynomialDecay, Schedule,
+};
+pub use optimizers::{
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, Optimizer, OptimizerChoice, RMSprop,
+    SGD,
+};
+pub use regularizers::{L1, L2, OrthogonalRegularizer, Regularizer, Vectors};
 pub use summary::{grouped, readable_size};

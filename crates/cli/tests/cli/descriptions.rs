@@ -57,6 +57,32 @@ fn settings_and_flags_come_after_what_the_description_says() {
 }
 
 #[test]
+fn schedules_constraints_and_functions_with_arguments_are_described() {
+    let folder = folder();
+    let rate = r#"{class="CosineDecay",initial_learning_rate=0.1,decay_steps=100}"#;
+    let optimizer = format!(r#"--set compile.optimizer={{class="SGD",clipnorm=1.0,learning_rate={rate}}}"#);
+    let layer = r#"--set model.layers.1.kernel_constraint={class="MaxNorm",max_value=3.0}
+        --set model.layers.1.activation={class="LeakyReLU",negative_slope=0.1}
+        --set model.layers.1.activity_regularizer={class="L2",l2=0.001}"#;
+    let short = format!("train mnist.toml --data data --epochs 1 --batch-size 16 --progress none {optimizer} {layer}");
+    folder.run(&short).done();
+    let archive = Archive::open(folder.path("mnist.keras")).unwrap();
+    let optimizer = &archive.config["compile_config"]["optimizer"]["config"];
+    assert_eq!(
+        (&optimizer["learning_rate"]["class_name"], &optimizer["clipnorm"]),
+        (&"CosineDecay".into(), &1.0.into())
+    );
+    let dense = &archive.config["config"]["layers"][2]["config"];
+    for (key, class) in [("kernel_constraint", "MaxNorm"), ("activation", "LeakyReLU"), ("activity_regularizer", "L2")]
+    {
+        assert_eq!(dense[key]["class_name"], class, "{dense}");
+    }
+    folder.run(&format!("{short} --learning-rate 0.5")).done();
+    let archive = Archive::open(folder.path("mnist.keras")).unwrap();
+    assert_eq!(archive.config["compile_config"]["optimizer"]["config"]["learning_rate"], 0.5);
+}
+
+#[test]
 fn a_saved_model_is_trained_on_with_what_it_was_trained_by() {
     let folder = folder();
     let short = "--data data --batch-size 16 --no-shuffle --progress none";
@@ -87,6 +113,9 @@ fn a_model_that_was_compiled_and_never_fitted_begins_with_fresh_slots() {
     let accuracy: f64 = run.last_line().strip_prefix("Accuracy: ").unwrap().parse().unwrap();
     assert!(accuracy > 0.8, "{accuracy}");
 }
+
+const SCHEDULE: &str =
+    r#"train mnist.toml --set compile.optimizer={class="Adam",learning_rate={class="CosineDecay",decay_steps=9}}"#;
 
 /// Wrong in every way that has a message.
 const BAD: &str = r#"sed = 3
@@ -156,6 +185,7 @@ fn messages_are_as_reviewed() {
         ("lists that are no lists", "train lists.toml"),
         ("a setting out of range", "train mnist.toml --set fit.batch_size=0 --set model.layers.2.rate=7"),
         ("a setting of an unknown key", "train mnist.toml --set fit.epoch=1"),
+        ("a schedule at fault", SCHEDULE),
         ("a setting that leads nowhere", "train mnist.toml --set model.layers.9.rate=0.1 --set fit"),
         ("a setting without a description", "train --set fit.epochs=1"),
         ("a description that is not there", "train nothing.toml"),

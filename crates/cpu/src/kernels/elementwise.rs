@@ -123,6 +123,7 @@ multiversion! {
                 Unary::Tanh => map_long(a, out, math::tanh::<FMA>),
                 Unary::Sigmoid => map_long(a, out, math::sigmoid::<FMA>),
                 Unary::Erf => map_long(a, out, math::erf::<FMA>),
+                Unary::Cos => map(a, out, f32::cos),
                 Unary::Floor => map(a, out, f32::floor),
             }
         }

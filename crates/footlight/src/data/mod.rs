@@ -3,6 +3,7 @@
 //! [`load`] is the one door. A set is held in memory in its stored type; sets larger than memory are not for here.
 
 mod arrays;
+mod columns;
 mod dataset;
 pub mod digits;
 #[cfg(feature = "download")]
@@ -15,6 +16,7 @@ mod samples;
 mod source;
 mod table;
 
+pub(crate) use columns::{Columns, feed};
 pub use dataset::{Dataset, Origin};
 pub use picture::Picture;
 pub use samples::Samples;

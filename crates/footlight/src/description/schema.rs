@@ -1,7 +1,9 @@
 //! What a description may say, as a JSON schema for editors, made of the lists by which it is read.
 
 use footlight_nn::config::keys_of;
-use footlight_nn::{Activation, Config, Initializer, Key, KeyKind, Loss, Metric, Regularizer, layers, optimizers};
+use footlight_nn::{
+    Activation, Config, Constraint, Initializer, Key, KeyKind, Loss, Metric, Regularizer, Schedule, layers, optimizers,
+};
 use serde_json::{Map, Value as Json, json};
 
 use super::{DataSettings, FitSettings, RunSettings, tree::CLASS};
@@ -22,10 +24,13 @@ pub fn schema() -> Json {
     family(&mut defs, "layer", layers::CLASSES, layers::keys, json!({ "enum": layers::CLASSES }));
     family(&mut defs, "optimizer", optimizers::CLASSES, optimizers::keys, named(optimizers::NAMES));
     family(&mut defs, "loss", &losses, Loss::keys, named(&names));
-    family(&mut defs, "metric", &Metric::classes(), Metric::keys, named(&Metric::names()));
+    family(&mut defs, "metric", &Metric::class_names(), Metric::keys, named(&Metric::names()));
     family(&mut defs, "callback", callbacks::CLASSES, callbacks::keys, json!({ "enum": callbacks::CLASSES }));
     family(&mut defs, "initializer", Initializer::CLASSES, Initializer::keys, named(Initializer::CLASSES));
     family(&mut defs, "regularizer", Regularizer::CLASSES, Regularizer::keys, named(Regularizer::CLASSES));
+    family(&mut defs, "constraint", &Constraint::class_names(), Constraint::keys, named(&Constraint::class_names()));
+    family(&mut defs, "activation", Activation::CLASSES, Activation::keys, named(&activations()));
+    family(&mut defs, "schedule", Schedule::CLASSES, Schedule::keys, json!({ "type": "number", "minimum": 0 }));
     let list = |family: &str| json!({ "type": "array", "items": reference(family) });
     let run = keys_of(|read| RunSettings::read(read).map(|_| Config::new()));
     let data = keys_of(|read| DataSettings::read(read).map(|_| Config::new()));
@@ -49,18 +54,23 @@ fn reference(name: &str) -> Json {
     json!({ "$ref": format!("#/$defs/{name}") })
 }
 
+/// The functions that have a name.
+fn activations() -> Vec<String> {
+    Activation::all().iter().map(|activation| activation.name().to_string()).collect()
+}
+
 /// A text, of which some are known.
 fn named(names: &[impl AsRef<str>]) -> Json {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     json!({ "type": "string", "examples": names })
 }
 
-/// Defines each class, and the family as any of them or a name.
-fn family(defs: &mut Map<String, Json>, family: &str, classes: &[&str], keys: fn(&str) -> Vec<Key>, name: Json) {
+/// Defines each class, and the family as any of them or a plain value.
+fn family(defs: &mut Map<String, Json>, family: &str, classes: &[&str], keys: fn(&str) -> Vec<Key>, plain: Json) {
     let known = |class: &&str| defs.contains_key(*class);
     // A loss and the metric of the same class have keys of their own.
     let prefix = if classes.iter().any(known) { format!("{family}/") } else { String::new() };
-    let mut any = vec![name];
+    let mut any = vec![plain];
     for class in classes {
         let definition = table(&keys(class), [(CLASS, json!({ "const": class }))], &[CLASS]);
         let place = format!("{prefix}{class}");
@@ -83,20 +93,26 @@ fn property(key: &Key) -> Json {
     let mut property = match key.kind {
         _ if key.name.ends_with("_initializer") => reference("initializer"),
         _ if key.name.ends_with("_regularizer") => reference("regularizer"),
-        _ if key.name == "activation" => named(&Activation::all().iter().map(Activation::name).collect::<Vec<_>>()),
+        _ if key.name.ends_with("_constraint") => reference("constraint"),
+        _ if key.name == "activation" => reference("activation"),
+        KeyKind::Rate => reference("schedule"),
         KeyKind::Number => json!({ "type": "number" }),
         KeyKind::Count => json!({ "type": "integer", "minimum": 0 }),
+        KeyKind::Integer => json!({ "type": "integer" }),
         KeyKind::Flag => json!({ "type": "boolean" }),
         KeyKind::Text => json!({ "type": "string" }),
-        KeyKind::Integers => {
-            json!({ "anyOf": [{ "type": "integer" }, { "type": "array", "items": { "type": "integer" } }] })
-        }
+        KeyKind::Integers => one_or_list("integer"),
+        KeyKind::Numbers => one_or_list("number"),
         KeyKind::Object | KeyKind::Silent => json!({}),
     };
     if !key.default.is_null() {
         property["default"] = written(&key.default);
     }
     property
+}
+
+fn one_or_list(ty: &str) -> Json {
+    json!({ "anyOf": [{ "type": ty }, { "type": "array", "items": { "type": ty } }] })
 }
 
 /// A value as a description writes it: objects as tables with a class, numbers of single precision without a tail.
@@ -138,7 +154,9 @@ mod tests {
         for (key, property) in properties.iter().filter(|(key, _)| *key != CLASS) {
             let sample = match property["type"].as_str() {
                 Some("string") => json!("a.keras"),
-                Some(_) => json!(1),
+                // More than the index 1 below.
+                Some("integer") => json!(2),
+                Some(_) => json!(0.5),
                 None => json!([1]),
             };
             let default = property.get("default").cloned();
@@ -152,18 +170,30 @@ mod tests {
     fn what_the_schema_says_is_read() {
         let schema = schema();
         let all = |classes: &[&str]| classes.iter().map(|c| full(&schema, c, c)).collect::<Vec<_>>().join(",\n");
+        let metrics =
+            Metric::class_names().iter().map(|c| full(&schema, &format!("metric/{c}"), c)).collect::<Vec<_>>();
+        let read = |optimizer: &str, loss: &str| {
+            let text = format!(
+                "[model]\nlayers = [{}]\n[compile]\noptimizer = {optimizer}\nloss = {}\nmetrics = [{}]\n\
+                [fit]\ncallbacks = [{}]\n",
+                all(&layers::CLASSES[1..]),
+                full(&schema, loss, loss),
+                metrics.join(",\n"),
+                all(callbacks::CLASSES),
+            );
+            let read = Description::parse("schema", &text, &[]);
+            assert!(read.is_ok(), "{}\n{text}", read.err().unwrap());
+        };
         for optimizer in optimizers::CLASSES {
-            for loss in Loss::all() {
-                let text = format!(
-                    "[model]\nlayers = [{}]\n[compile]\noptimizer = {}\nloss = {}\n[fit]\ncallbacks = [{}]\n",
-                    all(&layers::CLASSES[1..]),
-                    full(&schema, optimizer, optimizer),
-                    full(&schema, loss.class_name(), loss.class_name()),
-                    all(callbacks::CLASSES),
-                );
-                let read = Description::parse("schema", &text, &[]);
-                assert!(read.is_ok(), "{}\n{text}", read.err().unwrap());
-            }
+            read(&full(&schema, optimizer, optimizer), "MeanSquaredError");
+        }
+        for loss in Loss::all() {
+            read("\"sgd\"", loss.class_name());
+        }
+        // The one that is left out needs a value more than it has boundaries.
+        for schedule in Schedule::CLASSES.iter().filter(|class| **class != "PiecewiseConstantDecay") {
+            let rate = full(&schema, schedule, schedule);
+            read(&format!("{{ class = \"SGD\", learning_rate = {rate} }}"), "MeanSquaredError");
         }
     }
 
@@ -178,5 +208,9 @@ mod tests {
         assert_eq!(schema["properties"]["fit"]["properties"]["batch_size"]["default"], 32);
         let kernel = &schema["$defs"]["Dense"]["properties"]["kernel_initializer"];
         assert_eq!(kernel["default"], json!({ "class": "GlorotUniform" }));
+        let rate = &schema["$defs"]["Adam"]["properties"]["learning_rate"];
+        assert_eq!(*rate, json!({ "$ref": "#/$defs/schedule", "default": 0.001 }));
+        let constraint = &schema["$defs"]["Dense"]["properties"]["kernel_constraint"];
+        assert_eq!(constraint["$ref"], "#/$defs/constraint");
     }
 }

@@ -92,7 +92,7 @@ impl RunSettings {
 impl DataSettings {
     pub(super) fn read(read: &mut Reader<'_>) -> Result<DataSettings, Fault> {
         let default = DataSettings::default();
-        let scale = read.f64_if("scale")?.map(|scale| scale as f32);
+        let scale = read.maybe_f64("scale")?.map(|scale| scale as f32);
         scale.map_or(Ok(()), |scale| within("scale", scale, f32::MIN_POSITIVE..=f32::MAX))?;
         let test_split = read.f64("test_split", default.test_split)?;
         within("test_split", test_split as f32, f32::MIN_POSITIVE..1.0)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Progress;
 use super::callback::Callback;
 use super::checkpoint::Checkpointer;
-use crate::data::Samples;
+use crate::data::{Columns, Samples};
 use crate::{Error, ErrorKind, Result};
 
 /// How a model is trained; defaults as in Keras.
@@ -17,8 +17,11 @@ pub struct Fit<'a> {
     pub(super) initial_epoch: usize,
     pub(super) steps_per_epoch: Option<usize>,
     pub(super) shuffle: bool,
+    pub(super) sample_weight: Option<Samples>,
+    pub(super) class_weight: Option<Vec<(i64, f32)>>,
     pub(super) validation_split: f64,
     pub(super) validation_data: Option<(Samples, Samples)>,
+    pub(super) validation_sample_weight: Option<Samples>,
     pub(super) validation_batch_size: Option<usize>,
     pub(super) validation_freq: usize,
     pub(super) progress: Progress,
@@ -36,8 +39,11 @@ impl Default for Fit<'_> {
             initial_epoch: 0,
             steps_per_epoch: None,
             shuffle: true,
+            sample_weight: None,
+            class_weight: None,
             validation_split: 0.0,
             validation_data: None,
+            validation_sample_weight: None,
             validation_batch_size: None,
             validation_freq: 1,
             progress: Progress::Auto,
@@ -85,6 +91,23 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// How much each sample counts, one number each; default equally.
+    ///
+    /// The loss of a step is `sum w_i loss_i / N` over its `N` samples. Metrics do not look at the weights; those given to
+    /// [`Model::compile_weighted`](crate::Model::compile_weighted) do.
+    pub fn sample_weight(mut self, weight: &Samples) -> Self {
+        self.sample_weight = Some(weight.clone());
+        self
+    }
+
+    /// How much the samples of each class count, such as `[(0, 1.0), (1, 5.0)]`; classes not named count 1.
+    ///
+    /// The class is the label, or the place of the largest target if a sample has several. Validation does not look at it.
+    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (i64, f32)>) -> Self {
+        self.class_weight = Some(weights.into_iter().collect());
+        self
+    }
+
     /// The fraction of samples, the last ones as they are given, that is kept for validation; default 0.
     pub fn validation_split(mut self, fraction: f64) -> Self {
         self.validation_split = fraction;
@@ -94,6 +117,12 @@ impl<'a> Fit<'a> {
     /// Samples to validate with; they take the place of a split.
     pub fn validation_data(mut self, x: &Samples, y: &Samples) -> Self {
         self.validation_data = Some((x.clone(), y.clone()));
+        self
+    }
+
+    /// How much each of the samples to validate with counts; default equally.
+    pub fn validation_sample_weight(mut self, weight: &Samples) -> Self {
+        self.validation_sample_weight = Some(weight.clone());
         self
     }
 
@@ -151,6 +180,13 @@ impl<'a> Fit<'a> {
         if self.batch_size == 0 {
             return config("batch_size = 0, a step needs at least one sample".into(), "32 is the default");
         }
+        if self.sample_weight.is_some() && self.class_weight.is_some() {
+            return config("sample_weight and class_weight are both given".into(), "multiply them into sample_weight");
+        }
+        if self.validation_sample_weight.is_some() && self.validation_data.is_none() {
+            let message = "validation_sample_weight is given, validation_data is not";
+            return config(message.into(), "with validation_split the last samples keep their weights");
+        }
         let counts = [
             ("steps_per_epoch", self.steps_per_epoch),
             ("validation_batch_size", self.validation_batch_size),
@@ -167,11 +203,11 @@ impl<'a> Fit<'a> {
     }
 
     /// Training and validation samples: the last part of the samples as they are given, as in Keras.
-    #[allow(clippy::type_complexity, reason = "two columns, twice")]
-    pub(super) fn split(&self, x: &Samples, y: &Samples) -> Result<((Samples, Samples), Option<(Samples, Samples)>)> {
-        let whole = (x.clone(), y.clone());
-        if let Some(validation) = &self.validation_data {
-            return Ok((whole, Some(validation.clone())));
+    pub(super) fn split(&self, x: &Samples, y: &Samples) -> Result<(Columns, Option<Columns>)> {
+        let whole = Columns::new(x, y).weighted("sample_weight", self.sample_weight.as_ref())?;
+        if let Some((x, y)) = &self.validation_data {
+            let weight = self.validation_sample_weight.as_ref();
+            return Ok((whole, Some(Columns::new(x, y).weighted("validation_sample_weight", weight)?)));
         }
         if self.validation_split == 0.0 {
             return Ok((whole, None));
@@ -182,7 +218,14 @@ impl<'a> Fit<'a> {
                 format!("validation_split = {} of {} samples leaves one side empty", self.validation_split, x.len());
             return Err(Error::new(ErrorKind::Config, message).help("choose another fraction, or give more samples"));
         }
-        let cut = |range: std::ops::Range<usize>| (x.slice(range.clone()), y.slice(range));
-        Ok((cut(0..at), Some(cut(at..x.len()))))
+        Ok((whole.slice(0..at), Some(whole.slice(at..x.len()))))
+    }
+
+    /// Which weights are given, for a checkpoint to be of the same training.
+    pub(super) fn weights(&self) -> serde_json::Value {
+        serde_json::json!({
+            "sample_weight": self.sample_weight.is_some(), "class_weight": self.class_weight,
+            "validation_sample_weight": self.validation_sample_weight.is_some(),
+        })
     }
 }

@@ -5,6 +5,7 @@ pub mod callbacks;
 mod check;
 mod checkpoint;
 mod curve;
+mod evaluate;
 mod fit;
 mod history;
 mod numeric;
@@ -18,6 +19,7 @@ pub use callbacks::{
     CSVLogger, Direction, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau, TensorBoard,
     TerminateOnNaN,
 };
+pub use evaluate::Evaluate;
 pub use fit::Fit;
 pub use history::History;
 pub use plan::TrainingPlan;

@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 use super::callback::{Callback, Logs, Training};
 use super::checkpoint::Position;
 use super::{Fit, History, TrainingPlan, numeric};
-use crate::data::Samples;
-use crate::model::{Kind, Model, feeds};
+use crate::data::{Columns, Samples};
+use crate::model::{Kind, Model};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::Store;
 use footlight_tensor::{Philox, RandomKey};
@@ -28,8 +28,11 @@ impl Model {
         if let Some((x, y)) = &options.validation_data {
             self.check_data(x, y).map_err(|error| error.at("validation data"))?;
         }
-        let ((x, y), validation) = options.split(x, y)?;
-        let mut plan = self.training_plan(x.len(), options.batch_size, options.epochs)?;
+        let (mut samples, validation) = options.split(x, y)?;
+        if let Some(weights) = &options.class_weight {
+            samples = samples.weighted_by_class(weights)?;
+        }
+        let mut plan = self.plan_training(samples.len(), samples.batch(options.batch_size), options.epochs)?;
         let pass = plan.steps;
         plan.steps = options.steps_per_epoch.unwrap_or(pass);
         plan.has_validation = validation.is_some();
@@ -40,19 +43,18 @@ impl Model {
         }
         callbacks.push(&mut line);
         let position = Position { epoch: options.initial_epoch, ..Position::default() };
-        let order = (0..x.len() as u32).collect();
+        let order = (0..samples.len() as u32).collect();
         let start = self.engine.store().clone();
-        Run { model: self, x, y, validation, options, callbacks, plan, pass, position, order, ordered: None, start }
-            .go()
+        let ordered = None;
+        Run { model: self, samples, validation, options, callbacks, plan, pass, position, order, ordered, start }.go()
     }
 }
 
 /// A training under way.
 struct Run<'r, 'a> {
     model: &'r mut Model,
-    x: Samples,
-    y: Samples,
-    validation: Option<(Samples, Samples)>,
+    samples: Columns,
+    validation: Option<Columns>,
     options: Fit<'a>,
     callbacks: Vec<&'r mut dyn Callback>,
     plan: TrainingPlan,
@@ -76,6 +78,7 @@ impl Run<'_, '_> {
         while self.position.epoch < self.options.epochs && !self.position.is_stopped {
             self.epoch()?;
         }
+        self.model.take_averages();
         self.tell(f32::NAN, resumed, |callback, training| callback.on_train_end(training))?;
         Ok(self.position.history)
     }
@@ -95,9 +98,9 @@ impl Run<'_, '_> {
         let compile = self.model.compiled().map(|compile| compile.to_config());
         json!({
             "seed": self.model.seed_value(), "model": self.model.architecture().to_config(), "compile": compile.ok(),
-            "samples": self.x.len(), "batch_size": self.options.batch_size, "shuffle": self.options.shuffle,
+            "samples": self.samples.len(), "batch_size": self.options.batch_size, "shuffle": self.options.shuffle,
             "steps_per_epoch": self.plan.steps,
-            "validation_samples": self.validation.as_ref().map(|(x, _)| x.len()),
+            "validation_samples": self.validation.as_ref().map(Columns::len), "weights": self.options.weights(),
             "callbacks": self.callbacks.len(),
         })
     }
@@ -162,8 +165,8 @@ impl Run<'_, '_> {
     /// One step; answers its loss.
     fn step(&mut self, step: usize) -> Result<f32> {
         let batch = self.batch(step);
-        let (engine, session) = self.model.session(Kind::Train, batch.len())?;
-        session.run(engine, &feeds(&self.x, &self.y, &self.order[batch]))?;
+        let (engine, session) = self.model.session(Kind::Train, self.samples.batch(batch.len()))?;
+        session.run(engine, &self.samples.feeds(&self.order[batch]))?;
         Ok(session.output_f32(engine, "loss").map_or(f32::NAN, |loss| loss[0]))
     }
 
@@ -182,12 +185,12 @@ impl Run<'_, '_> {
     }
 
     fn validate(&mut self, logs: &mut Logs) -> Result<()> {
-        let Some((x, y)) = &self.validation else { return Ok(()) };
+        let Some(samples) = &self.validation else { return Ok(()) };
         if !(self.position.epoch + 1).is_multiple_of(self.options.validation_freq) {
             return Ok(());
         }
         let batch_size = self.options.validation_batch_size.unwrap_or(self.options.batch_size);
-        let values = self.model.evaluate_batches(x, y, batch_size)?;
+        let values = self.model.evaluate_batches(samples, batch_size)?;
         logs.extend(values.into_iter().map(|(name, value)| (format!("val_{name}"), value)));
         Ok(())
     }
@@ -200,10 +203,8 @@ impl Run<'_, '_> {
             return error;
         }
         let batch = self.batch(last);
-        let fault = match self.model.session(Kind::Train, batch.len()) {
-            Ok((engine, session)) => {
-                numeric::first_fault(engine, session, &feeds(&self.x, &self.y, &self.order[batch]))
-            }
+        let fault = match self.model.session(Kind::Train, self.samples.batch(batch.len())) {
+            Ok((engine, session)) => numeric::first_fault(engine, session, &self.samples.feeds(&self.order[batch])),
             Err(error) => return error,
         };
         numeric::error(self.position.epoch, last + 1, loss, fault)

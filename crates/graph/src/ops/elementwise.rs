@@ -52,6 +52,8 @@ kinds! {
         Sigmoid = "sigmoid",
         /// `2/sqrt(pi) * integral from 0 to x of e^-t^2 dt`.
         Erf = "erf",
+        /// `cos x`.
+        Cos = "cos",
         /// The largest integer not above `x`.
         Floor = "floor",
     }
@@ -161,6 +163,12 @@ impl OpRule for Unary {
                 let minus = g.neg(square);
                 let bell = g.unary(Unary::Exp, minus);
                 let slope = g.mul_scalar(bell, std::f32::consts::FRAC_2_SQRT_PI);
+                g.mul(dy, slope)
+            }
+            Unary::Cos => {
+                // -sin x
+                let ahead = g.add_scalar(x, std::f32::consts::FRAC_PI_2);
+                let slope = g.unary(Unary::Cos, ahead);
                 g.mul(dy, slope)
             }
             Unary::Sign | Unary::Floor => return Gradient::NotDifferentiable(PIECEWISE),

@@ -6,6 +6,7 @@ use footlight_graph::{Role, Type};
 use footlight_tensor::{DType, Data, Tensor, display_shape};
 
 use super::{Archive, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, read_vars, weights_tree};
+use crate::optimizers::LEARNING_RATE;
 use crate::{Architecture, Compile, Error, ErrorKind};
 
 /// The values of a model's states by name.
@@ -85,7 +86,6 @@ pub fn to_archive(
 }
 
 const CLASS: &str = "Sequential";
-const LEARNING_RATE: &str = "optimizer/learning_rate";
 
 /// The rate in force, which callbacks move, is the one of the state.
 fn set_learning_rate(compile: &mut Compile, state: Option<&Tensor>) {
@@ -118,11 +118,13 @@ fn weights(architecture: &Architecture, layers: Vec<Vec<Tensor>>) -> Result<Stat
     named.map(|(weight, tensor)| Ok((weight.path.clone(), weight.role(), floats(tensor)?))).collect()
 }
 
-/// The optimizer's states; an optimizer that never took a step has none but its count and its learning rate.
+/// The optimizer's states; an optimizer that never took a step has none but its count, and its learning rate unless it
+/// follows a schedule.
 fn slots(compile: &Compile, architecture: &Architecture, found: OptimizerVars) -> Result<States, Error> {
     let mut expected = compile.optimizer_states(architecture);
-    if found.vars.len() == 2 {
-        expected.truncate(2);
+    let fresh = 1 + usize::from(compile.optimizer.common().learning_rate.constant().is_some());
+    if found.vars.len() == fresh {
+        expected.truncate(fresh);
     }
     if found.vars.len() != expected.len() {
         let message = format!(

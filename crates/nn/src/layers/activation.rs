@@ -29,8 +29,8 @@ impl ActivationLayer {
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<ActivationLayer, Error> {
-        let name = read.string("activation")?.unwrap_or_else(|| "linear".into());
-        Ok(ActivationLayer::new(name.as_str()))
+        let activation = read.object("activation", Activation::from_config)?;
+        Ok(ActivationLayer::new(activation.unwrap_or_default()))
     }
 }
 
@@ -38,7 +38,7 @@ impl Layer for ActivationLayer {
     layer_basics!("Activation");
 
     fn config(&self) -> Config {
-        config! { "activation": self.activation.name() }
+        config! { "activation": self.activation.to_config() }
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -46,7 +46,7 @@ impl Layer for ActivationLayer {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(input.to_vec())
+        self.activation.output_shape(input)
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {

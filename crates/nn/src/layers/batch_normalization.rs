@@ -1,9 +1,9 @@
 //! Normalisation over the batch.
 
-use crate::config::{Config, NULL, Reader, config};
+use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
 use crate::layers::{axis, features, features_along};
-use crate::{Error, Initializer, Regularizer};
+use crate::{Constraint, Error, Initializer, Regularizer};
 use footlight_graph::ops::Unary;
 
 /// Normalisation over the batch, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all
@@ -43,6 +43,8 @@ pub struct BatchNormalization {
     initializers: [Initializer; 4],
     gamma_regularizer: Option<Regularizer>,
     beta_regularizer: Option<Regularizer>,
+    gamma_constraint: Option<Constraint>,
+    beta_constraint: Option<Constraint>,
 }
 
 common_methods!(BatchNormalization);
@@ -62,6 +64,8 @@ impl Default for BatchNormalization {
             initializers: [Initializer::Zeros, Initializer::Ones, Initializer::Zeros, Initializer::Ones],
             gamma_regularizer: None,
             beta_regularizer: None,
+            gamma_constraint: None,
+            beta_constraint: None,
         }
     }
 }
@@ -96,6 +100,30 @@ impl BatchNormalization {
         self
     }
 
+    /// A penalty on gamma; default none.
+    pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> BatchNormalization {
+        self.gamma_regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on beta; default none.
+    pub fn beta_regularizer(mut self, regularizer: Regularizer) -> BatchNormalization {
+        self.beta_regularizer = Some(regularizer);
+        self
+    }
+
+    /// What gamma is kept to after each update; default nothing.
+    pub fn gamma_constraint(mut self, constraint: Constraint) -> BatchNormalization {
+        self.gamma_constraint = Some(constraint);
+        self
+    }
+
+    /// What beta is kept to after each update; default nothing.
+    pub fn beta_constraint(mut self, constraint: Constraint) -> BatchNormalization {
+        self.beta_constraint = Some(constraint);
+        self
+    }
+
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<BatchNormalization, Error> {
         let mut layer = BatchNormalization::new();
         layer.momentum = read.f32("momentum", layer.momentum)?;
@@ -109,7 +137,8 @@ impl BatchNormalization {
         }
         layer.gamma_regularizer = read.object("gamma_regularizer", Regularizer::from_config)?;
         layer.beta_regularizer = read.object("beta_regularizer", Regularizer::from_config)?;
-        read.refuse(&["beta_constraint", "gamma_constraint"])?;
+        layer.gamma_constraint = read.object("gamma_constraint", Constraint::from_config)?;
+        layer.beta_constraint = read.object("beta_constraint", Constraint::from_config)?;
         read.only("synchronized", false)?;
         read.only("renorm", false)?;
         read.ignore(&["renorm_clipping", "renorm_momentum"]);
@@ -132,8 +161,8 @@ impl Layer for BatchNormalization {
         config.extend(config! {
             "beta_regularizer": self.beta_regularizer.map(|r| r.to_config()),
             "gamma_regularizer": self.gamma_regularizer.map(|r| r.to_config()),
-            "beta_constraint": NULL,
-            "gamma_constraint": NULL,
+            "beta_constraint": self.beta_constraint.as_ref().map(Constraint::to_config),
+            "gamma_constraint": self.gamma_constraint.as_ref().map(Constraint::to_config),
             "synchronized": false,
         });
         config
@@ -149,10 +178,12 @@ impl Layer for BatchNormalization {
         let [beta, gamma, mean, variance] = self.initializers.clone();
         let mut weights = Vec::new();
         if self.scale {
-            weights.push(WeightSpec::new("gamma", shape, gamma).regularizer(self.gamma_regularizer));
+            let gamma = WeightSpec::new("gamma", shape, gamma).regularizer(self.gamma_regularizer);
+            weights.push(gamma.constraint(&self.gamma_constraint));
         }
         if self.center {
-            weights.push(WeightSpec::new("beta", shape, beta).regularizer(self.beta_regularizer));
+            let beta = WeightSpec::new("beta", shape, beta).regularizer(self.beta_regularizer);
+            weights.push(beta.constraint(&self.beta_constraint));
         }
         weights.push(WeightSpec::statistic("moving_mean", shape, mean));
         weights.push(WeightSpec::statistic("moving_variance", shape, variance));

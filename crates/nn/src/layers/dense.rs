@@ -3,7 +3,7 @@
 use crate::config::{self, Config, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::features;
-use crate::{Activation, Error, Initializer, Regularizer};
+use crate::{Activation, Constraint, Error, Initializer, Regularizer};
 
 /// The densely connected layer, `y = activation(x kernel + bias)` over the last axis.
 ///
@@ -12,7 +12,7 @@ use crate::{Activation, Error, Initializer, Regularizer};
 ///
 /// # Arguments
 /// `units`: at least 1. Defaults as in Keras: `activation` linear, `use_bias` true, `kernel_initializer` Glorot uniform,
-/// `bias_initializer` zeros, no regularizer. PyTorch begins kernel and bias uniformly in `±1 / sqrt(F)`.
+/// `bias_initializer` zeros, no regularizer and no constraint. PyTorch begins kernel and bias uniformly in `±1 / sqrt(F)`.
 ///
 /// # Differences
 /// The kernel is `[F, units]` as in Keras; PyTorch's weight is its transpose.
@@ -33,6 +33,8 @@ pub struct Dense {
     bias_initializer: Initializer,
     kernel_regularizer: Option<Regularizer>,
     bias_regularizer: Option<Regularizer>,
+    kernel_constraint: Option<Constraint>,
+    bias_constraint: Option<Constraint>,
 }
 
 common_methods!(Dense);
@@ -49,6 +51,8 @@ impl Dense {
             bias_initializer: Initializer::Zeros,
             kernel_regularizer: None,
             bias_regularizer: None,
+            kernel_constraint: None,
+            bias_constraint: None,
         }
     }
 
@@ -88,11 +92,23 @@ impl Dense {
         self
     }
 
+    /// What the kernel is kept to after each update; default nothing.
+    pub fn kernel_constraint(mut self, constraint: Constraint) -> Dense {
+        self.kernel_constraint = Some(constraint);
+        self
+    }
+
+    /// What the bias is kept to after each update; default nothing.
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Dense {
+        self.bias_constraint = Some(constraint);
+        self
+    }
+
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Dense, Error> {
         let Some(units) = read.usize("units")? else { return Err(config::missing("units")) };
         let mut layer = Dense::new(units);
-        if let Some(name) = read.string("activation")? {
-            layer.activation = Activation::from(name.as_str());
+        if let Some(activation) = read.object("activation", Activation::from_config)? {
+            layer.activation = activation;
         }
         layer.use_bias = read.bool("use_bias", true)?;
         if let Some(initializer) = read.object("kernel_initializer", Initializer::from_config)? {
@@ -103,7 +119,8 @@ impl Dense {
         }
         layer.kernel_regularizer = read.object("kernel_regularizer", Regularizer::from_config)?;
         layer.bias_regularizer = read.object("bias_regularizer", Regularizer::from_config)?;
-        read.refuse(&["activity_regularizer", "kernel_constraint", "bias_constraint"])?;
+        layer.kernel_constraint = read.object("kernel_constraint", Constraint::from_config)?;
+        layer.bias_constraint = read.object("bias_constraint", Constraint::from_config)?;
         read.refuse(&["lora_rank", "quantization_config"])?;
         read.ignore(&["lora_alpha"]);
         Ok(layer)
@@ -116,14 +133,14 @@ impl Layer for Dense {
     fn config(&self) -> Config {
         config! {
             "units": self.units,
-            "activation": self.activation.name(),
+            "activation": self.activation.to_config(),
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.to_config(),
             "bias_initializer": self.bias_initializer.to_config(),
             "kernel_regularizer": self.kernel_regularizer.map(|r| r.to_config()),
             "bias_regularizer": self.bias_regularizer.map(|r| r.to_config()),
-            "kernel_constraint": NULL,
-            "bias_constraint": NULL,
+            "kernel_constraint": self.kernel_constraint.as_ref().map(Constraint::to_config),
+            "bias_constraint": self.bias_constraint.as_ref().map(Constraint::to_config),
             "quantization_config": NULL,
         }
     }
@@ -141,15 +158,15 @@ impl Layer for Dense {
         features(input)?;
         let mut shape = input.to_vec();
         *shape.last_mut().expect("features has checked this") = self.units;
-        Ok(shape)
+        self.activation.output_shape(&shape)
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
         let kernel = WeightSpec::new("kernel", [features(input)?, self.units], self.kernel_initializer.clone());
-        let mut weights = vec![kernel.regularizer(self.kernel_regularizer)];
+        let mut weights = vec![kernel.regularizer(self.kernel_regularizer).constraint(&self.kernel_constraint)];
         if self.use_bias {
             let bias = WeightSpec::new("bias", [self.units], self.bias_initializer.clone());
-            weights.push(bias.regularizer(self.bias_regularizer));
+            weights.push(bias.regularizer(self.bias_regularizer).constraint(&self.bias_constraint));
         }
         Ok(weights)
     }

@@ -1,9 +1,9 @@
 //! Normalisation within each sample.
 
-use crate::config::{Config, NULL, Reader, config};
+use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::{axis, features, features_along};
-use crate::{Error, Initializer, Regularizer};
+use crate::{Constraint, Error, Initializer, Regularizer};
 use footlight_graph::ops::Unary;
 
 /// Normalisation within each sample, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, over the last axis.
@@ -34,6 +34,8 @@ pub struct LayerNormalization {
     gamma_initializer: Initializer,
     gamma_regularizer: Option<Regularizer>,
     beta_regularizer: Option<Regularizer>,
+    gamma_constraint: Option<Constraint>,
+    beta_constraint: Option<Constraint>,
 }
 
 common_methods!(LayerNormalization);
@@ -50,6 +52,8 @@ impl Default for LayerNormalization {
             gamma_initializer: Initializer::Ones,
             gamma_regularizer: None,
             beta_regularizer: None,
+            gamma_constraint: None,
+            beta_constraint: None,
         }
     }
 }
@@ -78,6 +82,30 @@ impl LayerNormalization {
         self
     }
 
+    /// A penalty on gamma; default none.
+    pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> LayerNormalization {
+        self.gamma_regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on beta; default none.
+    pub fn beta_regularizer(mut self, regularizer: Regularizer) -> LayerNormalization {
+        self.beta_regularizer = Some(regularizer);
+        self
+    }
+
+    /// What gamma is kept to after each update; default nothing.
+    pub fn gamma_constraint(mut self, constraint: Constraint) -> LayerNormalization {
+        self.gamma_constraint = Some(constraint);
+        self
+    }
+
+    /// What beta is kept to after each update; default nothing.
+    pub fn beta_constraint(mut self, constraint: Constraint) -> LayerNormalization {
+        self.beta_constraint = Some(constraint);
+        self
+    }
+
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<LayerNormalization, Error> {
         let mut layer = LayerNormalization::new();
         layer.epsilon = read.f32("epsilon", layer.epsilon)?;
@@ -91,7 +119,8 @@ impl LayerNormalization {
         }
         layer.gamma_regularizer = read.object("gamma_regularizer", Regularizer::from_config)?;
         layer.beta_regularizer = read.object("beta_regularizer", Regularizer::from_config)?;
-        read.refuse(&["beta_constraint", "gamma_constraint"])?;
+        layer.gamma_constraint = read.object("gamma_constraint", Constraint::from_config)?;
+        layer.beta_constraint = read.object("beta_constraint", Constraint::from_config)?;
         read.only("rms_scaling", false)?;
         layer.axis = axis(read)?;
         Ok(layer)
@@ -111,8 +140,8 @@ impl Layer for LayerNormalization {
             "gamma_initializer": self.gamma_initializer.to_config(),
             "beta_regularizer": self.beta_regularizer.map(|r| r.to_config()),
             "gamma_regularizer": self.gamma_regularizer.map(|r| r.to_config()),
-            "beta_constraint": NULL,
-            "gamma_constraint": NULL,
+            "beta_constraint": self.beta_constraint.as_ref().map(Constraint::to_config),
+            "gamma_constraint": self.gamma_constraint.as_ref().map(Constraint::to_config),
         }
     }
 
@@ -126,11 +155,11 @@ impl Layer for LayerNormalization {
         let mut weights = Vec::new();
         if self.scale {
             let gamma = WeightSpec::new("gamma", shape, self.gamma_initializer.clone());
-            weights.push(gamma.regularizer(self.gamma_regularizer));
+            weights.push(gamma.regularizer(self.gamma_regularizer).constraint(&self.gamma_constraint));
         }
         if self.center {
             let beta = WeightSpec::new("beta", shape, self.beta_initializer.clone());
-            weights.push(beta.regularizer(self.beta_regularizer));
+            weights.push(beta.regularizer(self.beta_regularizer).constraint(&self.beta_constraint));
         }
         Ok(weights)
     }

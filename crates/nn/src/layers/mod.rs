@@ -7,6 +7,8 @@ mod dropout;
 mod flatten;
 mod input;
 mod layer_normalization;
+mod prelu;
+mod rectifiers;
 mod reshape;
 
 pub use activation::ActivationLayer;
@@ -16,10 +18,12 @@ pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use input::Input;
 pub use layer_normalization::LayerNormalization;
+pub use prelu::PReLU;
+pub use rectifiers::{ELU, LeakyReLU, ReLU, SoftmaxLayer};
 pub use reshape::Reshape;
 
 use crate::config::{self, Config, Key, Reader};
-use crate::{Error, Layer, suggest};
+use crate::{Error, Layer, Regularizer, suggest};
 use serde_json::Value;
 
 macro_rules! catalogue {
@@ -41,6 +45,11 @@ catalogue! {
     "InputLayer" => Input,
     "Dense" => Dense,
     "Activation" => ActivationLayer,
+    "ReLU" => ReLU,
+    "LeakyReLU" => LeakyReLU,
+    "PReLU" => PReLU,
+    "ELU" => ELU,
+    "Softmax" => SoftmaxLayer,
     "Flatten" => Flatten,
     "Reshape" => Reshape,
     "Dropout" => Dropout,
@@ -72,6 +81,7 @@ fn read(class: &str, config: &Config, read: &mut Reader<'_>) -> Result<Box<dyn L
     if class != "InputLayer" {
         read.dtype()?;
         common.input_shape = read.extents("input_shape")?;
+        common.activity_regularizer = read.object("activity_regularizer", Regularizer::from_config)?;
     }
     common.trainable = read.bool("trainable", true)?;
     read.ignore(&["batch_shape", "batch_input_shape"]);
@@ -90,11 +100,12 @@ pub fn keys(class: &str) -> Vec<Key> {
 
 /// A layer as Keras writes it, under the name the model gave.
 pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<usize>>>) -> Value {
-    let mut config = config::config! { "name": name };
-    if layer.class_name() != "InputLayer" {
-        config.insert("trainable".into(), layer.common().trainable.into());
-        let policy = config::config! { "name": "float32" };
-        config.insert("dtype".into(), config::object("keras", "DTypePolicy", policy));
+    let mut config = match layer.class_name() {
+        "InputLayer" => config::config! { "name": name },
+        _ => basics(name, layer.common().trainable),
+    };
+    if let Some(regularizer) = layer.common().activity_regularizer {
+        config.insert("activity_regularizer".into(), regularizer.to_config());
     }
     config.extend(layer.config());
     let mut value = config::object("keras.layers", layer.class_name(), config);
@@ -102,6 +113,12 @@ pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<u
         value["build_config"] = serde_json::json!({ "input_shape": shape });
     }
     value
+}
+
+/// The keys that every layer but an input has.
+pub(crate) fn basics(name: &str, trainable: bool) -> Config {
+    let policy = config::object("keras", "DTypePolicy", config::config! { "name": "float32" });
+    config::config! { "name": name, "trainable": trainable, "dtype": policy }
 }
 
 /// What a layer of rank 1 or more needs: the last extent.

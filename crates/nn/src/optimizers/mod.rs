@@ -1,19 +1,34 @@
 //! How parameters move.
 
+mod adafactor;
+mod adagrad;
 mod adam;
+mod common;
+mod ftrl;
+mod lion;
 mod rmsprop;
+pub mod schedules;
+mod settings;
 mod sgd;
+mod step;
 
-pub use adam::{Adam, AdamW};
+pub use adafactor::Adafactor;
+pub use adagrad::{Adadelta, Adagrad, Adamax};
+pub use adam::{Adam, AdamW, Lamb, Nadam};
+pub use common::Common;
+pub use ftrl::Ftrl;
+pub use lion::Lion;
 pub use rmsprop::RMSprop;
+pub use schedules::LearningRate;
 pub use sgd::SGD;
+pub(crate) use step::{LEARNING_RATE, average_of};
+pub use step::{State, Trained, states, step};
 
-use crate::config::{self, Config, Key, Reader, within};
+use crate::config::{self, Config, Key, Reader};
 use crate::{Error, suggest};
+use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Value};
-use serde_json::json;
 use std::fmt;
-use std::ops::{Range, RangeInclusive};
 
 /// What an optimizer is given of one parameter.
 #[derive(Clone, Debug)]
@@ -34,6 +49,10 @@ pub struct Update<'a> {
     pub learning_rate: Value,
     /// The number of this update, counted from 1, an f32 scalar.
     pub step: Value,
+    /// The states of [`Optimizer::shared`] as the step begins.
+    pub shared: Vec<Value>,
+    /// What they become; written by [`Optimizer::prepare`].
+    pub next_shared: Vec<Value>,
 }
 
 /// Turns gradients into the next parameters.
@@ -41,18 +60,18 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// Keras' class name, such as `Adam`.
     fn class_name(&self) -> &'static str;
 
+    /// The settings every optimizer has.
+    fn common(&self) -> &Common;
+
+    /// The settings every optimizer has, to be changed.
+    fn common_mut(&mut self) -> &mut Common;
+
     /// Keras' keys of this class beside the common ones.
     fn config(&self) -> Config;
 
-    /// The learning rate it starts with.
-    fn learning_rate(&self) -> f32;
-
-    /// Starts with another learning rate.
-    fn set_learning_rate(&mut self, learning_rate: f32);
-
-    /// The decoupled weight decay, if there is one.
-    fn weight_decay(&self) -> Option<f32> {
-        None
+    /// Starts with another learning rate, in place of a schedule if there was one.
+    fn set_learning_rate(&mut self, learning_rate: f32) {
+        self.common_mut().learning_rate = learning_rate.into();
     }
 
     /// The names of the slots of one parameter, in the groups in which they stand in Keras' files: first those of the first
@@ -64,13 +83,23 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         self.slot_groups().concat()
     }
 
-    /// Records what all parameters share; the answer is given to each [`Optimizer::update`].
-    fn prepare(&self, _update: &mut Update<'_>) -> Option<Value> {
-        None
+    /// The shape of a slot, and the value it begins with, for a parameter of `shape`.
+    fn slot(&self, _name: &str, shape: &[usize]) -> (Vec<usize>, f32) {
+        (shape.to_vec(), 0.0)
+    }
+
+    /// The numbers that are kept for all parameters together, and what they begin with.
+    fn shared(&self) -> Vec<(&'static str, f32)> {
+        Vec::new()
+    }
+
+    /// Records what is computed once for all parameters; the answer is given to each [`Optimizer::update`].
+    fn prepare(&self, _update: &mut Update<'_>) -> Vec<Value> {
+        Vec::new()
     }
 
     /// Records the next parameter and slots.
-    fn update(&self, cx: &mut Update<'_>, shared: Option<Value>, parameter: &Parameter) -> (Value, Vec<Value>);
+    fn update(&self, cx: &mut Update<'_>, prepared: &[Value], parameter: &Parameter) -> (Value, Vec<Value>);
 
     /// Complains of a setting out of range.
     ///
@@ -127,20 +156,41 @@ catalogue! {
     "rmsprop", "RMSprop" => RMSprop,
     "adam", "Adam" => Adam,
     "adamw", "AdamW" => AdamW,
+    "adadelta", "Adadelta" => Adadelta,
+    "adagrad", "Adagrad" => Adagrad,
+    "adamax", "Adamax" => Adamax,
+    "adafactor", "Adafactor" => Adafactor,
+    "nadam", "Nadam" => Nadam,
+    "ftrl", "Ftrl" => Ftrl,
+    "lion", "Lion" => Lion,
+    "lamb", "Lamb" => Lamb,
 }
 
-/// Numbers of at least 0 that are finite.
-const NOT_NEGATIVE: Range<f32> = 0.0..f32::INFINITY;
+/// `old + (new - old)(1 - decay)`.
+fn moved(g: &mut Builder, old: Value, new: Value, decay: f32) -> Value {
+    let difference = g.sub(new, old);
+    let part = g.mul_scalar(difference, 1.0 - decay);
+    g.add(old, part)
+}
 
-/// Decays of running means; at 1 a mean would never move.
-const DECAY: Range<f32> = 0.0..1.0;
+/// `decay old + (1 - decay) new`.
+fn running_mean(g: &mut Builder, decay: f32, old: Value, new: Value) -> Value {
+    let kept = g.mul_scalar(old, decay);
+    let added = g.mul_scalar(new, 1.0 - decay);
+    g.add(kept, added)
+}
 
-/// How much of a move may stay for the next.
-const MOMENTUM: RangeInclusive<f32> = 0.0..=1.0;
+/// `sqrt(x + epsilon)`.
+fn stable_root(g: &mut Builder, x: Value, epsilon: f32) -> Value {
+    let sum = g.add_scalar(x, epsilon);
+    g.unary(Unary::Sqrt, sum)
+}
 
-/// Refuses a learning rate that is out of its range.
-fn check_learning_rate(rate: f32) -> Result<(), Error> {
-    within("learning_rate", rate, NOT_NEGATIVE).map_err(|e| e.help("0.001 is a good start for Adam, 0.01 for SGD"))
+/// `1 - beta^t`.
+fn bias_correction(g: &mut Builder, beta: f32, step: Value) -> Value {
+    let beta = g.constant(beta);
+    let power = g.binary(Binary::Pow, beta, step);
+    g.scalar_sub(1.0, power)
 }
 
 /// An optimizer by value or by name; a name that is not known is reported when the model is compiled.
@@ -169,29 +219,9 @@ impl From<Box<dyn Optimizer>> for OptimizerChoice {
     }
 }
 
-/// Keys of every optimizer that change nothing at their usual values, with these values.
-fn common(class: &str) -> [(&'static str, serde_json::Value); 9] {
-    [
-        ("name", crate::to_snake_case(class).into()),
-        ("clipnorm", json!(null)),
-        ("global_clipnorm", json!(null)),
-        ("clipvalue", json!(null)),
-        ("use_ema", json!(false)),
-        ("ema_momentum", json!(0.99)),
-        ("ema_overwrite_frequency", json!(null)),
-        ("loss_scale_factor", json!(null)),
-        ("gradient_accumulation_steps", json!(null)),
-    ]
-}
-
 /// An optimizer as Keras writes it.
 pub fn to_config(optimizer: &dyn Optimizer) -> serde_json::Value {
-    let mut config = Config::new();
-    let common = common(optimizer.class_name());
-    config.insert("name".into(), common[0].1.clone());
-    config.insert("learning_rate".into(), json!(optimizer.learning_rate()));
-    config.insert("weight_decay".into(), json!(optimizer.weight_decay()));
-    config.extend(common.into_iter().skip(1).map(|(key, value)| (key.to_string(), value)));
+    let mut config = optimizer.common().to_config(optimizer.class_name());
     config.extend(optimizer.config());
     config::object("keras.optimizers", optimizer.class_name(), config)
 }
@@ -199,7 +229,7 @@ pub fn to_config(optimizer: &dyn Optimizer) -> serde_json::Value {
 /// An optimizer from what Keras writes: an object, or a name.
 ///
 /// # Errors
-/// A class or key that is not known, or a setting that is not supported yet.
+/// A class or key that is not known.
 pub fn from_config(value: &serde_json::Value) -> Result<Box<dyn Optimizer>, Error> {
     if let Some(name) = value.as_str() {
         return from_name(name);
@@ -213,19 +243,8 @@ pub fn from_config(value: &serde_json::Value) -> Result<Box<dyn Optimizer>, Erro
 }
 
 fn read(class: &str, read: &mut Reader<'_>) -> Result<Box<dyn Optimizer>, Error> {
-    if read.get("learning_rate").is_some_and(serde_json::Value::is_object) {
-        return Err(Error::config("a learning rate schedule is not supported yet").in_key("learning_rate"));
-    }
-    read.ignore(&["name", "ema_momentum", "ema_overwrite_frequency", "is_legacy_optimizer", "jit_compile"]);
     let mut optimizer = from_class(class, read)?;
-    let learning_rate = read.f32("learning_rate", optimizer.learning_rate())?;
-    optimizer.set_learning_rate(learning_rate);
-    if optimizer.weight_decay().is_none() {
-        read.refuse(&["weight_decay"])?;
-    }
-    let unsupported = ["clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor", "gradient_accumulation_steps"];
-    read.refuse(&unsupported)?;
-    read.only("use_ema", false)?;
+    optimizer.common_mut().read(read)?;
     Ok(optimizer)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
-use footlight_graph::{Graph, Role};
+use footlight_graph::{Graph, OpRule, Role};
 use footlight_nn::{Architecture, Compile, Dense, Dropout, Loss, Metric, layers, optimizers};
 use footlight_tensor::{Philox, RandomKey};
 
@@ -159,6 +159,21 @@ fn frozen_weights_get_no_penalty_no_slot_and_no_update() {
     let mut known = states(&eval, &Values::from([("dense/kernel".to_string(), ones)]));
     let (x, y) = (NaiveValue::float([1, 2], vec![1.0; 2]), NaiveValue::float([1, 1], vec![0.0]));
     assert_eq!(numbers(&run(&eval, &[("x", x), ("y", y)], &mut known)["loss"]), [0.0]);
+}
+
+#[test]
+fn a_softmax_with_its_cross_entropy_and_adam_are_fused_ops() {
+    let model = Architecture::sequential(layers![
+        Dense::new(128).activation("relu").input_shape([784]),
+        Dense::new(10).activation("softmax")
+    ])
+    .unwrap();
+    let adam = optimizers::from_name("adam").unwrap();
+    let compile = Compile::new(adam, Loss::from("sparse_categorical_crossentropy"), vec!["accuracy".into()]).unwrap();
+    let graph = compile.lower_train(&model, 32, 0).unwrap();
+    let count = |name: &str| graph.nodes().iter().filter(|n| n.op.name() == name).count();
+    assert_eq!((count("sparse_softmax_cross_entropy"), count("adam_update")), (1, 4));
+    assert_eq!((count("log"), count("select")), (0, 0), "{graph}");
 }
 
 fn two_dropouts(seed: u64) -> Graph {

@@ -4,8 +4,8 @@ use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_nn::{
-    ActivationLayer, Architecture, BatchNormalization, Call, Dense, Dropout, Flatten, Input, L1, L2, Layer,
-    LayerNormalization, Masked, Mode, Reshape, layers,
+    Activation, ActivationLayer, Architecture, BatchNormalization, Call, Constraint, Dense, Dropout, ELU, Flatten,
+    Input, L1, L2, Layer, LayerNormalization, LeakyReLU, Masked, Mode, PReLU, ReLU, Reshape, SoftmaxLayer, layers,
 };
 use footlight_tensor::{Philox, RandomKey};
 
@@ -21,6 +21,17 @@ fn samples() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
     add(Box::new(Dense::new(3).activation("softmax").bias_regularizer(L1::new(0.2))), &[2, 2, 3]);
     add(Box::new(Dense::new(3).trainable(false)), &[4]);
     add(Box::new(ActivationLayer::new("softplus")), &[3, 2]);
+    add(Box::new(ActivationLayer::new("glu")), &[3, 4]);
+    add(Box::new(ActivationLayer::new(Activation::SoftShrink { threshold: 0.1 })), &[5]);
+    add(Box::new(Dense::new(4).activation("glu").kernel_constraint(Constraint::max_norm(1.0))), &[3]);
+    add(Box::new(Dense::new(2).activation(Activation::LeakyRelu { negative_slope: 0.5 })), &[3]);
+    add(Box::new(ReLU::new()), &[5]);
+    add(Box::new(ReLU::new().max_value(1.0).negative_slope(0.5).threshold(0.2)), &[3, 4]);
+    add(Box::new(LeakyReLU::new()), &[5]);
+    add(Box::new(ELU::new().alpha(0.5)), &[5]);
+    add(Box::new(SoftmaxLayer::new()), &[2, 4]);
+    add(Box::new(PReLU::new()), &[3, 4]);
+    add(Box::new(PReLU::new().shared_axes([1]).alpha_constraint(Constraint::NonNeg)), &[3, 4]);
     add(Box::new(Flatten::new()), &[3, 2, 2]);
     add(Box::new(Flatten::new()), &[5]);
     add(Box::new(Reshape::new([3, -1])), &[2, 6]);

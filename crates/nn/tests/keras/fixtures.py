@@ -14,7 +14,8 @@ os.environ["KERAS_BACKEND"] = "jax"
 import jax
 import keras
 import numpy as np
-from keras import initializers, layers, losses, metrics, optimizers, regularizers
+from keras import constraints, initializers, layers, losses, metrics, optimizers, regularizers
+from keras.optimizers import schedules
 
 OUT = Path(__file__).with_name("keras.json")
 STEPS = 20
@@ -52,6 +53,25 @@ def stacks():
         layers.Activation("leaky_relu"),
         layers.Flatten(),
         layers.Dense(2, name="head"),
+    ]
+    kept = {"kernel_constraint": constraints.MaxNorm(3.0), "bias_constraint": constraints.NonNeg()}
+    unit = {"gamma_constraint": constraints.MinMaxNorm(0.5, 2.0, rate=0.5), "beta_constraint": constraints.UnitNorm()}
+    yield "activations", [
+        layers.Input((6, 4)),
+        layers.Dense(4, activation=layers.LeakyReLU(0.1), **kept),
+        layers.ReLU(),
+        layers.ReLU(max_value=6.0, negative_slope=0.1, threshold=0.5),
+        layers.LeakyReLU(),
+        layers.LeakyReLU(0.2),
+        layers.PReLU(),
+        layers.PReLU("ones", regularizers.L2(0.1), constraints.NonNeg(), shared_axes=[1]),
+        layers.ELU(),
+        layers.ELU(0.5),
+        layers.Activation("log_softmax"),
+        layers.BatchNormalization(**unit),
+        layers.LayerNormalization(**unit),
+        layers.Dense(3, kernel_constraint=constraints.MaxNorm(axis=[0, 1])),
+        layers.Softmax(),
     ]
     yield "article", [
         layers.Input((28, 28)),
@@ -99,6 +119,64 @@ OPTIMIZERS = [
     lambda: optimizers.Adam(0.1),
     optimizers.AdamW,
     lambda: optimizers.AdamW(0.1, weight_decay=0.1, amsgrad=True),
+    optimizers.Adadelta,
+    lambda: optimizers.Adadelta(1.0, rho=0.9, epsilon=1e-4),
+    optimizers.Adagrad,
+    lambda: optimizers.Adagrad(0.1, initial_accumulator_value=0.0, epsilon=1e-3),
+    optimizers.Adamax,
+    lambda: optimizers.Adamax(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-3),
+    optimizers.Adafactor,
+    lambda: optimizers.Adafactor(0.1, beta_2_decay=-0.5, epsilon_2=0.1, clip_threshold=0.5, relative_step=False),
+    optimizers.Nadam,
+    lambda: optimizers.Nadam(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-4),
+    optimizers.Ftrl,
+    lambda: optimizers.Ftrl(
+        0.1,
+        learning_rate_power=-0.4,
+        initial_accumulator_value=0.2,
+        l1_regularization_strength=0.05,
+        l2_regularization_strength=0.02,
+        l2_shrinkage_regularization_strength=0.01,
+        beta=0.3,
+    ),
+    optimizers.Lion,
+    lambda: optimizers.Lion(0.01, beta_1=0.8, beta_2=0.95),
+    optimizers.Lamb,
+    lambda: optimizers.Lamb(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-4, weight_decay=0.1),
+    lambda: optimizers.SGD(0.1, clipnorm=0.5),
+    lambda: optimizers.SGD(0.1, global_clipnorm=0.5),
+    lambda: optimizers.SGD(0.1, clipvalue=0.1),
+    lambda: optimizers.SGD(0.1, weight_decay=0.1, loss_scale_factor=4.0),
+    lambda: optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7),
+    lambda: optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=3),
+    lambda: optimizers.SGD(0.1, momentum=0.9, gradient_accumulation_steps=3),
+    lambda: optimizers.Nadam(
+        schedules.ExponentialDecay(0.1, 4, 0.8),
+        weight_decay=0.1,
+        global_clipnorm=0.5,
+        use_ema=True,
+        ema_overwrite_frequency=3,
+        gradient_accumulation_steps=2,
+    ),
+]
+
+SCHEDULES = [
+    schedules.ExponentialDecay(0.1, 10, 0.5),
+    schedules.ExponentialDecay(0.1, 4, 0.9, staircase=True),
+    schedules.InverseTimeDecay(0.1, 10, 0.5),
+    schedules.InverseTimeDecay(0.1, 4, 2.0, staircase=True),
+    schedules.PiecewiseConstantDecay([2], [0.5, 0.25]),
+    schedules.PiecewiseConstantDecay([2, 7, 11], [0.5, 0.25, 0.125, 0.0]),
+    schedules.PolynomialDecay(0.1, 10),
+    schedules.PolynomialDecay(0.1, 7, end_learning_rate=0.01, power=2.0),
+    schedules.PolynomialDecay(0.1, 7, power=0.5, cycle=True),
+    schedules.CosineDecay(0.1, 10),
+    schedules.CosineDecay(0.1, 12, alpha=0.2),
+    schedules.CosineDecay(0.01, 10, warmup_target=0.1, warmup_steps=5),
+    schedules.CosineDecay(0.0, 10, alpha=0.1, warmup_target=0.1),
+    schedules.CosineDecayRestarts(0.1, 10),
+    schedules.CosineDecayRestarts(0.1, 7, t_mul=1.5, m_mul=0.8, alpha=0.1),
+    schedules.CosineDecayRestarts(0.1, 6, t_mul=1.0, m_mul=0.5),
 ]
 
 
@@ -122,6 +200,69 @@ def trajectories():
             "gradients": [float32(g) for g in gradients],
             "weights": path,
             "slots": [{"name": v.name, "data": float32(v.value)} for v in slots],
+        }
+
+
+def rates():
+    """The learning rate of the first steps under each schedule."""
+    for schedule in SCHEDULES:
+        yield {"config": serialize(schedule), "rates": float32([schedule(step) for step in range(40)])}
+
+
+def tensor(variable):
+    return {"shape": list(variable.shape), "data": float32(variable)}
+
+
+def penalized():
+    """Models with penalties and constraints that all bite within three steps."""
+    orthogonal = {"kernel_regularizer": regularizers.OrthogonalRegularizer(0.3)}
+    yield "activity", optimizers.SGD(0.1), [
+        layers.Dense(4, "tanh", activity_regularizer=regularizers.L1L2(0.05, 0.1)),
+        layers.Activation("softplus", activity_regularizer="l2"),
+        layers.Dense(2, activity_regularizer=regularizers.L1(0.1)),
+    ]
+    yield "max norm", optimizers.Adam(0.1, epsilon=1e-3), [
+        layers.Dense(4, "tanh", kernel_constraint=constraints.MaxNorm(0.9), bias_constraint="non_neg"),
+        layers.Dense(2, kernel_constraint=constraints.UnitNorm(axis=1), bias_constraint=constraints.MaxNorm(0.05)),
+    ]
+    yield "all", optimizers.SGD(0.1), [
+        layers.Dense(4, use_bias=False, kernel_constraint=constraints.MinMaxNorm(0.5, 0.8, 0.7), **orthogonal),
+        layers.BatchNormalization(gamma_constraint=constraints.MaxNorm(0.9), beta_constraint="non_neg"),
+        layers.PReLU(alpha_constraint=constraints.MinMaxNorm(0.2, 0.3), alpha_regularizer="l1"),
+        layers.LayerNormalization(beta_constraint=constraints.MaxNorm(0.1)),
+        layers.Dense(3, kernel_regularizer=regularizers.OrthogonalRegularizer(0.2, mode="columns")),
+        layers.ReLU(negative_slope=0.1, activity_regularizer=regularizers.L2(0.02)),
+        layers.Dense(2, kernel_constraint=constraints.MaxNorm(0.7, axis=[0, 1])),
+    ]
+
+
+def trainings():
+    for name, optimizer, stack in penalized():
+        keras.backend.clear_session()
+        rng = np.random.default_rng(9)
+        model = keras.Sequential([layers.Input((3,)), *stack])
+        model.compile(optimizer, "mse")
+        x, y = (rng.normal(size=(6, width)).astype(np.float32) for width in (3, 2))
+        weights = [w for layer in model.layers for w in layer.weights]
+        for w in weights:
+            low = 0.5 if w.name in ("gamma", "moving_variance") else -0.7
+            w.assign(rng.uniform(low, low + 1.4, w.shape))
+        before = [tensor(w.numpy()) for w in weights]
+        steps = []
+        for _ in range(3):
+            model.reset_metrics()
+            steps += float32(model.train_on_batch(x, y))
+        model.reset_metrics()
+        yield {
+            "name": name,
+            "model": serialize(model),
+            "optimizer": serialize(model.optimizer),
+            "x": tensor(x),
+            "y": tensor(y),
+            "before": before,
+            "losses": steps,
+            "after": [tensor(w.numpy()) for w in weights],
+            "evaluation": float32(model.test_on_batch(x, y))[0],
         }
 
 
@@ -164,16 +305,26 @@ def initializer_objects():
     yield initializers.Identity(gain=0.5)
 
 
+def regularizer_objects():
+    yield regularizers.L1()
+    yield regularizers.L2(0.5)
+    yield regularizers.L1L2(0.25, 0.5)
+    yield regularizers.OrthogonalRegularizer()
+    yield regularizers.OrthogonalRegularizer(0.5, mode="columns")
+
+
 def main():
     snake_case = keras.src.utils.naming.to_snake_case
     classes = sorted(n for n in dir(layers) if isinstance(getattr(layers, n), type))
     sections = {
         "models": list(models()),
         "trajectories": list(trajectories()),
+        "schedules": list(rates()),
+        "trainings": list(trainings()),
         "slot_orders": list(slot_orders()),
         "compile_configs": list(compile_configs()),
         "initializers": [serialize(i) for i in initializer_objects()],
-        "regularizers": [serialize(r) for r in (regularizers.L1(), regularizers.L2(0.5), regularizers.L1L2(0.25, 0.5))],
+        "regularizers": [serialize(r) for r in regularizer_objects()],
         "layer_names": [[name, snake_case(getattr(layers, name).__name__)] for name in classes],
     }
     head = {

@@ -7,6 +7,7 @@ mod configs;
 mod contract;
 mod functions;
 mod messages;
+mod metrics;
 mod optimizers;
 mod support;
 mod training;

@@ -3,8 +3,8 @@
 //! `FOOTLIGHT_UPDATE=1 cargo test -p footlight-nn` writes the file anew, to be reviewed as prose.
 
 use footlight_nn::{
-    Architecture, BatchNormalization, Compile, Dense, Dropout, Error, Flatten, Input, Layer, Loss, Metric, Reshape,
-    SGD, layers, losses, optimizers,
+    ActivationLayer, Architecture, BatchNormalization, Compile, CosineDecay, Dense, Dropout, Error, Flatten, Input,
+    Layer, Loss, Metric, PiecewiseConstantDecay, Reshape, SGD, layers, losses, optimizers,
 };
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -74,6 +74,11 @@ fn settings(all: &mut Messages) {
     compile("a metric misspelt", SGD::new(), "mse", "acuracy");
     compile("a learning rate that is no number", SGD::new().learning_rate(f32::NAN), "mse", "acc");
     compile("a momentum out of range", SGD::new().momentum(2.0), "mse", "acc");
+    compile("two ways of clipping", SGD::new().clipnorm(1.0).clipvalue(0.5), "mse", "acc");
+    compile("accumulation of one step", SGD::new().gradient_accumulation_steps(1), "mse", "acc");
+    compile("a schedule of no step", SGD::new().learning_rate(CosineDecay::new(0.1, 0)), "mse", "acc");
+    let piecewise = PiecewiseConstantDecay::new([1, 2], [0.1, 0.01]);
+    compile("rates that do not fit their boundaries", SGD::new().learning_rate(piecewise), "mse", "acc");
 }
 
 fn files(all: &mut Messages) {
@@ -85,7 +90,9 @@ fn files(all: &mut Messages) {
     layer("Conv2D", json!({ "name": "conv" }));
     layer("Dense", json!({ "name": "d", "units": "ten" }));
     layer("Dense", json!({ "name": "d", "units": 3, "unit": 3 }));
-    layer("Dense", json!({ "name": "d", "units": 3, "kernel_constraint": "max_norm" }));
+    layer("Dense", json!({ "name": "d", "units": 3, "kernel_constraint": "maxnorm" }));
+    let along = json!({ "class_name": "UnitNorm", "config": { "axis": 1 } });
+    layer("Dense", json!({ "name": "d", "units": 3, "activation": { "class_name": "gelu", "config": {} } }));
     layer("LayerNormalization", json!({ "name": "n", "rms_scaling": true }));
     layer("LayerNormalization", json!({ "name": "n", "axis": [1, 2] }));
     let half = json!({ "class_name": "DTypePolicy", "config": { "name": "mixed_float16" } });
@@ -100,19 +107,41 @@ fn files(all: &mut Messages) {
     let norm = json!({ "module": "keras.layers", "class_name": "BatchNormalization", "config": { "axis": 1 } });
     let sequential = json!({ "class_name": "Sequential", "config": { "layers": [input, norm] } });
     all.add("an axis that is not the last", Architecture::from_config(&sequential));
+    let dense = json!({ "class_name": "Dense", "config": { "units": 2, "bias_constraint": along } });
+    let sequential = json!({ "class_name": "Sequential", "config": { "layers": [input, dense] } });
+    all.add("a constraint along an axis that is not there", Architecture::from_config(&sequential));
+    let threshold = model(layers![ActivationLayer::new("threshold").input_shape([2])]);
+    all.add("a threshold without numbers", threshold);
+    all.add("a gate of an odd axis", model(layers![Dense::new(3).activation("glu").input_shape([2])]));
     all.add("a functional model", Architecture::from_config(&functional));
     let mut optimizer = |what: &str, class: &str, config: Json| {
         let value = json!({ "module": "keras.optimizers", "class_name": class, "config": config });
         all.add(what, optimizers::from_config(&value));
     };
-    optimizer("a schedule", "Adam", json!({ "learning_rate": { "class_name": "CosineDecay" } }));
-    optimizer("clipped gradients", "SGD", json!({ "clipnorm": 1.0 }));
-    let smoothed = json!({ "class_name": "CategoricalCrossentropy", "config": { "label_smoothing": 0.1 } });
-    all.add("a smoothed loss", Loss::from_config(&smoothed));
-    let strict = json!({ "class_name": "BinaryAccuracy", "config": { "name": "strict", "threshold": 0.9 } });
-    all.add("a metric with a threshold", Metric::from_config(&strict));
-    let exact = json!({ "class_name": "Accuracy", "config": { "name": "accuracy" } });
-    all.add("a metric of an unknown class", Metric::from_config(&exact));
+    optimizer("a schedule that is not known", "Adam", json!({ "learning_rate": { "class_name": "CosinDecay" } }));
+    optimizer("a schedule without its steps", "Adam", json!({ "learning_rate": { "class_name": "CosineDecay" } }));
+    optimizer("a learning rate that is a text", "Adam", json!({ "learning_rate": "fast" }));
+    optimizer("an optimizer that is not known", "Muon", json!({}));
+    optimizer("a key misspelt", "SGD", json!({ "clip_norm": 1.0 }));
+    let mut loss = |class: &str, config: Json| {
+        let value = json!({ "class_name": class, "config": config });
+        all.add(&format!("loss {class} {config}"), Loss::from_config(&value));
+    };
+    loss("CategoricalCrossentropy", json!({ "label_smoothing": 1.5 }));
+    loss("CategoricalCrossentropy", json!({ "axis": 1 }));
+    loss("CategoricalGeneralizedCrossEntropy", json!({ "q": 0.0 }));
+    loss("CTC", json!({}));
+    loss("Huber", json!({ "reduction": "sum" }));
+    let mut metric = |what: &str, class: &str, config: Json| {
+        all.add(what, Metric::from_config(&json!({ "class_name": class, "config": config })));
+    };
+    metric("a metric of an unknown class", "MeanRelativeError", json!({ "name": "relative" }));
+    metric("a metric without a setting it needs", "PrecisionAtRecall", json!({ "name": "p" }));
+    metric("a threshold out of range", "Precision", json!({ "name": "p", "thresholds": [0.5, 2.0] }));
+    metric("one threshold", "AUC", json!({ "name": "auc", "num_thresholds": 1 }));
+    metric("an unknown curve", "AUC", json!({ "name": "auc", "curve": "rok" }));
+    metric("no best class", "TopKCategoricalAccuracy", json!({ "name": "k", "k": 0 }));
+    metric("a class that is none", "IoU", json!({ "name": "i", "num_classes": 2, "target_class_ids": [2] }));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 fn regularizer(config: &Json) -> Option<Regularizer> {
     let part = |key: &str| config[key].as_f64().expect("a factor") as f32;
-    (!config.is_null()).then(|| Regularizer { l1: part("l1"), l2: part("l2") })
+    (!config.is_null()).then(|| Regularizer::L1L2 { l1: part("l1"), l2: part("l2") })
 }
 
 fn layer(config: &Json) -> Box<dyn Layer> {
@@ -78,7 +78,8 @@ fn check(report: &mut Report, case: &str, record: &Json) {
     let metrics = if with_accuracy { vec![Metric::from("accuracy")] } else { vec![] };
     let compile = Compile::new(optimizer, loss, metrics).unwrap();
 
-    let mut known: Values<f32> = compile.initial_values().iter().map(|(n, _, t)| (n.clone(), of_tensor(t))).collect();
+    let mut known: Values<f32> =
+        compile.initial_values(&model).iter().map(|(n, _, t)| (n.clone(), of_tensor(t))).collect();
     for weight in list(&record["initial_weights"]) {
         known.insert(format!("{}/{}", text(&weight["layer"]), text(&weight["name"])), tensor(weight));
     }
@@ -127,6 +128,40 @@ fn every_short_training_is_that_of_keras() {
     let mut report = Report::default();
     for file in files.iter().filter_map(|f| f.to_str()?.strip_suffix(".json")) {
         check(&mut report, file, &crate::support::record(&format!("fixtures/training/{file}.json")));
+    }
+    report.finish();
+}
+
+/// Penalties on weights and activities, and constraints after each update, with what Keras writes of them.
+#[test]
+fn penalties_and_constraints_train_as_in_keras() {
+    let (record, mut report) = (keras(), Report::default());
+    let tolerance = Tolerance::of(&record);
+    for case in list(&record["trainings"]) {
+        let name = text(&case["name"]);
+        let model = Architecture::from_config(&case["model"]).unwrap();
+        let optimizer = optimizers::from_config(&case["optimizer"]).unwrap();
+        let compile = Compile::new(optimizer, Loss::from("mse"), vec![]).unwrap();
+        let mut known: Values<f32> =
+            compile.initial_values(&model).iter().map(|(n, _, t)| (n.clone(), of_tensor(t))).collect();
+        let paths: Vec<&str> = model.weights().iter().map(|w| w.path.as_str()).collect();
+        known.extend(paths.iter().zip(list(&case["before"])).map(|(path, w)| (path.to_string(), tensor(w))));
+        let (x, y) = (tensor::<f32>(&case["x"]), tensor::<f32>(&case["y"]));
+        let feeds = [("x", x), ("y", y)];
+        for (step, want) in list(&case["losses"]).iter().enumerate() {
+            let graph = compile.lower_train(&model, feeds[0].1.shape[0], 0).unwrap();
+            known.extend(states(&graph, &known));
+            let loss = numbers(&run(&graph, &feeds, &mut known)["loss"]);
+            report.close(&format!("{name}: loss {step}"), &loss, &[want.as_f64().unwrap()], tolerance);
+        }
+        for (path, want) in paths.iter().zip(list(&case["after"])) {
+            let want = f64s(&floats(&want["data"]));
+            report.close(&format!("{name}: {path}"), &numbers(&known[*path]), &want, tolerance);
+        }
+        let graph = compile.lower_evaluate(&model, feeds[0].1.shape[0]).unwrap();
+        known.extend(states(&graph, &known));
+        let loss = numbers(&run(&graph, &feeds, &mut known)["loss"]);
+        report.close(&format!("{name}: evaluation"), &loss, &[case["evaluation"].as_f64().unwrap()], tolerance);
     }
     report.finish();
 }

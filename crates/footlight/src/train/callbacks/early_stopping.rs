@@ -71,7 +71,7 @@ impl EarlyStopping {
         Ok(EarlyStopping {
             monitor: made.monitor.read_with_delta(read)?,
             patience: read.usize_or("patience", made.patience)?,
-            baseline: read.f64_if("baseline")?,
+            baseline: read.maybe_f64("baseline")?,
             restore_best_weights: read.bool("restore_best_weights", made.restore_best_weights)?,
             start_from_epoch: read.usize_or("start_from_epoch", made.start_from_epoch)?,
             ..EarlyStopping::new()
@@ -132,9 +132,8 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
-    fn on_train_begin(&mut self, _: &mut Training<'_>) -> Result<()> {
-        self.monitor.direction()?;
-        self.monitor.best = None;
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        self.monitor.start(training.model)?;
         (self.wait, self.best_epoch, self.best_weights, self.stopped_epoch) = (0, 0, None, None);
         Ok(())
     }

@@ -85,12 +85,12 @@ impl ModelCheckpoint {
 }
 
 impl Callback for ModelCheckpoint {
-    fn on_train_begin(&mut self, _: &mut Training<'_>) -> Result<()> {
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         check_path(&self.path).map_err(|error| error.at("ModelCheckpoint"))?;
         if self.save_best_only {
-            self.monitor.direction()?;
+            self.monitor.start(training.model)?;
         }
-        (self.monitor.best, self.steps) = (None, 0);
+        self.steps = 0;
         Ok(())
     }
 

@@ -4,29 +4,25 @@ use footlight_nn::config::Reader;
 use footlight_nn::suggest;
 use serde_json::{Value as Json, json};
 
+use crate::model::Model;
 use crate::{Error, ErrorKind, Result};
 
-/// Which way a metric gets better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Lower is better, as for losses.
-    Min,
-    /// Higher is better, as for accuracies.
-    Max,
-}
+pub use footlight_nn::metrics::Direction;
 
 /// A watched metric and the best it has been.
 #[derive(Clone, Debug)]
 pub(super) struct Monitor {
     pub name: String,
     pub direction: Option<Direction>,
+    /// What the model's metric of this name says.
+    told: Option<Direction>,
     pub min_delta: f64,
     pub best: Option<f64>,
 }
 
 impl Monitor {
     pub fn new(name: &str, min_delta: f64) -> Monitor {
-        Monitor { name: name.into(), direction: None, min_delta, best: None }
+        Monitor { name: name.into(), direction: None, told: None, min_delta, best: None }
     }
 
     /// Takes over Keras' arguments `monitor` and `mode`.
@@ -47,12 +43,23 @@ impl Monitor {
         self.read(read)
     }
 
-    /// The direction given, or the one the metric's name tells.
+    /// Asks the model's metric which way it gets better, and forgets an earlier training.
+    ///
+    /// # Errors
+    /// As [`Monitor::direction`].
+    pub fn start(&mut self, model: &Model) -> Result<()> {
+        let name = self.name.strip_prefix("val_").unwrap_or(&self.name);
+        self.told = model.compiled().ok().and_then(|compile| compile.direction(name));
+        self.best = None;
+        self.direction().map(drop)
+    }
+
+    /// The direction given, or that of the model's metric, or the one the name tells.
     ///
     /// # Errors
     /// `ErrorKind::Config` for a name that tells none.
     pub fn direction(&self) -> Result<Direction> {
-        if let Some(direction) = self.direction {
+        if let Some(direction) = self.direction.or(self.told) {
             return Ok(direction);
         }
         let name = self.name.strip_prefix("val_").unwrap_or(&self.name);

@@ -103,11 +103,10 @@ impl ReduceLROnPlateau {
 }
 
 impl Callback for ReduceLROnPlateau {
-    fn on_train_begin(&mut self, _: &mut Training<'_>) -> Result<()> {
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         within("factor", self.factor, FACTOR)
             .map_err(|error| error.at("ReduceLROnPlateau").help("0.1 is the default"))?;
-        self.monitor.direction()?;
-        self.monitor.best = None;
+        self.monitor.start(training.model)?;
         (self.cooldown_counter, self.wait) = (0, 0);
         Ok(())
     }
