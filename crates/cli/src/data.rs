@@ -31,3 +31,11 @@ pub fn describe(set: &Dataset) -> String {
 pub fn scaled(x: Samples) -> Samples {
     DataSettings::default().scaled(x)
 }
+
+/// Samples in the shape that a model expects, if only the shape differs: pictures for a model of flat samples.
+pub fn fitted(x: Samples, expected: Option<&[usize]>) -> Result<Samples> {
+    match expected {
+        Some(shape) if shape.iter().product::<usize>() == x.sample_len() => x.reshape(shape),
+        _ => Ok(x),
+    }
+}

@@ -15,7 +15,7 @@ Examples:
   footlight evaluate model.keras --data fashion-mnist --json
   footlight evaluate model.keras --data flowers.csv --label species
 
-Bytes, such as pixels, are divided by 255, as in training. Rows of the confusion matrix are the true classes, columns the
+Bytes, such as pixels, are divided by 255, as in training. Rows of the confusion matrix are the true classes, columns the \
 predicted ones.")]
 pub struct Evaluate {
     /// The model, a .keras file
@@ -47,7 +47,8 @@ impl Evaluate {
             DataSettings { set: Some(self.data), label: self.label, scale: self.scale, ..DataSettings::default() };
         let set = data::dataset(&settings, 0)?;
         let about = data::describe(&set);
-        let (x, y) = (settings.scaled(set.x_test), set.y_test);
+        let x = data::fitted(settings.scaled(set.x_test), model.architecture().input_shape())?;
+        let y = set.y_test;
         let evaluation = model.evaluate(&x, &y)?;
         let matrix = confusion(&model.predict(&x)?, &y);
         if self.json {

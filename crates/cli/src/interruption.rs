@@ -24,12 +24,20 @@ impl Checkpoint {
     }
 
     /// Makes the folder, and keeps a checkpoint that nobody asked to go on from out of the way.
-    pub fn prepare(&self, resume: bool) -> Result<()> {
+    ///
+    /// # Errors
+    /// A folder that cannot be written to, and a training that is to go on but is done by all appearances.
+    pub fn prepare(&self, output: &Path, resume: bool) -> Result<()> {
         if let Some(folder) = self.0.parent() {
             let _ = std::fs::create_dir_all(folder);
         }
         output::check_writable(&self.0)?;
         let place = self.0.display();
+        if resume && !self.0.is_file() && output.is_file() {
+            let message = format!("--resume: there is no checkpoint `{place}`, and `{}` is there", output.display());
+            return Err(Error::new(footlight::ErrorKind::Config, message)
+                .help("the training is probably done; leave --resume out to train anew in its place"));
+        }
         match (resume, self.0.is_file()) {
             (true, false) => output::note(&format!("there is no checkpoint `{place}`: the training starts anew")),
             (false, true) => {

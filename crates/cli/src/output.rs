@@ -51,3 +51,12 @@ pub fn check_writable(path: &Path) -> Result<(), Error> {
     };
     fault(format!("`{}`: cannot be written: {error}", path.display()), help)
 }
+
+/// Refuses a file whose name does not end as what is written to it.
+pub fn check_ending(flag: &str, path: &Path, ending: &str) -> Result<(), Error> {
+    if path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending)) || path.is_dir() {
+        return Ok(());
+    }
+    let message = format!("{flag} `{}`: what is written is a .{ending} file", path.display());
+    Err(Error::new(ErrorKind::Config, message).help(format!("let the name end in .{ending}")))
+}

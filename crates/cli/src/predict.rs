@@ -18,7 +18,7 @@ Examples:
   footlight predict model.keras --input photo.jpg --invert
   footlight predict model.keras --input x.npy --output y.npy
 
-An .npz file for a model of one input may hold one array under any name, or one called x among others. Bytes are divided
+An .npz file for a model of one input may hold one array under any name, or one called x among others. Bytes are divided \
 by 255, as in training; other numbers are taken as they are. In an .npz output the answer is called output_0.")]
 pub struct Predict {
     /// The model, a .keras file
@@ -81,7 +81,9 @@ impl Predict {
         if self.invert {
             picture = picture.inverted()?;
         }
-        if picture.is_dark_on_light() {
+        if picture.is_blank() {
+            output::note("the picture is blank: whatever is answered means nothing");
+        } else if picture.is_dark_on_light() {
             let advice = if self.invert { "try without --invert" } else { "try --invert" };
             output::note(&format!(
                 "the picture looks inverted: dark on light, where MNIST has light on dark; {advice}"
@@ -151,18 +153,17 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// An array as samples: as it is, or with the axis of one sample added, or with axes of extent 1 put right.
+/// An array as samples: as it is, with the axis of one sample added, or in the shape the model expects if each sample has
+/// as many elements.
 fn samples(array: Tensor, sample: Option<&[usize]>) -> Result<Tensor> {
     let Some(sample) = sample else { return Ok(array) };
     let shape = array.shape().to_vec();
-    let significant = |shape: &[usize]| shape.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
+    let len = |shape: &[usize]| shape.iter().product::<usize>();
     if shape == sample {
         return Ok(array.reshape([&[1], sample].concat())?);
     }
     match shape.split_first() {
-        Some((count, rest)) if significant(rest) == significant(sample) => {
-            Ok(array.reshape([&[*count], sample].concat())?)
-        }
+        Some((count, rest)) if len(rest) == len(sample) => Ok(array.reshape([&[*count], sample].concat())?),
         _ => {
             let samples: String = sample.iter().map(|d| format!(", {d}")).collect();
             let message = format!("the array has shape {}, the model expects [N{samples}]", display_shape(&shape));

@@ -13,7 +13,7 @@ Examples:
   footlight summary model.keras
   footlight summary model.keras --plan --batch-size 128
 
-With --plan: each step with its op, shapes, bytes and place in memory, and the most memory a run takes; of a training step
+With --plan: each step with its op, shapes, bytes and place in memory, and the most memory a run takes; of a training step \
 if the model is compiled, else of an answer.")]
 pub struct Summary {
     /// The model, a .keras file

@@ -21,10 +21,10 @@ Examples:
   footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json --plot curve.svg
   footlight train --epochs 100 --resume
 
-RUN is a run description (.toml; `footlight schema` tells its keys) or a compiled model (.keras), which goes on with the
+RUN is a run description (.toml; `footlight schema` tells its keys) or a compiled model (.keras), which goes on with the \
 optimizer, loss and metrics saved in it. Flags come before what a description says.
 
-Data is looked for in FOOTLIGHT_DATA (one folder per set), in the user's cache, then on the network. Without --data,
+Data is looked for in FOOTLIGHT_DATA (one folder per set), in the user's cache, then on the network. Without --data, \
 and where MNIST cannot be had, digits are generated, and a warning says so.")]
 pub struct Train {
     /// A run description (.toml) or a model to train on (.keras) [default: the article's program]
@@ -101,13 +101,17 @@ impl Train {
         let mut run = self.settings()?;
         let output = run.settings.output.clone().unwrap_or_else(|| "model.keras".into());
         let history_path = run.settings.history.clone();
+        output::check_ending(if self.output.is_some() { "--output" } else { "output" }, &output, "keras")?;
+        if let Some(path) = &self.plot {
+            output::check_ending("--plot", path, "svg")?;
+        }
         for path in [Some(&output), history_path.as_ref(), self.plot.as_ref()].into_iter().flatten() {
             output::check_writable(path)?;
         }
         let every = Duration::try_from_secs_f64(self.checkpoint_every)
             .map_err(|_| Error::new(ErrorKind::Config, "--checkpoint-every: a number of seconds is needed"))?;
         let checkpoint = Checkpoint::new(&output, self.checkpoint_dir.as_deref());
-        checkpoint.prepare(self.resume)?;
+        checkpoint.prepare(&output, self.resume)?;
         let set = data::dataset(&run.data, run.settings.seed)?;
         let mut model = run.model(&set, optimizer, self.learning_rate)?;
         if let Some(threads) = self.threads {

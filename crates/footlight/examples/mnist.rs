@@ -1,4 +1,4 @@
-//! The article's program: `cargo run --release --example mnist -p footlight`.
+//! The article's program: `cargo run --release --example mnist`.
 
 use footlight::prelude::*;
 

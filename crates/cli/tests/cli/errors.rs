@@ -25,6 +25,8 @@ fn bad_use(folder: &Folder) -> String {
         ("a split that leaves nothing", "train --data data --validation-split 0.999"),
         ("a learning rate below 0", "train --data data --learning-rate -1"),
         ("a learning rate that is no number", "train --data data --learning-rate nan"),
+        ("a model that is no .keras file", "train --data data --output model.h5"),
+        ("curves that are no .svg file", "train --data data --plot curve.png"),
         ("an unknown flag", "train --epoch 3"),
         ("an unknown command", "tarin"),
         ("an unknown workload", "bench mlq"),

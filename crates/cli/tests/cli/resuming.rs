@@ -56,6 +56,7 @@ fn killed_at_twenty_random_moments_it_ends_with_the_same_bytes() {
         if child.try_wait().unwrap().is_some() {
             // It ended before its time came: the next one starts anew.
             assert!(results(&folder) == wanted);
+            std::fs::remove_file(folder.path("model.keras")).unwrap();
             continue;
         }
         child.kill().unwrap();
@@ -103,12 +104,39 @@ fn a_checkpoint_that_nobody_asks_for_is_kept_out_of_the_way() {
         run.err
     );
     assert_eq!(std::fs::read_to_string(folder.path("aside/model.checkpoint.npz.old")).unwrap(), "of another time");
-    let run = folder.run("train --data data --epochs 1 --resume").done();
+    let run = folder.run("train --data data --epochs 1 --resume");
+    assert_eq!(run.code, Some(2));
     assert!(
-        run.err.contains("note: there is no checkpoint `model.checkpoint.npz`: the training starts anew"),
+        run.err.contains("there is no checkpoint `model.checkpoint.npz`, and `model.keras` is there"),
         "{}",
         run.err
     );
+    let run = folder.run("train --data data --epochs 1 --resume --output new.keras").done();
+    assert!(
+        run.err.contains("note: there is no checkpoint `new.checkpoint.npz`: the training starts anew"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_checkpoint_of_other_data_is_refused() {
+    let folder = Folder::with_data();
+    let train = "train --data data --epochs 2000000 --batch-size 16 --progress none";
+    let mut child = folder.command(&format!("{train} --checkpoint-every 0")).spawn().unwrap();
+    let begin = Instant::now();
+    while !folder.path("model.checkpoint.npz").exists() && begin.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let labels = folder.path("data/train-labels-idx1-ubyte");
+    let mut bytes = std::fs::read(&labels).unwrap();
+    bytes[8..10].reverse();
+    std::fs::write(labels, bytes).unwrap();
+    let run = folder.run(&format!("{train} --resume"));
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("this is another training: data[1] was "), "{}", run.err);
 }
 
 #[test]

@@ -46,6 +46,13 @@ impl Picture {
         Ok(Picture { sample: Tensor::new(shape, values)?, size, scaled_to: (width, height) })
     }
 
+    /// Whether there is nothing to be seen: all numbers are about the same.
+    pub fn is_blank(&self) -> bool {
+        let values = self.sample.to_f32();
+        let (low, high) = values.iter().fold((1.0f32, 0.0f32), |(low, high), x| (low.min(*x), high.max(*x)));
+        high - low < 0.05
+    }
+
     /// Whether the rim is brighter than the middle: dark strokes on a light ground, where MNIST has light on dark.
     pub fn is_dark_on_light(&self) -> bool {
         let (width, height) = (self.scaled_to.0 as usize, self.scaled_to.1 as usize);
@@ -174,7 +181,7 @@ mod tests {
         let picture = RgbaImage::from_fn(8, 8, |x, y| if ink(x, y) { Rgba([0, 0, 0, 255]) } else { Rgba([255; 4]) });
         let path = saved("ink", &picture);
         let read = Picture::open(&path, &[8, 8]).unwrap();
-        assert!(read.is_dark_on_light());
+        assert!(read.is_dark_on_light() && !read.is_blank());
         assert!(!read.inverted().unwrap().is_dark_on_light());
         std::fs::remove_file(path).unwrap();
     }

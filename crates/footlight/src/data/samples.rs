@@ -117,6 +117,35 @@ impl Samples {
         }
     }
 
+    /// A number that tells these samples from others: of their shape, their stored elements and their map.
+    pub(crate) fn digest(&self) -> u64 {
+        let elements = self.elements(0..self.len());
+        let seed = self.sample_shape().iter().fold(self.len() as u64, |hash, extent| mixed(hash, *extent as u64));
+        let map = u64::from(self.scale.to_bits()) << 32 | u64::from(self.offset.to_bits());
+        let of = |words: &mut dyn Iterator<Item = u64>| words.fold(mixed(seed, map), mixed);
+        match self.tensor.data() {
+            Data::F32(v) => of(&mut v[elements].iter().map(|x| u64::from(x.to_bits()))),
+            Data::F64(v) => of(&mut v[elements].iter().map(|x| x.to_bits())),
+            Data::I32(v) => of(&mut v[elements].iter().map(|x| *x as u64)),
+            Data::I64(v) => of(&mut v[elements].iter().map(|x| *x as u64)),
+            Data::U8(v) => {
+                let (words, rest) = v[elements].as_chunks::<8>();
+                let rest = rest.iter().map(|byte| u64::from(*byte));
+                of(&mut words.iter().map(|word| u64::from_le_bytes(*word)).chain(rest))
+            }
+        }
+    }
+
+    /// The same samples, each of another shape with as many elements.
+    ///
+    /// # Errors
+    /// `ErrorKind::Shape` when the counts differ.
+    pub fn reshape(self, sample_shape: &[usize]) -> crate::Result<Samples> {
+        let count = self.tensor.shape().first().copied().unwrap_or(1);
+        let tensor = Arc::unwrap_or_clone(self.tensor).reshape([&[count], sample_shape].concat())?;
+        Ok(Samples { tensor: Arc::new(tensor), ..self })
+    }
+
     /// The stored whole number of sample `index`, of its first element if it has several; the map does not apply.
     ///
     /// Fractions are cut off. As with a slice, `index` is below [`Samples::len`].
@@ -197,6 +226,12 @@ impl Sub<f32> for Samples {
         self.offset -= term;
         self
     }
+}
+
+/// One word more in a hash: the multiplication of wyhash, folded.
+fn mixed(hash: u64, word: u64) -> u64 {
+    let product = u128::from(hash ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]

@@ -192,6 +192,10 @@ impl<W: Write> ProgressLine<W> {
 impl<W: Write> Callback for ProgressLine<W> {
     fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         self.begin(training.plan);
+        if training.is_resumed && matches!(self.mode, Progress::Bar | Progress::Plain) {
+            let (epoch, step) = (training.epoch + 1, training.step);
+            let _ = writeln!(self.out, "Going on in epoch {epoch}/{} after step {step}", self.epochs);
+        }
         Ok(())
     }
 

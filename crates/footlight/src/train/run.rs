@@ -46,7 +46,9 @@ impl Model {
         let order = (0..samples.len() as u32).collect();
         let start = self.engine.store().clone();
         let ordered = None;
-        Run { model: self, samples, validation, options, callbacks, plan, pass, position, order, ordered, start }.go()
+        let data = options.checkpoint.is_some().then(|| [samples.x.digest(), samples.y.digest()]);
+        Run { model: self, samples, data, validation, options, callbacks, plan, pass, position, order, ordered, start }
+            .go()
     }
 }
 
@@ -58,6 +60,8 @@ struct Run<'r, 'a> {
     options: Fit<'a>,
     callbacks: Vec<&'r mut dyn Callback>,
     plan: TrainingPlan,
+    /// A digest of inputs and targets, for a checkpoint to be of the same training.
+    data: Option<[u64; 2]>,
     /// Steps of a pass over the samples.
     pass: usize,
     position: Position,
@@ -98,7 +102,7 @@ impl Run<'_, '_> {
         let compile = self.model.compiled().map(|compile| compile.to_config());
         json!({
             "seed": self.model.seed_value(), "model": self.model.architecture().to_config(), "compile": compile.ok(),
-            "samples": self.samples.len(), "batch_size": self.options.batch_size, "shuffle": self.options.shuffle,
+            "samples": self.samples.len(), "data": self.data, "batch_size": self.options.batch_size, "shuffle": self.options.shuffle,
             "steps_per_epoch": self.plan.steps,
             "validation_samples": self.validation.as_ref().map(Columns::len), "weights": self.options.weights(),
             "callbacks": self.callbacks.len(),
