@@ -2,19 +2,34 @@
 
 use footlight::Result;
 use footlight::data::{Dataset, LoadOptions, Samples, load};
-use footlight::tensor::DType;
+use footlight::description::DataSettings;
 use std::io::IsTerminal;
 
-/// Loads a named set, a folder, or the default with its fallback.
-pub fn dataset(request: Option<&str>, seed: u64) -> Result<Dataset> {
-    let options =
-        LoadOptions { show_progress: std::io::stderr().is_terminal(), seed, ..LoadOptions::from_environment() };
-    load(request, &options, &mut std::io::stderr())
+/// Loads a named set, a folder, a file, or the default with its fallback.
+pub fn dataset(settings: &DataSettings, seed: u64) -> Result<Dataset> {
+    let options = LoadOptions {
+        show_progress: std::io::stderr().is_terminal(),
+        seed,
+        label: settings.label.clone(),
+        test_split: settings.test_split,
+        ..LoadOptions::from_environment()
+    };
+    load(settings.set.as_deref(), &options, &mut std::io::stderr())
+}
+
+/// What a set is, in a line or, if its labels are texts, two.
+pub fn describe(set: &Dataset) -> String {
+    let mut text = format!("{} ({})\n", set.name, set.origin);
+    if !set.classes.is_empty() {
+        let classes: Vec<String> = set.classes.iter().enumerate().map(|(i, name)| format!("{i} {name}")).collect();
+        text += &format!("Classes: {}\n", classes.join(", "));
+    }
+    text
 }
 
 /// Pictures as numbers between 0 and 1: bytes are divided by 255, anything else is left as it is.
 pub fn scaled(x: Samples) -> Samples {
-    if x.dtype() == DType::U8 { x / 255.0 } else { x }
+    DataSettings::default().scaled(x)
 }
 
 /// Samples in the shape that a model expects, if only the shape differs: pictures for a model of flat samples.

@@ -2,6 +2,7 @@
 
 use crate::{data, models, output};
 use clap::Parser;
+use footlight::description::DataSettings;
 use footlight::prelude::*;
 use serde_json::json;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 Examples:
   footlight evaluate model.keras --data mnist
   footlight evaluate model.keras --data fashion-mnist --json
+  footlight evaluate model.keras --data flowers.csv --label species
 
 Bytes, such as pixels, are divided by 255, as in training. Rows of the confusion matrix are the true classes, columns the \
 predicted ones.")]
@@ -19,9 +21,15 @@ pub struct Evaluate {
     /// The model, a .keras file
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// A known set (mnist, fashion-mnist, digits) or a folder of idx files
-    #[arg(long, value_name = "SET|FOLDER")]
+    /// A known set (mnist, fashion-mnist, digits), a folder of idx files, an .npz file or a .csv table
+    #[arg(long, value_name = "SET|FOLDER|FILE")]
     data: String,
+    /// The column of a table that holds the labels
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// What inputs are divided by [default: 255 for bytes, 1 for other numbers]
+    #[arg(long, value_name = "X")]
+    scale: Option<f32>,
     /// The most threads to use; results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = models::threads)]
     threads: Option<usize>,
@@ -35,8 +43,12 @@ impl Evaluate {
         let mut model = models::open(&self.model, self.threads)?;
         let place = |error: Error| error.at(format!("`{}`", self.model.display()));
         model.compiled().map_err(place)?;
-        let set = data::dataset(Some(&self.data), 0)?;
-        let (x, y) = (data::fitted(data::scaled(set.x_test), model.architecture().input_shape())?, set.y_test);
+        let settings =
+            DataSettings { set: Some(self.data), label: self.label, scale: self.scale, ..DataSettings::default() };
+        let set = data::dataset(&settings, 0)?;
+        let about = data::describe(&set);
+        let x = data::fitted(settings.scaled(set.x_test), model.architecture().input_shape())?;
+        let y = set.y_test;
         let evaluation = model.evaluate(&x, &y)?;
         let matrix = confusion(&model.predict(&x)?, &y);
         if self.json {
@@ -46,7 +58,7 @@ impl Evaluate {
             object.insert("confusion_matrix".into(), json!(matrix));
             return output::print(&format!("{}\n", serde_json::Value::Object(object)));
         }
-        let mut text = format!("{} test samples of {} ({})\n", x.len(), set.name, set.origin);
+        let mut text = format!("{} test samples of {about}", x.len());
         for (name, value) in evaluation.values() {
             text += &format!("{name}: {value:.4}\n");
         }

@@ -8,6 +8,8 @@ mod interruption;
 mod models;
 mod output;
 mod predict;
+mod runs;
+mod schema;
 mod summary;
 mod train;
 
@@ -24,10 +26,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Train),
+    Train(Box<train::Train>),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Summary(summary::Summary),
+    Schema(schema::Schema),
     Bench(bench::Bench),
     Completions(completions::Completions),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Predict(predict) => predict.run(),
         Command::Summary(summary) => summary.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Bench(bench) => bench.run(),
         Command::Completions(completions) => completions.run(),
     };

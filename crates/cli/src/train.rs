@@ -1,6 +1,7 @@
-//! `footlight train`: the article's program.
+//! `footlight train`: the article's program, a run description, or more of a saved model.
 
 use crate::interruption::Checkpoint;
+use crate::runs::Run;
 use crate::{data, models, output};
 use clap::Parser;
 use footlight::prelude::*;
@@ -8,48 +9,67 @@ use footlight::{ErrorKind, nn};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Train the article's network (Flatten, Dense 128 relu, Dropout 0.2, Dense 10 softmax) on pictures of digits
+/// Train what a file says, or else the article's network (Flatten, Dense 128 relu, Dropout 0.2, Dense 10 softmax)
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
   footlight train
   footlight train --data fashion-mnist --epochs 10 --output fashion.keras
+  footlight train --data flowers.csv --label species --epochs 50
+  footlight train run.toml --set fit.epochs=3 --set compile.optimizer=sgd
+  footlight train model.keras --data mnist --epochs 2
   footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json --plot curve.svg
   footlight train --epochs 100 --resume
+
+RUN is a run description (.toml; `footlight schema` tells its keys) or a compiled model (.keras), which goes on with the \
+optimizer, loss and metrics saved in it. Flags come before what a description says.
 
 Data is looked for in FOOTLIGHT_DATA (one folder per set), in the user's cache, then on the network. Without --data, \
 and where MNIST cannot be had, digits are generated, and a warning says so.")]
 pub struct Train {
-    /// A known set (mnist, fashion-mnist, digits) or a folder of idx files [default: mnist, else generated digits]
-    #[arg(long, value_name = "SET|FOLDER")]
+    /// A run description (.toml) or a model to train on (.keras) [default: the article's program]
+    #[arg(value_name = "RUN")]
+    run: Option<PathBuf>,
+    /// Change what the description says, such as fit.epochs=3
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A known set (mnist, fashion-mnist, digits), a folder of idx files, an .npz file (x, y) or a .csv table [default:
+    /// mnist, else generated digits]
+    #[arg(long, value_name = "SET|FOLDER|FILE")]
     data: Option<String>,
-    /// How often all samples are seen
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    epochs: usize,
-    /// Samples per step
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    batch_size: usize,
-    /// adam, adamw, rmsprop or sgd
-    #[arg(long, value_name = "NAME", default_value = "adam")]
-    optimizer: String,
+    /// The column of a table that holds the labels
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// What inputs are divided by [default: 255 for bytes, 1 for other numbers]
+    #[arg(long, value_name = "X")]
+    scale: Option<f32>,
+    /// How often all samples are seen [default: 5]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Samples per step [default: 128]
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// adam, adamw, rmsprop or sgd [default: adam]
+    #[arg(long, value_name = "NAME")]
+    optimizer: Option<String>,
     /// The size of a step [default: the optimizer's own]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     learning_rate: Option<f32>,
-    /// The seed of weights, order and dropout
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    /// The seed of weights, order and dropout [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// The most threads to use; results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = models::threads)]
     threads: Option<usize>,
-    /// The fraction of training samples, the last ones, kept for validation
-    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
-    validation_split: f64,
+    /// The fraction of training samples, the last ones, kept for validation [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    validation_split: Option<f64>,
     /// See the samples in the order they are stored
     #[arg(long)]
     no_shuffle: bool,
-    /// Where the trained model is written
-    #[arg(long, value_name = "FILE", default_value = "model.keras")]
-    output: PathBuf,
+    /// Where the trained model is written [default: model.keras]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Where the numbers of each epoch are written as JSON
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -74,47 +94,41 @@ impl Train {
     pub fn run(self) -> Result<()> {
         let progress = Progress::from_name(&self.progress)
             .ok_or_else(|| nn::suggest::unknown("progress mode", &self.progress, &Progress::NAMES))?;
-        if self.epochs == 0 {
+        if self.epochs == Some(0) {
             return Err(Error::new(ErrorKind::Config, "--epochs 0: nothing would be trained").help("5 is the default"));
         }
-        let mut optimizer = nn::optimizers::from_name(&self.optimizer)?;
-        if let Some(learning_rate) = self.learning_rate {
-            optimizer.set_learning_rate(learning_rate);
-        }
-        output::check_ending("--output", &self.output, "keras")?;
+        let optimizer = self.optimizer.as_deref().map(nn::optimizers::from_name).transpose()?;
+        let mut run = self.settings()?;
+        let output = run.settings.output.clone().unwrap_or_else(|| "model.keras".into());
+        let history_path = run.settings.history.clone();
+        output::check_ending(if self.output.is_some() { "--output" } else { "output" }, &output, "keras")?;
         if let Some(path) = &self.plot {
             output::check_ending("--plot", path, "svg")?;
         }
-        for path in [Some(&self.output), self.history.as_ref(), self.plot.as_ref()].into_iter().flatten() {
+        for path in [Some(&output), history_path.as_ref(), self.plot.as_ref()].into_iter().flatten() {
             output::check_writable(path)?;
         }
         let every = Duration::try_from_secs_f64(self.checkpoint_every)
             .map_err(|_| Error::new(ErrorKind::Config, "--checkpoint-every: a number of seconds is needed"))?;
-        let checkpoint = Checkpoint::new(&self.output, self.checkpoint_dir.as_deref());
-        checkpoint.prepare(&self.output, self.resume)?;
-        let fit = Fit::new()
-            .epochs(self.epochs)
-            .batch_size(self.batch_size)
-            .shuffle(!self.no_shuffle)
-            .validation_split(self.validation_split)
-            .progress(progress);
-        let set = data::dataset(self.data.as_deref(), self.seed)?;
-        let (x_train, x_test) = (data::scaled(set.x_train), data::scaled(set.x_test));
-        let mut model = article(&x_train, &set.y_train)?.seed(self.seed);
+        let checkpoint = Checkpoint::new(&output, self.checkpoint_dir.as_deref());
+        checkpoint.prepare(&output, self.resume)?;
+        let set = data::dataset(&run.data, run.settings.seed)?;
+        let mut model = run.model(&set, optimizer, self.learning_rate)?;
         if let Some(threads) = self.threads {
             model = model.threads(threads);
         }
-        model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])?;
+        let about = data::describe(&set);
+        let (x_train, x_test) = (run.data.scaled(set.x_train), run.data.scaled(set.x_test));
         if progress != Progress::None {
-            let plan = model.training_plan(x_train.len(), self.batch_size.max(1), self.epochs)?;
-            let head = format!("Data: {} ({})\n{}{}\n", set.name, set.origin, model.summary(), plan.to_text());
-            output::print(&head)?;
+            model.build_for(&x_train)?;
+            let plan = model.training_plan(x_train.len(), run.fit.batch_size.max(1), run.fit.epochs)?;
+            output::print(&format!("Data: {about}{}{}\n", model.summary(), plan.to_text()))?;
         }
-        let fit = checkpoint.apply(fit, every, self.resume);
+        let fit = checkpoint.apply(run.fit.to_fit().progress(progress), every, self.resume);
         let history = model.fit(&x_train, &set.y_train, fit).map_err(|error| checkpoint.explain(error))?;
         let evaluation = model.evaluate(&x_test, &set.y_test)?;
-        model.save(&self.output)?;
-        if let Some(path) = &self.history {
+        model.save(&output)?;
+        if let Some(path) = &history_path {
             footlight::write_atomically(path, history.to_json().as_bytes())?;
         }
         if let Some(path) = &self.plot {
@@ -122,19 +136,34 @@ impl Train {
         }
         checkpoint.remove();
         if progress != Progress::None {
-            output::print(&format!("Saved: {}\n", self.output.display()))?;
+            output::print(&format!("Saved: {}\n", output.display()))?;
         }
-        output::print(&format!("Accuracy: {:.4}\n", evaluation.accuracy()))
+        output::print(&match evaluation.metric("accuracy") {
+            Some(accuracy) => format!("Accuracy: {accuracy:.4}\n"),
+            None => format!("Loss: {:.4}\n", evaluation.loss()),
+        })
+    }
+
+    /// What is trained, with the flags above what a description says.
+    fn settings(&self) -> Result<Run> {
+        let mut run = Run::open(self.run.as_deref(), &self.set)?;
+        put(&mut run.data.set, self.data.clone());
+        put(&mut run.data.label, self.label.clone());
+        put(&mut run.data.scale, self.scale);
+        put(&mut run.settings.output, self.output.clone());
+        put(&mut run.settings.history, self.history.clone());
+        run.settings.seed = self.seed.unwrap_or(run.settings.seed);
+        run.fit.epochs = self.epochs.unwrap_or(run.fit.epochs);
+        run.fit.batch_size = self.batch_size.unwrap_or(run.fit.batch_size);
+        run.fit.validation_split = self.validation_split.unwrap_or(run.fit.validation_split);
+        run.fit.shuffle &= !self.no_shuffle;
+        Ok(run)
     }
 }
 
-/// The article's network for these samples: as many classes as there are labels.
-fn article(x: &Samples, y: &Samples) -> Result<Model> {
-    let classes = (0..y.len()).map(|i| y.label(i)).max().unwrap_or(0).max(0) as usize + 1;
-    Sequential::new(layers![
-        Flatten::new().input_shape(x.sample_shape()),
-        Dense::new(128).activation(Relu),
-        Dropout::new(0.2),
-        Dense::new(classes).activation(Softmax),
-    ])
+/// Puts a flag that was given in place of what was there.
+fn put<T>(place: &mut Option<T>, flag: Option<T>) {
+    if flag.is_some() {
+        *place = flag;
+    }
 }

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod data;
+pub mod description;
 mod error;
 #[cfg(doctest)]
 mod guide;

@@ -88,6 +88,13 @@ impl Model {
         self
     }
 
+    /// Draws the order of samples and dropout from another seed; weights stay as they are.
+    pub fn reseed(mut self, seed: u64) -> Model {
+        self.seed = seed;
+        self.sessions.clear();
+        self
+    }
+
     /// Uses at most this many threads, see [`Engine::new`]; results do not depend on it.
     pub fn threads(mut self, threads: usize) -> Model {
         let old = std::mem::replace(&mut self.engine, Engine::new(threads));
@@ -161,6 +168,17 @@ impl Model {
                 self.engine.store_mut().set(&name, role, &value).expect("a new state takes any value");
             }
         }
+    }
+
+    /// Trains by another optimizer from now on, with the same loss and metrics.
+    ///
+    /// # Errors
+    /// A model that is not compiled, or a setting out of range.
+    pub fn set_optimizer(&mut self, optimizer: impl Into<OptimizerChoice>) -> Result<()> {
+        let Compile { loss, metrics, weighted_metrics, .. } = self.compiled()?.clone();
+        let compile = Compile::new(optimizer.into().resolve()?, loss, metrics)?;
+        self.set_compile(compile.weighted_metrics(weighted_metrics)?);
+        Ok(())
     }
 
     /// What the model is trained by.
@@ -251,7 +269,10 @@ impl Model {
     }
 
     /// Fixes the shape of samples from data, if it is not known yet, and makes the first weights.
-    pub(crate) fn build_for(&mut self, x: &Samples) -> Result<()> {
+    ///
+    /// # Errors
+    /// Samples that do not fit the model.
+    pub fn build_for(&mut self, x: &Samples) -> Result<()> {
         self.architecture.build(x.sample_shape())?;
         self.start_weights();
         Ok(())

@@ -320,13 +320,12 @@ error[file]: `ROOT/partial` lacks train-labels-idx1-ubyte, t10k-images-idx3-ubyt
   help: it needs the four files train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte
 
 an npz file
-error[config]: `ROOT/mnist.npz` is an npz archive, which is not read as a data set
-  expected: a folder of idx files, or one of mnist, fashion-mnist, digits
-  help: give a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (plain or .gz)
+error[file]: `ROOT/mnist.npz`: npz: its 2 bytes are no zip archive, or one that is cut short
+  help: copy or download the file again; it has to be one made by numpy.savez
 
 a file
-error[config]: `ROOT/notes.txt` is a file
-  expected: a folder of idx files, or one of mnist, fashion-mnist, digits
+error[config]: `ROOT/notes.txt` is a file of unknown kind
+  expected: a folder of idx files, .npz, .csv, .tsv, or one of mnist, fashion-mnist, digits
   help: give a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (plain or .gz)
 
 a known set that is nowhere

@@ -1,6 +1,6 @@
 //! Activation functions, each lowered in a stable form.
 
-use crate::config::{self, FINITE, POSITIVE, Reader, within};
+use crate::config::{self, FINITE, Key, POSITIVE, Reader, within};
 use crate::vocabulary::vocabulary;
 use crate::{Error, ErrorKind, layers, suggest, to_snake_case};
 use footlight_graph::ops::{Binary, Unary};
@@ -317,6 +317,14 @@ impl Activation {
         let made = made.map_err(place)?;
         read.finish().map_err(place)?;
         Ok(made)
+    }
+
+    /// The classes of Keras' activation layers, which have arguments.
+    pub const CLASSES: &[&str] = &["ReLU", "LeakyReLU", "ELU", "Softmax"];
+
+    /// The keys of such a class.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|read| Activation::from_layer(class, read).map(|made| made.settings()))
     }
 
     /// The function of one of Keras' activation layers.

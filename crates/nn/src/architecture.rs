@@ -100,7 +100,8 @@ impl Architecture {
         let (mut output_shapes, mut weights) = (Vec::new(), Vec::new());
         for (index, (layer, name)) in self.layers.iter().zip(&self.names).enumerate() {
             let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
-            let specs = layer.weights(&current).and_then(|specs| check(layer.as_ref(), specs)).and_then(|specs| {
+            let checked = layer.check().and_then(|()| layer.weights(&current));
+            let specs = checked.and_then(|specs| check(layer.as_ref(), specs)).and_then(|specs| {
                 specs.iter().try_for_each(|spec| check_size(spec.name, &spec.shape))?;
                 Ok(specs)
             });

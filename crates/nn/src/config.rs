@@ -19,7 +19,7 @@ pub(crate) fn object(module: &str, class_name: &str, config: Config) -> Value {
 ///
 /// # Errors
 /// Names what it is when it is a function of Python, a class of someone else, or no object.
-pub(crate) fn open(value: &Value) -> Result<(String, Config), Error> {
+pub fn open(value: &Value) -> Result<(String, Config), Error> {
     let (class_name, config) = parts(value)?;
     if class_name == "__lambda__" || class_name == "Lambda" {
         return Err(Error::config(format!("`{class_name}` holds code of Python, which is never executed"))
@@ -62,7 +62,10 @@ pub(crate) const FINITE: (Bound<f32>, Bound<f32>) =
 pub(crate) const POSITIVE: (Bound<f32>, Bound<f32>) = (Bound::Excluded(0.0), Bound::Excluded(f32::INFINITY));
 
 /// Refuses a number outside of its range, as NaN is outside of any.
-pub(crate) fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Result<(), Error> {
+///
+/// # Errors
+/// `ErrorKind::Config` that names the key, its value and its range.
+pub fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Result<(), Error> {
     if legal.contains(&value) {
         return Ok(());
     }
@@ -76,50 +79,114 @@ pub(crate) fn within(key: &str, value: f32, legal: impl RangeBounds<f32>) -> Res
         Bound::Excluded(high) if high.is_finite() => format!("{high})"),
         _ => "∞)".into(),
     };
-    Err(Error::config(format!("{key} = {value} must be in {low}, {high}")))
+    Err(Error::config(format!("{key} = {value} must be in {low}, {high}")).in_key(key))
+}
+
+/// The error for a key that has no default.
+pub fn missing(key: &str) -> Error {
+    Error::config(format!("`{key}` is missing")).in_key(key)
+}
+
+/// A key that a class understands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// The key, named as in Keras.
+    pub name: String,
+    /// What its value has to be.
+    pub kind: KeyKind,
+    /// Whether it has no default.
+    pub is_required: bool,
+    /// The value where it is left out; null for none.
+    pub default: Value,
+}
+
+/// The keys that `read` asks for, learned by giving it nothing but what it demands; it answers the defaults.
+pub fn keys_of(read: impl Fn(&mut Reader<'_>) -> Result<Config, Error>) -> Vec<Key> {
+    let mut demanded = Config::new();
+    loop {
+        let given = demanded.clone();
+        let mut reader = Reader::new(&given);
+        match read(&mut reader) {
+            Ok(defaults) => return reader.keys(&defaults),
+            Err(error) => {
+                let name = error.key().filter(|key| !given.contains_key(*key));
+                let taken = name.and_then(|name| reader.taken.iter().find(|taken| taken.name == name));
+                let Some(taken) = taken else { return reader.keys(&Config::new()) };
+                demanded.insert(taken.name.into(), taken.kind.sample());
+            }
+        }
+    }
 }
 
 /// Takes keys out of a configuration, and complains of those that nobody took.
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     config: &'a Config,
-    taken: Vec<&'a str>,
+    taken: Vec<Taken<'a>>,
+}
+
+/// A key that was asked for.
+struct Taken<'a> {
+    name: &'a str,
+    kind: KeyKind,
+    default: Value,
+}
+
+/// What the value of a key has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// A number.
+    Number,
+    /// A whole number of at least 0.
+    Count,
+    /// A whole number.
+    Integer,
+    /// True or false.
+    Flag,
+    /// A text.
+    Text,
+    /// A whole number or a list of them.
+    Integers,
+    /// A number or a list of them.
+    Numbers,
+    /// A name or an object.
+    Object,
+    /// A number or the object of a learning-rate schedule.
+    Rate,
+    /// A key of Keras' files that may be there and changes nothing.
+    Silent,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(config: &'a Config) -> Reader<'a> {
+    /// A reader of `config`.
+    pub fn new(config: &'a Config) -> Reader<'a> {
         Reader { config, taken: Vec::new() }
     }
 
     /// The value of `key`; `None` if it is absent or null.
-    pub(crate) fn get(&mut self, key: &'a str) -> Option<&'a Value> {
-        self.taken.push(key);
+    pub fn get(&mut self, key: &'a str) -> Option<&'a Value> {
+        self.take(key, KeyKind::Object, Value::Null)
+    }
+
+    fn take(&mut self, key: &'a str, kind: KeyKind, default: Value) -> Option<&'a Value> {
+        self.taken.push(Taken { name: key, kind, default });
         self.config.get(key).filter(|v| !v.is_null())
     }
 
-    fn parse<T>(&mut self, key: &'a str, what: &str, f: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, Error> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => match f(value) {
-                Some(parsed) => Ok(Some(parsed)),
-                None => Err(Error::config(format!("`{key}` = {}: expected {what}", shorten(value)))),
-            },
-        }
+    /// What `read` makes of the value of `key`, such as an initializer; `None` if it is absent or null.
+    ///
+    /// # Errors
+    /// Those of `read`, which name the key.
+    pub fn object<T>(&mut self, key: &'a str, read: impl Fn(&Value) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        self.get(key).map(read).transpose().map_err(|e| e.in_key(key))
     }
 
-    pub(crate) fn f32(&mut self, key: &'a str, default: f32) -> Result<f32, Error> {
-        Ok(self.maybe_f32(key)?.unwrap_or(default))
-    }
-
-    pub(crate) fn maybe_f32(&mut self, key: &'a str) -> Result<Option<f32>, Error> {
-        Ok(self.parse(key, "a number", Value::as_f64)?.map(|x| x as f32))
-    }
-
-    /// A count, which Python may have computed as a float such as 1000.0.
-    pub(crate) fn count(&mut self, key: &'a str) -> Result<Option<usize>, Error> {
-        self.parse(key, "a whole number", |v| {
-            let x = v.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX))?;
-            Some(x as usize)
-        })
+    /// What `read` makes of a learning rate, which is a number or a schedule; `None` if it is absent or null.
+    pub(crate) fn rate<T>(
+        &mut self,
+        key: &'a str,
+        read: impl Fn(&Value) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.take(key, KeyKind::Rate, Value::Null).map(read).transpose().map_err(|e| e.in_key(key))
     }
 
     /// Whether the key is there, if only as null.
@@ -127,73 +194,150 @@ impl<'a> Reader<'a> {
         self.config.contains_key(key)
     }
 
-    /// The error for a key that has no default.
-    pub(crate) fn missing(key: &str) -> Error {
-        Error::config(format!("`{key}` is missing, it has no default"))
+    fn parse<T>(&mut self, key: &'a str, kind: KeyKind, f: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, Error> {
+        self.parse_or(key, kind, Value::Null, f)
     }
 
+    fn parse_or<T>(
+        &mut self,
+        key: &'a str,
+        kind: KeyKind,
+        default: Value,
+        f: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let Some(value) = self.take(key, kind, default) else { return Ok(None) };
+        let fault = || Error::config(format!("`{key}` = {}: expected {}", shorten(value), kind.name())).in_key(key);
+        f(value).ok_or_else(fault).map(Some)
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// Another type; so for all that follow.
+    pub fn f32(&mut self, key: &'a str, default: f32) -> Result<f32, Error> {
+        Ok(self.parse_or(key, KeyKind::Number, json!(default), Value::as_f64)?.map_or(default, |x| x as f32))
+    }
+
+    /// A number that may be left out.
+    pub fn maybe_f32(&mut self, key: &'a str) -> Result<Option<f32>, Error> {
+        self.parse(key, KeyKind::Number, single)
+    }
+
+    /// A number that has no default.
     pub(crate) fn required_f32(&mut self, key: &'a str) -> Result<f32, Error> {
-        self.parse(key, "a number", Value::as_f64)?.map(|x| x as f32).ok_or_else(|| Reader::missing(key))
+        self.maybe_f32(key)?.ok_or_else(|| missing(key))
     }
 
-    pub(crate) fn required_usize(&mut self, key: &'a str) -> Result<usize, Error> {
-        self.usize(key)?.ok_or_else(|| Reader::missing(key))
-    }
-
+    /// A number or a list of them.
     pub(crate) fn f32s(&mut self, key: &'a str) -> Result<Option<Vec<f32>>, Error> {
-        let number = |v: &Value| v.as_f64().map(|x| x as f32);
-        self.parse(key, "a number or a list of them", |v| match v {
-            Value::Array(list) => list.iter().map(number).collect(),
-            one => number(one).map(|x| vec![x]),
+        self.parse(key, KeyKind::Numbers, |v| match v {
+            Value::Array(list) => list.iter().map(single).collect(),
+            one => single(one).map(|x| vec![x]),
         })
     }
 
-    pub(crate) fn bool(&mut self, key: &'a str, default: bool) -> Result<bool, Error> {
-        Ok(self.maybe_bool(key)?.unwrap_or(default))
+    /// A number in double precision.
+    pub fn f64(&mut self, key: &'a str, default: f64) -> Result<f64, Error> {
+        Ok(self.parse_or(key, KeyKind::Number, json!(default), Value::as_f64)?.unwrap_or(default))
     }
 
+    /// A number that may be left out.
+    pub fn maybe_f64(&mut self, key: &'a str) -> Result<Option<f64>, Error> {
+        self.parse(key, KeyKind::Number, Value::as_f64)
+    }
+
+    /// True or false.
+    pub fn bool(&mut self, key: &'a str, default: bool) -> Result<bool, Error> {
+        Ok(self.parse_or(key, KeyKind::Flag, json!(default), Value::as_bool)?.unwrap_or(default))
+    }
+
+    /// True or false, or left out.
     pub(crate) fn maybe_bool(&mut self, key: &'a str) -> Result<Option<bool>, Error> {
-        self.parse(key, "true or false", Value::as_bool)
+        self.parse(key, KeyKind::Flag, Value::as_bool)
     }
 
-    pub(crate) fn usize(&mut self, key: &'a str) -> Result<Option<usize>, Error> {
-        self.parse(key, "a whole number", |v| v.as_u64().and_then(|x| usize::try_from(x).ok()))
+    /// A count, which Python may have computed as a float such as 1000.0.
+    pub(crate) fn count(&mut self, key: &'a str) -> Result<Option<usize>, Error> {
+        self.parse(key, KeyKind::Count, |v| {
+            let x = v.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX))?;
+            Some(x as usize)
+        })
     }
 
-    pub(crate) fn i64s(&mut self, key: &'a str) -> Result<Option<Vec<i64>>, Error> {
-        self.parse(key, "a whole number or a list of them", |v| match v {
+    /// A whole number that may be left out.
+    fn i32(&mut self, key: &'a str) -> Result<Option<i32>, Error> {
+        self.parse(key, KeyKind::Integer, |v| v.as_i64().and_then(|x| i32::try_from(x).ok()))
+    }
+
+    /// A whole number of at least 0 that has no default.
+    pub(crate) fn required_usize(&mut self, key: &'a str) -> Result<usize, Error> {
+        self.usize(key)?.ok_or_else(|| missing(key))
+    }
+
+    /// A whole number of at least 0.
+    pub fn usize(&mut self, key: &'a str) -> Result<Option<usize>, Error> {
+        self.parse(key, KeyKind::Count, count)
+    }
+
+    /// A whole number of at least 0, with a default.
+    pub fn usize_or(&mut self, key: &'a str, default: usize) -> Result<usize, Error> {
+        Ok(self.parse_or(key, KeyKind::Count, json!(default), count)?.unwrap_or(default))
+    }
+
+    /// A whole number or a list of them.
+    pub fn i64s(&mut self, key: &'a str) -> Result<Option<Vec<i64>>, Error> {
+        self.parse(key, KeyKind::Integers, |v| match v {
             Value::Array(list) => list.iter().map(Value::as_i64).collect(),
             one => one.as_i64().map(|x| vec![x]),
         })
     }
 
-    pub(crate) fn string(&mut self, key: &'a str) -> Result<Option<String>, Error> {
-        self.parse(key, "a text", |v| v.as_str().map(str::to_string))
+    /// The extents of a shape; one number stands for one axis.
+    pub fn extents(&mut self, key: &'a str) -> Result<Option<Vec<usize>>, Error> {
+        self.parse(key, KeyKind::Integers, |v| match v {
+            Value::Array(list) => list.iter().map(count).collect(),
+            one => count(one).map(|x| vec![x]),
+        })
+    }
+
+    /// A text.
+    pub fn string(&mut self, key: &'a str) -> Result<Option<String>, Error> {
+        self.parse(key, KeyKind::Text, text)
+    }
+
+    /// A text, with a default.
+    pub fn string_or(&mut self, key: &'a str, default: &str) -> Result<String, Error> {
+        Ok(self.parse_or(key, KeyKind::Text, json!(default), text)?.unwrap_or_else(|| default.into()))
     }
 
     /// Ignores keys that do not change what is computed.
-    pub(crate) fn ignore(&mut self, keys: &[&'a str]) {
-        self.taken.extend(keys);
+    pub fn ignore(&mut self, keys: &[&'a str]) {
+        for key in keys {
+            self.take(key, KeyKind::Silent, Value::Null);
+        }
     }
 
     /// Refuses keys that would change what is computed, unless they are null.
     pub(crate) fn refuse(&mut self, keys: &[&'a str]) -> Result<(), Error> {
         for key in keys {
-            if let Some(value) = self.get(key) {
-                return Err(Error::config(format!("`{key}` = {} is not supported yet", shorten(value))));
+            if let Some(value) = self.take(key, KeyKind::Silent, Value::Null) {
+                return Err(Error::config(format!("`{key}` = {} is not supported yet", shorten(value))).in_key(key));
             }
         }
         Ok(())
     }
 
     /// Refuses values of a key that would change what is computed, unless they are null or the one that changes nothing.
-    pub(crate) fn only(&mut self, key: &'a str, neutral: impl Into<Value>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// Any other value.
+    pub fn only(&mut self, key: &'a str, neutral: impl Into<Value>) -> Result<(), Error> {
         let neutral = neutral.into();
         let is_neutral = |value: &Value| *value == neutral || value.is_number() && value.as_f64() == neutral.as_f64();
-        match self.get(key).filter(|value| !is_neutral(value)) {
+        match self.take(key, KeyKind::Silent, Value::Null).filter(|value| !is_neutral(value)) {
             Some(value) => {
                 let message = format!("`{key}` = {} is not supported yet, only {neutral}", shorten(value));
-                Err(Error::config(message))
+                Err(Error::config(message).in_key(key))
             }
             None => Ok(()),
         }
@@ -201,20 +345,82 @@ impl<'a> Reader<'a> {
 
     /// Refuses another element type than float32, which all is computed in; it is a name or a policy.
     pub(crate) fn dtype(&mut self) -> Result<(), Error> {
-        let Some(value) = self.get("dtype") else { return Ok(()) };
+        let Some(value) = self.take("dtype", KeyKind::Silent, Value::Null) else { return Ok(()) };
         let name = value.pointer("/config/name").unwrap_or(value);
         if name == "float32" {
             return Ok(());
         }
         Err(Error::config(format!("`dtype` = {} is not supported yet, only float32", shorten(name)))
+            .in_key("dtype")
             .help("save the model again with the dtype policy float32"))
     }
 
+    /// The keys that were asked for, once each; those that are there had to be given.
+    fn keys(&self, defaults: &Config) -> Vec<Key> {
+        let mut keys: Vec<Key> = Vec::new();
+        for Taken { name, kind, default } in &self.taken {
+            let is_required = self.config.contains_key(*name);
+            let default = defaults.get(*name).unwrap_or(default);
+            let default = if is_required { Value::Null } else { default.clone() };
+            match keys.iter_mut().find(|key| key.name == *name) {
+                Some(key) if key.kind == KeyKind::Object => key.kind = *kind,
+                Some(_) => {}
+                None => keys.push(Key { name: (*name).into(), kind: *kind, is_required, default }),
+            }
+        }
+        keys.retain(|key| key.kind != KeyKind::Silent);
+        keys
+    }
+
     /// Complains of keys that nobody took.
-    pub(crate) fn finish(self) -> Result<(), Error> {
-        match self.config.keys().find(|key| !self.taken.contains(&key.as_str())) {
-            Some(key) => Err(suggest::unknown("key", key, &self.taken)),
+    ///
+    /// # Errors
+    /// The first of them, with the nearest key and all.
+    pub fn finish(self) -> Result<(), Error> {
+        match self.config.keys().find(|key| !self.taken.iter().any(|taken| taken.name == key.as_str())) {
+            Some(key) => {
+                let legal = self.keys(&Config::new());
+                let legal: Vec<&str> = legal.iter().map(|key| key.name.as_str()).collect();
+                Err(suggest::unknown("key", key, &legal).in_key(key))
+            }
             None => Ok(()),
+        }
+    }
+}
+
+fn single(value: &Value) -> Option<f32> {
+    value.as_f64().map(|x| x as f32)
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_string)
+}
+
+fn count(value: &Value) -> Option<usize> {
+    value.as_u64().and_then(|x| usize::try_from(x).ok())
+}
+
+impl KeyKind {
+    /// A value of this kind.
+    pub fn sample(self) -> Value {
+        match self {
+            KeyKind::Number | KeyKind::Count | KeyKind::Integer | KeyKind::Rate => json!(1),
+            KeyKind::Flag => json!(true),
+            KeyKind::Text | KeyKind::Object | KeyKind::Silent => json!("linear"),
+            KeyKind::Integers | KeyKind::Numbers => json!([1]),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            KeyKind::Number => "a number",
+            KeyKind::Count | KeyKind::Integer => "a whole number",
+            KeyKind::Flag => "true or false",
+            KeyKind::Text => "a text",
+            KeyKind::Integers => "a whole number or a list of them",
+            KeyKind::Numbers => "a number or a list of them",
+            KeyKind::Object | KeyKind::Silent => "a name or an object",
+            KeyKind::Rate => "a number or a schedule",
         }
     }
 }
@@ -251,7 +457,7 @@ impl Setting for bool {
 /// None where it is null.
 impl Setting for Option<f32> {
     fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<f32>) -> Result<Option<f32>, Error> {
-        Ok(read.parse(key, "a number", Value::as_f64)?.map(|x| x as f32).or(default))
+        Ok(read.maybe_f32(key)?.or(default))
     }
 
     fn write(&self) -> Value {
@@ -262,8 +468,7 @@ impl Setting for Option<f32> {
 /// None where it is null.
 impl Setting for Option<i32> {
     fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<i32>) -> Result<Option<i32>, Error> {
-        let parsed = read.parse(key, "a whole number", |v| v.as_i64().and_then(|x| i32::try_from(x).ok()))?;
-        Ok(parsed.or(default))
+        Ok(read.i32(key)?.or(default))
     }
 
     fn write(&self) -> Value {

@@ -1,6 +1,6 @@
 //! What weights are kept to after each update.
 
-use crate::config::{self, Axes, Reader};
+use crate::config::{self, Axes, Key, Reader};
 use crate::losses::FUZZ;
 use crate::vocabulary::vocabulary;
 use crate::{Error, suggest};
@@ -60,6 +60,16 @@ vocabulary! {
 impl Constraint {
     fn known() -> Vec<&'static str> {
         Constraint::SPELLINGS.iter().map(|names| names[0]).collect()
+    }
+
+    /// Keras' class names of all constraints.
+    pub fn class_names() -> Vec<&'static str> {
+        Constraint::known()
+    }
+
+    /// The keys of a class of constraints.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|read| Constraint::read_settings(class, read).map(|made| made.settings()))
     }
 
     /// Every constraint, with Keras' defaults.

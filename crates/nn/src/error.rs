@@ -37,12 +37,13 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     help: Option<String>,
+    key: Option<String>,
 }
 
 impl Error {
     /// An error of `kind`; `message` says where and what.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), help: None }
+        Error { kind, message: message.into(), help: None, key: None }
     }
 
     /// An error in a setting.
@@ -62,6 +63,12 @@ impl Error {
         self
     }
 
+    /// Says which key of a configuration is at fault; of one that stands in another, `kernel_initializer.scale`.
+    pub fn in_key(mut self, key: &str) -> Error {
+        self.key = Some(self.key.map_or_else(|| key.into(), |inner| format!("{key}.{inner}")));
+        self
+    }
+
     /// The stable kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -70,6 +77,11 @@ impl Error {
     /// The message without kind and help.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The key of a configuration that is at fault, if one is; keys of nested configurations stand behind a dot.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// The next step, if one is known.
@@ -107,6 +119,6 @@ impl From<footlight_tensor::Error> for Error {
             footlight_tensor::ErrorKind::File => ErrorKind::File,
             _ => ErrorKind::Shape,
         };
-        Error { kind, message: error.message().into(), help: error.help_text().map(Into::into) }
+        Error { kind, message: error.message().into(), help: error.help_text().map(Into::into), key: None }
     }
 }

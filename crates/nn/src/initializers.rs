@@ -1,6 +1,6 @@
 //! How a weight begins.
 
-use crate::config::{self, Config, FINITE, POSITIVE, Reader, config, within};
+use crate::config::{self, Config, FINITE, Key, POSITIVE, Reader, config, within};
 use crate::{Error, suggest};
 use footlight_tensor::Philox;
 use serde_json::Value;
@@ -97,23 +97,26 @@ const SCALED: &[(&str, f32, FanMode, Distribution)] = &[
     ("LecunNormal", 1.0, FanMode::FanIn, Distribution::TruncatedNormal),
 ];
 
-const CLASSES: &[&str] = &[
-    "Zeros",
-    "Ones",
-    "Constant",
-    "Identity",
-    "RandomUniform",
-    "RandomNormal",
-    "TruncatedNormal",
-    "VarianceScaling",
-    "GlorotUniform",
-    "GlorotNormal",
-    "HeUniform",
-    "HeNormal",
-    "LecunUniform",
-    "LecunNormal",
-    "Orthogonal",
-];
+impl Initializer {
+    /// Keras' class names of all initializers.
+    pub const CLASSES: &[&str] = &[
+        "Zeros",
+        "Ones",
+        "Constant",
+        "Identity",
+        "RandomUniform",
+        "RandomNormal",
+        "TruncatedNormal",
+        "VarianceScaling",
+        "GlorotUniform",
+        "GlorotNormal",
+        "HeUniform",
+        "HeNormal",
+        "LecunUniform",
+        "LecunNormal",
+        "Orthogonal",
+    ];
+}
 
 impl From<&str> for Initializer {
     /// By Keras' name, `he_normal` as well as `HeNormal`, with its default arguments; `zero`, `one`, `uniform` and
@@ -124,7 +127,7 @@ impl From<&str> for Initializer {
             "uniform" | "normal" => format!("random{name}"),
             other => other.replace('_', "").to_lowercase(),
         };
-        let class = CLASSES.iter().find(|class| class.to_lowercase() == plain);
+        let class = Initializer::CLASSES.iter().find(|class| class.to_lowercase() == plain);
         let made = class.map(|class| Initializer::from_class(class, &Config::new()));
         made.and_then(Result::ok).unwrap_or_else(|| Initializer::Unknown(name.into()))
     }
@@ -215,7 +218,7 @@ impl Initializer {
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Initializer::Unknown(name) if name.to_lowercase().starts_with("stft") => Err(no_stft()),
-            Initializer::Unknown(name) => Err(suggest::unknown("initializer", name, CLASSES)),
+            Initializer::Unknown(name) => Err(suggest::unknown("initializer", name, Initializer::CLASSES)),
             Initializer::Constant(value) => within("value", *value, FINITE),
             Initializer::Identity(gain) | Initializer::Orthogonal(gain) => within("gain", *gain, FINITE),
             Initializer::RandomUniform { minval, maxval } => {
@@ -334,10 +337,24 @@ impl Initializer {
     }
 
     fn from_class(class: &str, config: &Config) -> Result<Initializer, Error> {
-        let mut read = Reader::new(config);
+        let mut reader = Reader::new(config);
+        let made = Initializer::read(class, &mut reader)?;
+        reader.finish()?;
+        Ok(made)
+    }
+
+    /// The keys of a class of initializers.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|reader| {
+            let made = Initializer::read(class, reader)?.to_config();
+            Ok(made["config"].as_object().cloned().unwrap_or_default())
+        })
+    }
+
+    fn read(class: &str, read: &mut Reader<'_>) -> Result<Initializer, Error> {
         read.ignore(&["seed"]);
         read.refuse(&["input_axes", "output_axes"])?;
-        let made = match class {
+        Ok(match class {
             "Zeros" => Initializer::Zeros,
             "Ones" => Initializer::Ones,
             "Constant" => Initializer::Constant(read.f32("value", 0.0)?),
@@ -357,7 +374,9 @@ impl Initializer {
                     None | Some("fan_in") => FanMode::FanIn,
                     Some("fan_out") => FanMode::FanOut,
                     Some("fan_avg") => FanMode::FanAvg,
-                    Some(other) => return Err(suggest::unknown("mode", other, &["fan_in", "fan_out", "fan_avg"])),
+                    Some(other) => {
+                        return Err(suggest::unknown("mode", other, &["fan_in", "fan_out", "fan_avg"]).in_key("mode"));
+                    }
                 },
                 distribution: match read.string("distribution")?.as_deref() {
                     None | Some("truncated_normal" | "normal") => Distribution::TruncatedNormal,
@@ -365,7 +384,7 @@ impl Initializer {
                     Some("uniform") => Distribution::Uniform,
                     Some(other) => {
                         let legal = ["truncated_normal", "untruncated_normal", "uniform"];
-                        return Err(suggest::unknown("distribution", other, &legal));
+                        return Err(suggest::unknown("distribution", other, &legal).in_key("distribution"));
                     }
                 },
                 class_name: "VarianceScaling",
@@ -376,11 +395,9 @@ impl Initializer {
                 Some(&(class_name, scale, mode, distribution)) => {
                     Initializer::VarianceScaling { scale, mode, distribution, class_name }
                 }
-                None => return Err(suggest::unknown("initializer", other, CLASSES)),
+                None => return Err(suggest::unknown("initializer", other, Initializer::CLASSES)),
             },
-        };
-        read.finish()?;
-        Ok(made)
+        })
     }
 }
 
@@ -486,7 +503,7 @@ mod tests {
 
     #[test]
     fn configurations_round_trip() {
-        for class in CLASSES {
+        for class in Initializer::CLASSES {
             let made = Initializer::from(*class);
             assert_eq!(Initializer::from_config(&made.to_config()), Ok(made), "{class}");
         }

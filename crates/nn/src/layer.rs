@@ -121,6 +121,14 @@ pub trait Layer: fmt::Debug + Send + Sync {
     /// Keras' keys of this class, without name, trainable and dtype.
     fn config(&self) -> Config;
 
+    /// Complains of a setting out of range.
+    ///
+    /// # Errors
+    /// `ErrorKind::Config` that names the key, its value and what is legal.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The output's shape for an input's, both without the batch.
     ///
     /// # Errors

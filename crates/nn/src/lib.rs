@@ -6,7 +6,7 @@
 mod activations;
 mod architecture;
 mod compile;
-mod config;
+pub mod config;
 mod constraints;
 mod error;
 pub mod file;
@@ -25,7 +25,7 @@ mod vocabulary;
 pub use activations::Activation;
 pub use architecture::{Architecture, Recorded, Weight};
 pub use compile::{Batch, Compile};
-pub use config::{Axes, Config};
+pub use config::{Axes, Config, Key, KeyKind};
 pub use constraints::Constraint;
 pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};

@@ -1,6 +1,6 @@
 //! Penalties on weights and activities, added to the loss.
 
-use crate::config::{self, Reader, config, within};
+use crate::config::{self, Config, Key, Reader, config, within};
 use crate::losses::normalize;
 use crate::{Error, suggest};
 use footlight_graph::ops::Unary;
@@ -108,7 +108,13 @@ impl L2 {
     }
 }
 
+/// Names that are understood: classes, then functions.
+const NAMES: &[&str] = &["L1", "L2", "L1L2", "OrthogonalRegularizer", "l1", "l2", "l1_l2", "orthogonal_regularizer"];
+
 impl Regularizer {
+    /// Keras' class names of all regularizers.
+    pub const CLASSES: &[&str] = &["L1", "L2", "L1L2", "OrthogonalRegularizer"];
+
     /// Complains of a factor that is negative or no number, and of a weight that has no such vectors.
     ///
     /// # Errors
@@ -157,14 +163,23 @@ impl Regularizer {
     /// # Errors
     /// A class or key that is not known.
     pub fn from_config(value: &serde_json::Value) -> Result<Regularizer, Error> {
-        const NAMES: &[&str] =
-            &["L1", "L2", "L1L2", "OrthogonalRegularizer", "l1", "l2", "l1_l2", "orthogonal_regularizer"];
         let (class, config) = match value.as_str() {
             Some(name) => (name.to_string(), Default::default()),
             None => config::open(value)?,
         };
-        let mut read = Reader::new(&config);
-        let made = match class.as_str() {
+        let mut reader = Reader::new(&config);
+        let made = Regularizer::read(&class, &mut reader)?;
+        reader.finish()?;
+        Ok(made)
+    }
+
+    /// The keys of a class of regularizers.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|reader| Regularizer::read(class, reader).map(|_| Config::new()))
+    }
+
+    fn read(class: &str, read: &mut Reader<'_>) -> Result<Regularizer, Error> {
+        Ok(match class {
             "L1" | "l1" => L1::new(read.f32("l1", 0.01)?),
             "L2" | "l2" => L2::new(read.f32("l2", 0.01)?),
             // The name, unlike the class, stands for a function of other defaults in Keras.
@@ -172,16 +187,14 @@ impl Regularizer {
             "L1L2" => Regularizer::L1L2 { l1: read.f32("l1", 0.0)?, l2: read.f32("l2", 0.0)? },
             "OrthogonalRegularizer" | "orthogonal_regularizer" => Regularizer::Orthogonal {
                 factor: read.f32("factor", 0.01)?,
-                mode: match read.string("mode")?.as_deref() {
-                    None | Some("rows") => Vectors::Rows,
-                    Some("columns") => Vectors::Columns,
-                    Some(other) => return Err(suggest::unknown("mode", other, &["rows", "columns"])),
+                mode: match read.string_or("mode", "rows")?.as_str() {
+                    "rows" => Vectors::Rows,
+                    "columns" => Vectors::Columns,
+                    other => return Err(suggest::unknown("mode", other, &["rows", "columns"]).in_key("mode")),
                 },
             },
             other => return Err(suggest::unknown("regularizer", other, NAMES)),
-        };
-        read.finish()?;
-        Ok(made)
+        })
     }
 }
 

@@ -17,7 +17,8 @@ pub fn nearest<'a>(name: &str, legal: &[&'a str]) -> Option<&'a str> {
 pub fn unknown(what: &str, name: &str, legal: &[&str]) -> Error {
     // Names come from files too, of any length and with any characters.
     let name = &name.chars().take(SHOWN).collect::<String>();
-    let error = Error::config(format!("unknown {what} `{}`\n  known: {}", name.escape_debug(), legal.join(", ")));
+    let known = if legal.is_empty() { "  there is none here".into() } else { format!("  known: {}", legal.join(", ")) };
+    let error = Error::config(format!("unknown {what} `{}`\n{known}", name.escape_debug()));
     match nearest(name, legal) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error,

@@ -1,23 +1,11 @@
 //! Bad input: every message as a person reads it is in `errors.txt` beside this file, with the exit code.
-//!
-//! `FOOTLIGHT_UPDATE=1 cargo test -p footlight-cli` writes the file anew, to be reviewed as prose.
 
 use crate::support::*;
 use footlight::nn::file::Archive;
 use footlight::tensor::{Tensor, idx, npy, npz};
-use std::path::Path;
 use std::process::Command;
 
 const SHORT: &str = "train --data data --epochs 1 --progress none";
-
-/// A run that has to fail, as a person sees it; whatever differs from machine to machine is cut out.
-fn told(folder: &Folder, what: &str, arguments: &str) -> String {
-    let run = folder.run(arguments);
-    assert!(run.code == Some(1) || run.code == Some(2), "{what}: {:?} {}", run.code, run.err);
-    assert!(!run.err.contains("panicked"), "{what}: {}", run.err);
-    let here = folder.0.display().to_string();
-    format!("# {what}\n$ footlight {arguments}\n{}exit code {}\n\n", run.err.replace(&here, "~"), run.code.unwrap())
-}
 
 fn damage(folder: &Folder, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = std::fs::read(folder.path(name)).unwrap();
@@ -163,15 +151,7 @@ fn bad_places(folder: &Folder) -> String {
 fn messages_are_as_reviewed() {
     let folder = Folder::with_data();
     let text = [bad_use, bad_files, bad_arrays, bad_data, bad_places].map(|part| part(&folder)).concat();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/errors.txt");
-    if std::env::var_os("FOOTLIGHT_UPDATE").is_some() {
-        std::fs::write(&path, &text).unwrap();
-    }
-    let known = std::fs::read_to_string(&path).unwrap_or_default();
-    for (got, want) in text.split("\n# ").zip(known.split("\n# ")) {
-        assert_eq!(got, want, "review it, then FOOTLIGHT_UPDATE=1");
-    }
-    assert_eq!(text.len(), known.len(), "review it, then FOOTLIGHT_UPDATE=1");
+    reviewed("errors.txt", &text);
 }
 
 /// Runs on Linux where a disk of 48 kB can be mounted in a namespace of its own.

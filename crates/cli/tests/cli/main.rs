@@ -1,8 +1,10 @@
 //! The command as a person meets it: arguments in; standard output, standard error, files and exit codes out.
 
+mod descriptions;
 mod errors;
 mod helping;
 mod models;
 mod resuming;
 mod support;
+mod tables;
 mod training;

@@ -81,6 +81,30 @@ impl Run {
     }
 }
 
+/// A run that has to fail, as a person sees it; whatever differs from machine to machine is cut out.
+pub fn told(folder: &Folder, what: &str, arguments: &str) -> String {
+    let run = folder.run(arguments);
+    assert!(run.code == Some(1) || run.code == Some(2), "{what}: {:?} {}", run.code, run.err);
+    assert!(!run.err.contains("panicked"), "{what}: {}", run.err);
+    let here = folder.0.display().to_string();
+    format!("# {what}\n$ footlight {arguments}\n{}exit code {}\n\n", run.err.replace(&here, "~"), run.code.unwrap())
+}
+
+/// Compares messages with the reviewed ones in `name` beside this file.
+///
+/// `FOOTLIGHT_UPDATE=1 cargo test -p footlight-cli` writes the file anew, to be reviewed as prose.
+pub fn reviewed(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli").join(name);
+    if std::env::var_os("FOOTLIGHT_UPDATE").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    for (got, want) in text.split("\n# ").zip(known.split("\n# ")) {
+        assert_eq!(got, want, "review it, then FOOTLIGHT_UPDATE=1");
+    }
+    assert_eq!(text.len(), known.len(), "review it, then FOOTLIGHT_UPDATE=1");
+}
+
 /// The bytes of `model.weights.h5` in a model's file.
 pub fn weights(path: &Path) -> Vec<u8> {
     let mut zip = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();

@@ -1,8 +1,12 @@
 //! A data set and its origin.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::Samples;
+use crate::{Error, ErrorKind, Result};
 
 /// Samples to learn from and samples to test with.
 #[derive(Clone, Debug)]
@@ -17,8 +21,40 @@ pub struct Dataset {
     pub x_test: Samples,
     /// Targets to test with.
     pub y_test: Samples,
+    /// What the classes are called, if the labels are texts.
+    pub classes: Vec<String>,
     /// Where the samples come from.
     pub origin: Origin,
+}
+
+impl Dataset {
+    /// A set of one file, of which the last samples are held out for the test.
+    ///
+    /// # Errors
+    /// Too few samples for both parts, or a fraction out of range.
+    pub(super) fn hold_out(path: &Path, x: Samples, y: Samples, fraction: f64) -> Result<Dataset> {
+        let total = x.len();
+        let held_out = (total as f64 * fraction).round() as usize;
+        if !(0.0..1.0).contains(&fraction) || held_out == 0 || held_out >= total {
+            let message = format!("`{}`: {fraction} of {total} samples leaves one side empty", path.display());
+            return Err(Error::new(ErrorKind::Data, message).help("give more samples, or another test split"));
+        }
+        let at = total - held_out;
+        Ok(Dataset {
+            name: stem(path),
+            x_train: x.slice(0..at),
+            y_train: y.slice(0..at),
+            x_test: x.slice(at..total),
+            y_test: y.slice(at..total),
+            classes: Vec::new(),
+            origin: Origin::File { path: path.to_owned(), held_out: Some((held_out, total)) },
+        })
+    }
+}
+
+/// What a file is called, without its folder and its ending.
+pub(super) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Where a data set comes from; displayed as one line.
@@ -27,6 +63,13 @@ pub struct Dataset {
 pub enum Origin {
     /// A folder that the user named.
     Folder(PathBuf),
+    /// A file that the user named.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// How many of how many samples, the last ones, are kept for the test, if the file does not say which.
+        held_out: Option<(usize, usize)>,
+    },
     /// The cache of an earlier download; checksums are right.
     Cache(PathBuf),
     /// This address, moments ago; checksums are right.
@@ -42,6 +85,10 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Folder(path) => write!(f, "folder {}", path.display()),
+            Origin::File { path, held_out: None } => write!(f, "file {}", path.display()),
+            Origin::File { path, held_out: Some((count, total)) } => {
+                write!(f, "file {}, the last {count} of {total} samples held out for the test", path.display())
+            }
             Origin::Cache(path) => write!(f, "cache {}", path.display()),
             Origin::Downloaded(url) => write!(f, "downloaded from {url}"),
             Origin::Generated { seed } => write!(f, "generated digits, seed {seed} (not MNIST)"),

@@ -2,6 +2,7 @@
 //!
 //! [`load`] is the one door. A set is held in memory in its stored type; sets larger than memory are not for here.
 
+mod arrays;
 mod columns;
 mod dataset;
 pub mod digits;
@@ -13,6 +14,7 @@ mod known;
 mod picture;
 mod samples;
 mod source;
+mod table;
 
 pub(crate) use columns::{Columns, feed};
 pub use dataset::{Dataset, Origin};

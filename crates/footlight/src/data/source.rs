@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -14,9 +14,12 @@ use crate::{Error, ErrorKind};
 
 use super::{
     Dataset, Origin, Samples,
+    arrays::{self, Arrays},
+    dataset::stem,
     digits::{self, Part},
     folder::{self, Parts, Trust},
     known::{DIGITS, KnownSet, SETS, STEMS, canonical},
+    table::{self, Table},
 };
 
 /// Where data may be looked for, and what to generate when it is nowhere.
@@ -32,6 +35,10 @@ pub struct LoadOptions {
     pub show_progress: bool,
     /// The seed of generated digits; 0 by default.
     pub seed: u64,
+    /// The column of a table that holds the labels; none by default.
+    pub label: Option<String>,
+    /// The fraction of samples, the last ones, that is held out of a file without samples to test with; 0.2 by default.
+    pub test_split: f64,
     /// How many digits to generate to learn from; 60,000 by default, as in MNIST.
     pub train_count: usize,
     /// How many digits to generate to test with; 10,000 by default, as in MNIST.
@@ -46,6 +53,8 @@ impl Default for LoadOptions {
             offline: false,
             show_progress: false,
             seed: 0,
+            label: None,
+            test_split: 0.2,
             train_count: 60_000,
             test_count: 10_000,
         }
@@ -76,8 +85,8 @@ pub fn default_cache_folder() -> Option<PathBuf> {
 
 /// Loads the data set of a name or a folder, writing notices and warnings to `log`.
 ///
-/// `request` is a known name (`mnist`, `fashion-mnist`, or `digits`, which are generated) or a folder of four `idx`
-/// files, plain or gzip-compressed. A name is looked for in the data folder, then in the cache, then on the network; a
+/// `request` is a known name (`mnist`, `fashion-mnist`, or `digits`, which are generated), a folder of four `idx`
+/// files, plain or gzip-compressed, an `.npz` file of arrays or a `.csv` file with a column of labels. A name is looked for in the data folder, then in the cache, then on the network; a
 /// folder of the same name is written `./mnist`. Without a request it is MNIST, and where that cannot be had, generated
 /// digits with a warning.
 ///
@@ -94,6 +103,10 @@ pub fn default_cache_folder() -> Option<PathBuf> {
 /// ```
 pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -> Result<Dataset, Error> {
     let mut misses = Vec::new();
+    if let Some(label) = options.label.as_ref().filter(|_| !request.is_some_and(is_table)) {
+        let message = format!("label `{label}`: only a table (.csv or .tsv) has a column of labels");
+        return Err(Error::new(ErrorKind::Config, message).help("leave the label out, or give a table"));
+    }
     let Some(request) = request else {
         let found = search(&SETS[0], options, &mut misses, log)?;
         return Ok(found.unwrap_or_else(|| {
@@ -108,11 +121,39 @@ pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -
         return Ok(generate(options));
     }
     let folder = Path::new(request);
+    if let Some(set) = file(folder, options)? {
+        return Ok(set);
+    }
     if !folder.is_dir() {
         return Err(no_folder(request));
     }
     let name = folder.file_name().map_or(request.into(), |name| name.to_string_lossy());
     Ok(dataset(&name, folder::read(folder, None, Trust::User)?, Origin::Folder(folder.to_owned())))
+}
+
+fn is_table(request: &str) -> bool {
+    Path::new(request).extension().is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"))
+}
+
+/// The set of one file, if its name says that it is an `npz` or a table.
+fn file(path: &Path, options: &LoadOptions) -> Result<Option<Dataset>, Error> {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    match extension.as_deref().and_then(OsStr::to_str) {
+        Some("npz") => {
+            let Arrays { x, y, test } = arrays::read(path)?;
+            let Some((x_test, y_test)) = test else {
+                return Dataset::hold_out(path, x, y, options.test_split).map(Some);
+            };
+            let origin = Origin::File { path: path.to_owned(), held_out: None };
+            Ok(Some(dataset(&stem(path), [x, y, x_test, y_test], origin)))
+        }
+        Some("csv" | "tsv") => {
+            let Table { x, y, classes } = table::read(path, options.label.as_deref())?;
+            let set = Dataset::hold_out(path, x, y, options.test_split)?;
+            Ok(Some(Dataset { classes, ..set }))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A place where a set was not.
@@ -196,7 +237,7 @@ fn fetch(_: &KnownSet, _: &Path, _: &LoadOptions, misses: &mut Vec<Miss>, _: &mu
 }
 
 fn dataset(name: &str, [x_train, y_train, x_test, y_test]: Parts, origin: Origin) -> Dataset {
-    Dataset { name: name.to_owned(), x_train, y_train, x_test, y_test, origin }
+    Dataset { name: name.to_owned(), x_train, y_train, x_test, y_test, classes: Vec::new(), origin }
 }
 
 fn generate(options: &LoadOptions) -> Dataset {
@@ -244,9 +285,9 @@ fn no_folder(request: &str) -> Error {
     let files = format!("a folder with {} (plain or .gz)", STEMS.join(", "));
     match fs::metadata(request) {
         Ok(_) => {
-            let what =
-                if request.ends_with(".npz") { "an npz archive, which is not read as a data set" } else { "a file" };
-            let message = format!("`{request}` is {what}\n  expected: a folder of idx files, or one of {known}");
+            let message = format!(
+                "`{request}` is a file of unknown kind\n  expected: a folder of idx files, .npz, .csv, .tsv, or one of {known}"
+            );
             Error::new(ErrorKind::Config, message).help(format!("give {files}"))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

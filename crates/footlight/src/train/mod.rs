@@ -1,7 +1,7 @@
 //! The training loop, what it tells, and what it keeps.
 
 mod callback;
-mod callbacks;
+pub mod callbacks;
 mod check;
 mod checkpoint;
 mod curve;

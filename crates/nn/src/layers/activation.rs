@@ -1,7 +1,7 @@
 //! An activation as a layer of its own.
 
 use crate::config::{Config, Reader, config};
-use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
 use crate::{Activation, Error};
 
 /// An activation as a layer of its own, `y = activation(x)`: Keras' layer `Activation`.
@@ -29,7 +29,7 @@ impl ActivationLayer {
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<ActivationLayer, Error> {
-        let activation = read.get("activation").map(Activation::from_config).transpose()?;
+        let activation = read.object("activation", Activation::from_config)?;
         Ok(ActivationLayer::new(activation.unwrap_or_default()))
     }
 }
@@ -41,13 +41,12 @@ impl Layer for ActivationLayer {
         config! { "activation": self.activation.to_config() }
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        self.activation.output_shape(input)
+    fn check(&self) -> Result<(), Error> {
+        self.activation.check().map_err(|e| e.in_key("activation"))
     }
 
-    fn weights(&self, _: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        self.activation.check()?;
-        Ok(Vec::new())
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        self.activation.output_shape(input)
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {

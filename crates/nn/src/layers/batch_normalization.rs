@@ -131,14 +131,14 @@ impl BatchNormalization {
         layer.center = read.bool("center", true)?;
         layer.scale = read.bool("scale", true)?;
         for (key, initializer) in INITIALIZER_KEYS.iter().zip(&mut layer.initializers) {
-            if let Some(value) = read.get(key) {
-                *initializer = Initializer::from_config(value)?;
+            if let Some(given) = read.object(key, Initializer::from_config)? {
+                *initializer = given;
             }
         }
-        layer.gamma_regularizer = read.get("gamma_regularizer").map(Regularizer::from_config).transpose()?;
-        layer.beta_regularizer = read.get("beta_regularizer").map(Regularizer::from_config).transpose()?;
-        layer.gamma_constraint = read.get("gamma_constraint").map(Constraint::from_config).transpose()?;
-        layer.beta_constraint = read.get("beta_constraint").map(Constraint::from_config).transpose()?;
+        layer.gamma_regularizer = read.object("gamma_regularizer", Regularizer::from_config)?;
+        layer.beta_regularizer = read.object("beta_regularizer", Regularizer::from_config)?;
+        layer.gamma_constraint = read.object("gamma_constraint", Constraint::from_config)?;
+        layer.beta_constraint = read.object("beta_constraint", Constraint::from_config)?;
         read.only("synchronized", false)?;
         read.only("renorm", false)?;
         read.ignore(&["renorm_clipping", "renorm_momentum"]);

@@ -1,6 +1,6 @@
 //! The densely connected layer.
 
-use crate::config::{Config, NULL, Reader, config};
+use crate::config::{self, Config, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::features;
 use crate::{Activation, Constraint, Error, Initializer, Regularizer};
@@ -105,22 +105,22 @@ impl Dense {
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Dense, Error> {
-        let Some(units) = read.usize("units")? else { return Err(Error::config("`units` is missing")) };
+        let Some(units) = read.usize("units")? else { return Err(config::missing("units")) };
         let mut layer = Dense::new(units);
-        if let Some(value) = read.get("activation") {
-            layer.activation = Activation::from_config(value)?;
+        if let Some(activation) = read.object("activation", Activation::from_config)? {
+            layer.activation = activation;
         }
         layer.use_bias = read.bool("use_bias", true)?;
-        if let Some(value) = read.get("kernel_initializer") {
-            layer.kernel_initializer = Initializer::from_config(value)?;
+        if let Some(initializer) = read.object("kernel_initializer", Initializer::from_config)? {
+            layer.kernel_initializer = initializer;
         }
-        if let Some(value) = read.get("bias_initializer") {
-            layer.bias_initializer = Initializer::from_config(value)?;
+        if let Some(initializer) = read.object("bias_initializer", Initializer::from_config)? {
+            layer.bias_initializer = initializer;
         }
-        layer.kernel_regularizer = read.get("kernel_regularizer").map(Regularizer::from_config).transpose()?;
-        layer.bias_regularizer = read.get("bias_regularizer").map(Regularizer::from_config).transpose()?;
-        layer.kernel_constraint = read.get("kernel_constraint").map(Constraint::from_config).transpose()?;
-        layer.bias_constraint = read.get("bias_constraint").map(Constraint::from_config).transpose()?;
+        layer.kernel_regularizer = read.object("kernel_regularizer", Regularizer::from_config)?;
+        layer.bias_regularizer = read.object("bias_regularizer", Regularizer::from_config)?;
+        layer.kernel_constraint = read.object("kernel_constraint", Constraint::from_config)?;
+        layer.bias_constraint = read.object("bias_constraint", Constraint::from_config)?;
         read.refuse(&["lora_rank", "quantization_config"])?;
         read.ignore(&["lora_alpha"]);
         Ok(layer)
@@ -145,6 +145,15 @@ impl Layer for Dense {
         }
     }
 
+    fn check(&self) -> Result<(), Error> {
+        if self.units == 0 {
+            return Err(Error::config("units = 0: a layer needs at least one unit").in_key("units"));
+        }
+        self.activation.check().map_err(|e| e.in_key("activation"))?;
+        self.kernel_initializer.check().map_err(|e| e.in_key("kernel_initializer"))?;
+        self.bias_initializer.check().map_err(|e| e.in_key("bias_initializer"))
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
         features(input)?;
         let mut shape = input.to_vec();
@@ -153,10 +162,6 @@ impl Layer for Dense {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        if self.units == 0 {
-            return Err(Error::config("units = 0: a layer needs at least one unit"));
-        }
-        self.activation.check()?;
         let kernel = WeightSpec::new("kernel", [features(input)?, self.units], self.kernel_initializer.clone());
         let mut weights = vec![kernel.regularizer(self.kernel_regularizer).constraint(&self.kernel_constraint)];
         if self.use_bias {

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::config::{Config, NULL, Reader, config};
-use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, Mode, common_methods, layer_basics};
 use footlight_graph::ops::Binary;
 
 /// Drops each number with probability `rate` while training, and divides those that stay by `1 - rate`.
@@ -23,7 +23,7 @@ use footlight_graph::ops::Binary;
 /// ```
 /// use footlight_nn::{Dropout, Layer};
 /// assert_eq!(Dropout::new(0.2).output_shape(&[128]).unwrap(), [128]);
-/// assert!(Dropout::new(20.0).weights(&[128]).is_err());
+/// assert!(Dropout::new(20.0).check().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropout {
@@ -53,16 +53,16 @@ impl Layer for Dropout {
         config! { "rate": self.rate, "seed": NULL, "noise_shape": NULL }
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(input.to_vec())
+    fn check(&self) -> Result<(), Error> {
+        if (0.0..=1.0).contains(&self.rate) {
+            return Ok(());
+        }
+        let message = format!("rate = {}, a dropout rate must be in [0, 1]", self.rate);
+        Err(Error::config(message).in_key("rate").help("`rate` is the fraction dropped, as in Keras"))
     }
 
-    fn weights(&self, _: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        if !(0.0..=1.0).contains(&self.rate) {
-            let message = format!("rate = {}, a dropout rate must be in [0, 1]", self.rate);
-            return Err(Error::config(message).help("`rate` is the fraction dropped, as in Keras"));
-        }
-        Ok(Vec::new())
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        Ok(input.to_vec())
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {

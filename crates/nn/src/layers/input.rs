@@ -31,12 +31,16 @@ impl Input {
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Input, Error> {
         read.ignore(&["dtype", "sparse", "ragged", "optional"]);
+        if let Some(shape) = read.extents("shape")? {
+            return Ok(Input::new(shape));
+        }
         let shape = read.get("batch_shape").and_then(Value::as_array).cloned().unwrap_or_default();
         let extents: Option<Vec<usize>> =
             shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect();
         match extents {
             Some(extents) if !shape.is_empty() => Ok(Input::new(extents)),
-            _ => Err(Error::config("`batch_shape` must be a list of extents that are known but for the first")),
+            _ => Err(Error::config("`batch_shape` must be a list of extents that are known but for the first")
+                .in_key("shape")),
         }
     }
 }

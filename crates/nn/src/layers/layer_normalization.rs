@@ -111,16 +111,16 @@ impl LayerNormalization {
         layer.epsilon = read.f32("epsilon", layer.epsilon)?;
         layer.center = read.bool("center", true)?;
         layer.scale = read.bool("scale", true)?;
-        if let Some(value) = read.get("beta_initializer") {
-            layer.beta_initializer = Initializer::from_config(value)?;
+        if let Some(initializer) = read.object("beta_initializer", Initializer::from_config)? {
+            layer.beta_initializer = initializer;
         }
-        if let Some(value) = read.get("gamma_initializer") {
-            layer.gamma_initializer = Initializer::from_config(value)?;
+        if let Some(initializer) = read.object("gamma_initializer", Initializer::from_config)? {
+            layer.gamma_initializer = initializer;
         }
-        layer.gamma_regularizer = read.get("gamma_regularizer").map(Regularizer::from_config).transpose()?;
-        layer.beta_regularizer = read.get("beta_regularizer").map(Regularizer::from_config).transpose()?;
-        layer.gamma_constraint = read.get("gamma_constraint").map(Constraint::from_config).transpose()?;
-        layer.beta_constraint = read.get("beta_constraint").map(Constraint::from_config).transpose()?;
+        layer.gamma_regularizer = read.object("gamma_regularizer", Regularizer::from_config)?;
+        layer.beta_regularizer = read.object("beta_regularizer", Regularizer::from_config)?;
+        layer.gamma_constraint = read.object("gamma_constraint", Constraint::from_config)?;
+        layer.beta_constraint = read.object("beta_constraint", Constraint::from_config)?;
         read.only("rms_scaling", false)?;
         layer.axis = axis(read)?;
         Ok(layer)

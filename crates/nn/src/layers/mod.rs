@@ -22,7 +22,7 @@ pub use prelu::PReLU;
 pub use rectifiers::{ELU, LeakyReLU, ReLU, SoftmaxLayer};
 pub use reshape::Reshape;
 
-use crate::config::{self, Config, Reader};
+use crate::config::{self, Config, Key, Reader};
 use crate::{Error, Layer, Regularizer, suggest};
 use serde_json::Value;
 
@@ -64,22 +64,38 @@ catalogue! {
 pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
     let (name, class) = (text("/config/name"), text("/class_name"));
-    let place = |e: Error| if name.is_empty() { e } else { e.at(format!("layer `{name}` ({class})")) };
-    let (class, config) = config::open(value).map_err(place)?;
-    let mut read = Reader::new(&config);
-    read.ignore(&["name", "batch_shape", "batch_input_shape"]);
-    let mut layer = from_class(&class, &config, &mut read).map_err(place)?;
-    if class != "InputLayer" {
-        read.dtype().map_err(place)?;
-    }
-    let penalty = read.get("activity_regularizer").map(Regularizer::from_config).transpose().map_err(place)?;
-    layer.common_mut().activity_regularizer = penalty;
-    layer.common_mut().trainable = read.bool("trainable", true).map_err(place)?;
-    if !name.is_empty() {
-        layer.common_mut().name = Some(name.clone());
-    }
-    read.finish().map_err(place)?;
+    let named = |e: Error| if name.is_empty() { e } else { e.at(format!("layer `{name}` ({class})")) };
+    let (class, config) = config::open(value).map_err(named)?;
+    let is_bare = name.is_empty() && CLASSES.contains(&class.as_str());
+    let place = |e: Error| if is_bare { e.at(format!("layer `{class}`")) } else { named(e) };
+    let mut reader = Reader::new(&config);
+    let layer = read(&class, &config, &mut reader).map_err(place)?;
+    reader.finish().map_err(place)?;
     Ok(layer)
+}
+
+fn read(class: &str, config: &Config, read: &mut Reader<'_>) -> Result<Box<dyn Layer>, Error> {
+    let mut layer = from_class(class, config, read)?;
+    let common = layer.common_mut();
+    common.name = read.string("name")?.filter(|name| !name.is_empty());
+    if class != "InputLayer" {
+        read.dtype()?;
+        common.input_shape = read.extents("input_shape")?;
+        common.activity_regularizer = read.object("activity_regularizer", Regularizer::from_config)?;
+    }
+    common.trainable = read.bool("trainable", true)?;
+    read.ignore(&["batch_shape", "batch_input_shape"]);
+    Ok(layer)
+}
+
+/// The keys of a class of layers.
+pub fn keys(class: &str) -> Vec<Key> {
+    config::keys_of(|reader| {
+        let layer = read(class, &Config::new(), reader)?;
+        let mut defaults = layer.config();
+        defaults.insert("trainable".into(), layer.common().trainable.into());
+        Ok(defaults)
+    })
 }
 
 /// A layer as Keras writes it, under the name the model gave.
@@ -118,7 +134,10 @@ pub(crate) fn axis(read: &mut Reader<'_>) -> Result<i64, Error> {
     match read.i64s("axis")?.as_deref() {
         None => Ok(-1),
         Some([axis]) => Ok(*axis),
-        Some(axes) => Err(Error::config(format!("`axis` = {axes:?} is not supported yet, only one axis, the last"))),
+        Some(axes) => {
+            Err(Error::config(format!("`axis` = {axes:?} is not supported yet, only one axis, the last"))
+                .in_key("axis"))
+        }
     }
 }
 

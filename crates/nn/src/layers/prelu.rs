@@ -77,11 +77,11 @@ impl PReLU {
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<PReLU, Error> {
         let mut layer = PReLU::new();
-        if let Some(value) = read.get("alpha_initializer") {
-            layer.alpha_initializer = Initializer::from_config(value)?;
+        if let Some(initializer) = read.object("alpha_initializer", Initializer::from_config)? {
+            layer.alpha_initializer = initializer;
         }
-        layer.alpha_regularizer = read.get("alpha_regularizer").map(Regularizer::from_config).transpose()?;
-        layer.alpha_constraint = read.get("alpha_constraint").map(Constraint::from_config).transpose()?;
+        layer.alpha_regularizer = read.object("alpha_regularizer", Regularizer::from_config)?;
+        layer.alpha_constraint = read.object("alpha_constraint", Constraint::from_config)?;
         layer.shared_axes = read.i64s("shared_axes")?;
         Ok(layer)
     }

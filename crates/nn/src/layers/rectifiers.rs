@@ -5,9 +5,9 @@ use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, laye
 use crate::layers::features_along;
 use crate::{Activation, Error};
 
-/// A layer that applies the function its fields describe; `check` tells what is out of range for a sample's shape.
+/// A layer that applies the function its fields describe; `suits` tells whether a sample's shape does.
 macro_rules! layer_of_function {
-    ($layer:ident, $class:literal, $function:expr, $settings:expr, $check:expr) => {
+    ($layer:ident, $class:literal, $function:expr, $settings:expr $(, $suits:expr)?) => {
         common_methods!($layer);
 
         impl Layer for $layer {
@@ -22,10 +22,15 @@ macro_rules! layer_of_function {
                 Ok(input.to_vec())
             }
 
-            fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-                let check: fn(&$layer, &[usize]) -> Result<(), Error> = $check;
-                check(self, input).map(|()| Vec::new())
+            fn check(&self) -> Result<(), Error> {
+                let function: fn(&$layer) -> Activation = $function;
+                function(self).check()
             }
+
+            $(fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
+                let suits: fn(&$layer, &[usize]) -> Result<(), Error> = $suits;
+                suits(self, input).map(|()| Vec::new())
+            })?
 
             fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
                 let function: fn(&$layer) -> Activation = $function;
@@ -51,7 +56,7 @@ macro_rules! layer_of_function {
 /// ```
 /// use footlight_nn::{Layer, ReLU};
 /// assert_eq!(ReLU::new().max_value(6.0).config()["max_value"], 6.0);
-/// assert!(ReLU::new().negative_slope(-0.1).weights(&[3]).is_err());
+/// assert!(ReLU::new().negative_slope(-0.1).check().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ReLU {
@@ -103,15 +108,9 @@ impl ReLU {
     }
 }
 
-layer_of_function!(
-    ReLU,
-    "ReLU",
-    ReLU::function,
-    |layer| config! {
-        "max_value": layer.max_value, "negative_slope": layer.negative_slope, "threshold": layer.threshold,
-    },
-    |layer, _| layer.function().check()
-);
+layer_of_function!(ReLU, "ReLU", ReLU::function, |layer| config! {
+    "max_value": layer.max_value, "negative_slope": layer.negative_slope, "threshold": layer.threshold,
+});
 
 /// The leaky rectified linear unit: `x` above 0, else `negative_slope x`.
 ///
@@ -171,8 +170,7 @@ layer_of_function!(
     LeakyReLU,
     "LeakyReLU",
     LeakyReLU::function,
-    |layer| config! { "negative_slope": layer.negative_slope },
-    |layer, _| layer.function().check()
+    |layer| config! { "negative_slope": layer.negative_slope }
 );
 
 /// The exponential linear unit: `x` above 0, else `alpha (e^x - 1)`.
@@ -224,9 +222,7 @@ impl ELU {
     }
 }
 
-layer_of_function!(ELU, "ELU", ELU::function, |layer| config! { "alpha": layer.alpha }, |layer, _| layer
-    .function()
-    .check());
+layer_of_function!(ELU, "ELU", ELU::function, |layer| config! { "alpha": layer.alpha });
 
 /// The softmax as a layer: Keras' layer `Softmax`, along the last axis.
 ///

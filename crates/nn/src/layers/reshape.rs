@@ -1,6 +1,6 @@
 //! Samples under another shape.
 
-use crate::config::{Config, Reader, config};
+use crate::config::{self, Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
 use crate::{Error, ErrorKind};
 use footlight_tensor::display_shape;
@@ -32,7 +32,7 @@ impl Reshape {
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Reshape, Error> {
         match read.i64s("target_shape")? {
             Some(shape) => Ok(Reshape::new(shape)),
-            None => Err(Error::config("`target_shape` is missing")),
+            None => Err(config::missing("target_shape")),
         }
     }
 }

@@ -17,7 +17,7 @@ pub use regression::{
     MeanSquaredLogarithmicError,
 };
 
-use crate::config::{self, Axes, Reader, config};
+use crate::config::{self, Axes, Key, Reader, config};
 use crate::vocabulary::vocabulary;
 use crate::{Activation, Error, ErrorKind, suggest};
 use footlight_graph::{Builder, Type, Value};
@@ -306,12 +306,20 @@ impl Loss {
         Ok(made)
     }
 
+    /// The keys of a class of losses.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|read| Ok(Loss::read(class, read)?.settings()))
+    }
+
     fn read(class: &str, read: &mut Reader<'_>) -> Result<Loss, Error> {
         read.ignore(&["name", "fn"]);
         read.dtype()?;
         match read.string("reduction")?.as_deref() {
             None | Some("sum_over_batch_size" | "mean") => {}
-            Some(other) => return Err(suggest::unknown("reduction", other, &["sum_over_batch_size", "mean"])),
+            Some(other) => {
+                let fault = suggest::unknown("reduction", other, &["sum_over_batch_size", "mean"]);
+                return Err(fault.in_key("reduction"));
+            }
         }
         Loss::from_settings(class, read)
     }

@@ -78,7 +78,7 @@ impl F1Score {
 
     pub(super) fn from_settings(read: &mut Reader<'_>) -> Result<Self, Error> {
         let (average, threshold) = (read.string("average")?, read.f32s("threshold")?);
-        Ok(F1Score(FBetaScore { average, beta: 1.0, threshold: threshold.map(|t| t[0]) }))
+        Ok(F1Score(FBetaScore { average, beta: 1.0, threshold: threshold.and_then(|t| t.first().copied()) }))
     }
 }
 

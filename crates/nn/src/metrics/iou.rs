@@ -2,7 +2,7 @@
 
 use super::{Observed, Rule, weigh};
 use crate::Error;
-use crate::config::{Config, Reader, config};
+use crate::config::{self, Config, Reader, config};
 use crate::losses::FUZZ;
 use footlight_graph::ops::Binary;
 use footlight_graph::{Builder, Type, Value};
@@ -100,9 +100,9 @@ impl Overlap {
         let has = |key: &str| keys.contains(&key);
         let mut made = Overlap::of(read.required_usize("num_classes")?, None);
         if has("target_class_ids") {
-            made.target_class_ids = Some(class_ids(read)?.ok_or_else(|| Reader::missing("target_class_ids"))?);
+            made.target_class_ids = Some(class_ids(read)?.ok_or_else(|| config::missing("target_class_ids"))?);
         }
-        made.ignore_class = read.i64s("ignore_class")?.map(|class| class[0] as i32);
+        made.ignore_class = read.i64s("ignore_class")?.and_then(|class| class.first().map(|class| *class as i32));
         made.sparse_y_true = has("sparse_y_true") && read.bool("sparse_y_true", true)?;
         made.sparse_y_pred = read.bool("sparse_y_pred", has("sparse_y_true"))?;
         read.only("axis", -1)?;
@@ -121,8 +121,9 @@ impl Overlap {
 
 fn class_ids(read: &mut Reader<'_>) -> Result<Option<Vec<usize>>, Error> {
     let class = |id: i64| {
-        usize::try_from(id)
-            .map_err(|_| Error::config(format!("target_class_ids: {id} is negative, classes begin at 0")))
+        usize::try_from(id).map_err(|_| {
+            Error::config(format!("target_class_ids: {id} is negative, classes begin at 0")).in_key("target_class_ids")
+        })
     };
     read.i64s("target_class_ids")?.map(|ids| ids.into_iter().map(class).collect()).transpose()
 }

@@ -37,7 +37,7 @@ pub use regression::{
     MeanSquaredLogarithmicError, R2Score, RootMeanSquaredError,
 };
 
-use crate::config::{self, Config, Reader, config};
+use crate::config::{self, Config, Key, Reader, config};
 use crate::losses::Prediction;
 use crate::{Error, suggest};
 use footlight_graph::{Builder, ErrorKind, Type, Value};
@@ -253,6 +253,12 @@ impl Metric {
         CATALOGUE.iter().map(|entry| entry.class).collect()
     }
 
+    /// The keys of a class of metrics.
+    pub fn keys(class: &str) -> Vec<Key> {
+        let Some(entry) = CATALOGUE.iter().find(|entry| entry.class == class) else { return Vec::new() };
+        config::keys_of(|read| entry.read_named(read)?.rule.map(|rule| rule.settings()))
+    }
+
     /// The name it is told by.
     pub fn name(&self) -> &str {
         &self.name
@@ -351,7 +357,7 @@ impl Metric {
 
 impl Entry {
     fn read_named(&self, read: &mut Reader<'_>) -> Result<Metric, Error> {
-        let name = read.string("name")?.unwrap_or_else(|| self.name.into());
+        let name = read.string_or("name", self.name)?;
         let rule = (self.read)(read)?;
         // Keras counts intersections as whole numbers; here they are floats like all sums.
         if self.name.ends_with("io_u") {

@@ -249,10 +249,10 @@ impl R2Score {
     }
 
     pub(super) fn from_settings(read: &mut Reader<'_>) -> Result<Self, Error> {
-        let class_aggregation = match read.has("class_aggregation") {
-            true => read.string("class_aggregation")?,
-            false => R2Score::default().class_aggregation,
-        };
+        let mut class_aggregation = read.string("class_aggregation")?;
+        if !read.has("class_aggregation") {
+            class_aggregation = R2Score::default().class_aggregation;
+        }
         Ok(R2Score { class_aggregation, num_regressors: read.usize("num_regressors")?.unwrap_or(0) })
     }
 

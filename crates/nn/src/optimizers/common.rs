@@ -95,8 +95,8 @@ impl Common {
     /// Takes over what a configuration says.
     pub(super) fn read(&mut self, read: &mut Reader<'_>) -> Result<(), Error> {
         read.ignore(&["name", "is_legacy_optimizer", "jit_compile"]);
-        if let Some(rate) = read.get("learning_rate") {
-            self.learning_rate = LearningRate::from_config(rate)?;
+        if let Some(rate) = read.rate("learning_rate", LearningRate::from_config)? {
+            self.learning_rate = rate;
         }
         self.weight_decay = read.maybe_f32("weight_decay")?.or(self.weight_decay);
         self.clipnorm = read.maybe_f32("clipnorm")?;

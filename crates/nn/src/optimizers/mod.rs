@@ -24,7 +24,7 @@ pub use sgd::SGD;
 pub(crate) use step::{LEARNING_RATE, average_of};
 pub use step::{State, Trained, states, step};
 
-use crate::config::{self, Config, Reader};
+use crate::config::{self, Config, Key, Reader};
 use crate::{Error, suggest};
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Value};
@@ -119,6 +119,9 @@ impl Clone for Box<dyn Optimizer> {
 
 macro_rules! catalogue {
     ($($name:literal, $class:literal => $optimizer:ident),* $(,)?) => {
+        /// Keras' class names of all optimizers.
+        pub const CLASSES: &[&str] = &[$($class),*];
+
         /// The names of all optimizers.
         pub const NAMES: &[&str] = &[$($name),*];
 
@@ -136,7 +139,7 @@ macro_rules! catalogue {
         fn from_class(class: &str, read: &mut Reader<'_>) -> Result<Box<dyn Optimizer>, Error> {
             match class {
                 $($class => Ok(Box::new($optimizer::from_config(read)?)),)*
-                _ => Err(suggest::unknown("optimizer", class, &[$($class),*])),
+                _ => Err(suggest::unknown("optimizer", class, CLASSES)),
             }
         }
 
@@ -233,9 +236,22 @@ pub fn from_config(value: &serde_json::Value) -> Result<Box<dyn Optimizer>, Erro
     }
     let (class, config) = config::open(value)?;
     let place = |e: Error| e.at(format!("optimizer `{class}`"));
-    let mut read = Reader::new(&config);
-    let mut optimizer = from_class(&class, &mut read).map_err(place)?;
-    optimizer.common_mut().read(&mut read).map_err(place)?;
-    read.finish().map_err(place)?;
+    let mut reader = Reader::new(&config);
+    let optimizer = read(&class, &mut reader).map_err(place)?;
+    reader.finish().map_err(place)?;
     Ok(optimizer)
+}
+
+fn read(class: &str, read: &mut Reader<'_>) -> Result<Box<dyn Optimizer>, Error> {
+    let mut optimizer = from_class(class, read)?;
+    optimizer.common_mut().read(read)?;
+    Ok(optimizer)
+}
+
+/// The keys of a class of optimizers.
+pub fn keys(class: &str) -> Vec<Key> {
+    config::keys_of(|reader| {
+        let made = to_config(read(class, reader)?.as_ref());
+        Ok(made["config"].as_object().cloned().unwrap_or_default())
+    })
 }

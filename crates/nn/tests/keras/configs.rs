@@ -1,7 +1,7 @@
 //! Models, names, summaries and compile configurations against what Keras writes.
 
 use crate::support::*;
-use footlight_nn::{Architecture, Compile, Initializer, Regularizer, optimizers, to_snake_case};
+use footlight_nn::{Architecture, Compile, Initializer, Key, Loss, Regularizer, layers, optimizers, to_snake_case};
 use serde_json::{Value as Json, json};
 
 /// Where this crate writes something else on purpose. Keys that newer versions of Keras added are left out where they are
@@ -283,4 +283,50 @@ fn nothing_of_someone_else_and_no_code_is_read() {
     // Files of Keras on PyTorch name optimizers by an internal module.
     let adam = json!({ "module": "keras.src.backend.torch.optimizers.torch_adam", "class_name": "Adam", "config": {} });
     assert!(optimizers::from_config(&adam).is_ok());
+}
+
+/// A key of a class, as `name kind`, with `!` if it is required, else its default.
+fn told(keys: Vec<Key>) -> Vec<String> {
+    let tell = |key: Key| match key.is_required {
+        true => format!("{} {:?} !", key.name, key.kind),
+        false => format!("{} {:?} {}", key.name, key.kind, key.default),
+    };
+    keys.into_iter().map(tell).collect()
+}
+
+#[test]
+fn every_class_tells_its_keys_with_defaults() {
+    let dense = told(layers::keys("Dense"));
+    for key in ["units Count !", "activation Object \"linear\"", "use_bias Flag true", "trainable Flag true"] {
+        assert!(dense.iter().any(|told| told == key), "{key}: {dense:?}");
+    }
+    assert_eq!(told(layers::keys("Dropout"))[0], "rate Number 0.5");
+    let adam = told(optimizers::keys("Adam"));
+    assert!(
+        adam.contains(&"amsgrad Flag false".to_string())
+            && adam.iter().any(|told| told.starts_with("learning_rate Rate 0.001"))
+    );
+    assert_eq!(told(Loss::keys("BinaryCrossentropy"))[1], "from_logits Flag false");
+    assert!(layers::CLASSES.iter().all(|class| !layers::keys(class).is_empty()));
+    assert!(layers::keys("Conv9D").is_empty());
+}
+
+#[test]
+fn a_fault_names_its_key() {
+    let layer = |config: Json| {
+        let read = layers::from_config(&json!({ "class_name": "Dense", "config": config }));
+        read.and_then(|layer| layer.check()).unwrap_err().key().map(str::to_string)
+    };
+    let scaled = |scale: Json| json!({ "class_name": "VarianceScaling", "config": { "scale": scale } });
+    for (config, key) in [
+        (json!({}), "units"),
+        (json!({ "units": 0 }), "units"),
+        (json!({ "units": 3, "unit": 3 }), "unit"),
+        (json!({ "units": 3, "activation": "rleu" }), "activation"),
+        (json!({ "units": 3, "kernel_initializer": scaled(json!("x")) }), "kernel_initializer.scale"),
+        (json!({ "units": 3, "kernel_constraint": "maxnorm" }), "kernel_constraint"),
+        (json!({ "units": 3, "activity_regularizer": "l3" }), "activity_regularizer"),
+    ] {
+        assert_eq!(layer(config.clone()).as_deref(), Some(key), "{config}");
+    }
 }

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use footlight_nn::config::{self, Reader};
 use serde_json::json;
 
 use crate::train::callback::{Callback, CallbackState, Logs, Training};
@@ -29,6 +30,17 @@ impl CSVLogger {
     pub fn new(path: impl AsRef<Path>) -> CSVLogger {
         let path = path.as_ref().to_owned();
         CSVLogger { path, separator: ',', append: false, columns: Vec::new(), file: None }
+    }
+
+    pub(super) fn from_config(read: &mut Reader<'_>) -> Result<CSVLogger, footlight_nn::Error> {
+        let path = read.string("filename")?.ok_or_else(|| config::missing("filename"))?;
+        let separator = read.string_or("separator", ",")?;
+        let mut letters = separator.chars();
+        let (Some(separator), None) = (letters.next(), letters.next()) else {
+            let message = format!("separator = `{separator}`: expected one character");
+            return Err(footlight_nn::Error::config(message).in_key("separator"));
+        };
+        Ok(CSVLogger::new(path).separator(separator).append(read.bool("append", false)?))
     }
 
     /// What stands between columns; default a comma.

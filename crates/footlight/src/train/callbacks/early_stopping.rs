@@ -1,5 +1,6 @@
 //! Stopping when nothing improves any more.
 
+use footlight_nn::config::Reader;
 use serde_json::json;
 
 use super::Direction;
@@ -62,6 +63,19 @@ impl EarlyStopping {
     /// Watches `val_loss` without patience.
     pub fn new() -> EarlyStopping {
         EarlyStopping::default()
+    }
+
+    pub(super) fn from_config(read: &mut Reader<'_>) -> Result<EarlyStopping, footlight_nn::Error> {
+        let made = EarlyStopping::new();
+        read.ignore(&["verbose"]);
+        Ok(EarlyStopping {
+            monitor: made.monitor.read_with_delta(read)?,
+            patience: read.usize_or("patience", made.patience)?,
+            baseline: read.maybe_f64("baseline")?,
+            restore_best_weights: read.bool("restore_best_weights", made.restore_best_weights)?,
+            start_from_epoch: read.usize_or("start_from_epoch", made.start_from_epoch)?,
+            ..EarlyStopping::new()
+        })
     }
 
     /// The metric to watch; default `val_loss`.

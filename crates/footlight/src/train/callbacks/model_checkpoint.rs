@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use footlight_nn::config::{self, Reader};
 use serde_json::json;
 
 use super::Direction;
@@ -33,6 +34,18 @@ impl ModelCheckpoint {
     pub fn new(path: &str) -> ModelCheckpoint {
         let monitor = Monitor::new("val_loss", 0.0);
         ModelCheckpoint { path: path.into(), monitor, save_best_only: false, every_steps: None, steps: 0 }
+    }
+
+    pub(super) fn from_config(read: &mut Reader<'_>) -> Result<ModelCheckpoint, footlight_nn::Error> {
+        let path = read.string("filepath")?.ok_or_else(|| config::missing("filepath"))?;
+        let made = ModelCheckpoint::new(&path);
+        read.ignore(&["verbose"]);
+        read.only("save_weights_only", false)?;
+        let monitor = made.monitor.read(read)?;
+        let save_best_only = read.bool("save_best_only", false)?;
+        let every_steps = read.object("save_freq", save_freq)?.flatten();
+        check_path(&path)?;
+        Ok(ModelCheckpoint { path, monitor, save_best_only, every_steps, steps: 0 })
     }
 
     /// The metric to watch; default `val_loss`.
@@ -73,10 +86,7 @@ impl ModelCheckpoint {
 
 impl Callback for ModelCheckpoint {
     fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
-        if Path::new(&self.path).extension().is_none_or(|extension| extension != "keras") {
-            let message = format!("ModelCheckpoint: path = `{}` has to end in `.keras`", self.path);
-            return Err(Error::new(ErrorKind::Config, message).help("such as `best.keras` or `model-{epoch:02}.keras`"));
-        }
+        check_path(&self.path).map_err(|error| error.at("ModelCheckpoint"))?;
         if self.save_best_only {
             self.monitor.start(training.model)?;
         }
@@ -102,6 +112,23 @@ impl Callback for ModelCheckpoint {
         self.monitor.restore(&state.values["best"]);
         self.steps = state.values["steps"].as_u64().unwrap_or(0) as usize;
         Ok(())
+    }
+}
+
+fn check_path(path: &str) -> Result<(), footlight_nn::Error> {
+    if Path::new(path).extension().is_some_and(|extension| extension == "keras") {
+        return Ok(());
+    }
+    let error = footlight_nn::Error::config(format!("filepath = `{path}` has to end in `.keras`")).in_key("filepath");
+    Err(error.help("such as `best.keras` or `model-{epoch:02}.keras`"))
+}
+
+/// `epoch`, or every how many steps.
+fn save_freq(value: &serde_json::Value) -> Result<Option<usize>, footlight_nn::Error> {
+    match (value.as_str(), value.as_u64()) {
+        (Some("epoch"), _) => Ok(None),
+        (_, Some(steps @ 1..)) => Ok(Some(steps as usize)),
+        _ => Err(footlight_nn::Error::config(format!("save_freq = {value} must be \"epoch\" or a number of steps"))),
     }
 }
 

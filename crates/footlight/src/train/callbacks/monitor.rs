@@ -1,5 +1,7 @@
 //! Watching one metric: what counts as better.
 
+use footlight_nn::config::Reader;
+use footlight_nn::suggest;
 use serde_json::{Value as Json, json};
 
 use crate::model::Model;
@@ -21,6 +23,24 @@ pub(super) struct Monitor {
 impl Monitor {
     pub fn new(name: &str, min_delta: f64) -> Monitor {
         Monitor { name: name.into(), direction: None, told: None, min_delta, best: None }
+    }
+
+    /// Takes over Keras' arguments `monitor` and `mode`.
+    pub fn read(mut self, read: &mut Reader<'_>) -> Result<Monitor, footlight_nn::Error> {
+        self.name = read.string_or("monitor", &self.name)?;
+        self.direction = match read.string_or("mode", "auto")?.as_str() {
+            "auto" => None,
+            "min" => Some(Direction::Min),
+            "max" => Some(Direction::Max),
+            other => return Err(suggest::unknown("mode", other, &["auto", "min", "max"]).in_key("mode")),
+        };
+        Ok(self)
+    }
+
+    /// As [`Monitor::read`], with `min_delta`.
+    pub fn read_with_delta(mut self, read: &mut Reader<'_>) -> Result<Monitor, footlight_nn::Error> {
+        self.min_delta = read.f64("min_delta", self.min_delta)?;
+        self.read(read)
     }
 
     /// Asks the model's metric which way it gets better, and forgets an earlier training.

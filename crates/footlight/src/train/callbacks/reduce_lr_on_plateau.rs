@@ -1,11 +1,12 @@
 //! Smaller steps when nothing improves.
 
+use footlight_nn::config::{Reader, within};
 use serde_json::json;
 
 use super::Direction;
 use super::monitor::{Monitor, missing};
+use crate::Result;
 use crate::train::callback::{Callback, CallbackState, Logs, Training, value_of};
-use crate::{Error, ErrorKind, Result};
 
 /// Multiplies the learning rate by a factor when a metric has not improved for some epochs.
 ///
@@ -27,6 +28,9 @@ pub struct ReduceLROnPlateau {
     wait: usize,
 }
 
+/// What a rate may be multiplied by.
+const FACTOR: std::ops::Range<f32> = 0.0..1.0;
+
 impl Default for ReduceLROnPlateau {
     fn default() -> ReduceLROnPlateau {
         let monitor = Monitor::new("val_loss", 1e-4);
@@ -38,6 +42,21 @@ impl ReduceLROnPlateau {
     /// Watches `val_loss` for 10 epochs.
     pub fn new() -> ReduceLROnPlateau {
         ReduceLROnPlateau::default()
+    }
+
+    pub(super) fn from_config(read: &mut Reader<'_>) -> Result<ReduceLROnPlateau, footlight_nn::Error> {
+        let made = ReduceLROnPlateau::new();
+        read.ignore(&["verbose"]);
+        let factor = read.f32("factor", made.factor)?;
+        within("factor", factor, FACTOR)?;
+        Ok(ReduceLROnPlateau {
+            monitor: made.monitor.read_with_delta(read)?,
+            factor,
+            patience: read.usize_or("patience", made.patience)?,
+            cooldown: read.usize_or("cooldown", made.cooldown)?,
+            min_lr: read.f32("min_lr", made.min_lr)?,
+            ..ReduceLROnPlateau::new()
+        })
     }
 
     /// The metric to watch; default `val_loss`.
@@ -85,10 +104,8 @@ impl ReduceLROnPlateau {
 
 impl Callback for ReduceLROnPlateau {
     fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
-        if !(0.0..1.0).contains(&self.factor) {
-            let message = format!("ReduceLROnPlateau: factor = {} must be in [0, 1)", self.factor);
-            return Err(Error::new(ErrorKind::Config, message).help("0.1 is the default"));
-        }
+        within("factor", self.factor, FACTOR)
+            .map_err(|error| error.at("ReduceLROnPlateau").help("0.1 is the default"))?;
         self.monitor.start(training.model)?;
         (self.cooldown_counter, self.wait) = (0, 0);
         Ok(())

@@ -9,6 +9,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use footlight_nn::config::Reader;
+
 use crate::train::callback::{Callback, Logs, Training};
 use crate::{Error, ErrorKind, Result};
 
@@ -32,6 +34,10 @@ impl TensorBoard {
     /// Writes below `folder`, which is made if it is missing.
     pub fn new(folder: impl AsRef<Path>) -> TensorBoard {
         TensorBoard { folder: folder.as_ref().to_owned(), train: None, validation: None }
+    }
+
+    pub(super) fn from_config(read: &mut Reader<'_>) -> Result<TensorBoard, footlight_nn::Error> {
+        Ok(TensorBoard::new(read.string_or("log_dir", "logs")?))
     }
 
     fn fault(&self, error: std::io::Error) -> Error {

@@ -1,5 +1,7 @@
 //! Ending quietly where a loss is no number.
 
+use footlight_nn::config::Reader;
+
 use crate::Result;
 use crate::train::callback::{Callback, Training};
 
@@ -11,6 +13,10 @@ impl TerminateOnNaN {
     /// The callback; it has no settings.
     pub fn new() -> TerminateOnNaN {
         TerminateOnNaN
+    }
+
+    pub(super) fn from_config(_: &mut Reader<'_>) -> Result<TerminateOnNaN, footlight_nn::Error> {
+        Ok(TerminateOnNaN)
     }
 }
 

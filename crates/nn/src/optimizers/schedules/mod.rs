@@ -13,7 +13,7 @@ pub use decay::{ExponentialDecay, InverseTimeDecay, PolynomialDecay};
 pub use piecewise::PiecewiseConstantDecay;
 
 use super::settings::NOT_NEGATIVE;
-use crate::config::{self, Config, Reader, shorten, within};
+use crate::config::{self, Config, Key, Reader, shorten, within};
 use crate::{Error, suggest};
 use footlight_graph::{Builder, Graph, Type, Value};
 use serde_json::{Value as Json, json};
@@ -59,7 +59,7 @@ impl LearningRate {
         match self {
             LearningRate::Constant(rate) => within("learning_rate", *rate, NOT_NEGATIVE)
                 .map_err(|e| e.help("0.001 is a good start for Adam, 0.01 for SGD")),
-            LearningRate::Schedule(schedule) => schedule.check(),
+            LearningRate::Schedule(schedule) => schedule.check().map_err(|e| e.in_key("learning_rate")),
         }
     }
 
@@ -105,6 +105,9 @@ macro_rules! catalogue {
         }
 
         impl Schedule {
+            /// Keras' class names of all schedules.
+            pub const CLASSES: &[&str] = &[$(stringify!($schedule)),*];
+
             /// Keras' class name, such as `CosineDecay`.
             pub fn class_name(&self) -> &'static str {
                 match self { $(Schedule::$schedule(_) => stringify!($schedule)),* }
@@ -131,7 +134,7 @@ macro_rules! catalogue {
             fn from_class(class: &str, read: &mut Reader<'_>) -> Result<Schedule, Error> {
                 match class {
                     $(stringify!($schedule) => Ok($schedule::from_config(read)?.into()),)*
-                    _ => Err(suggest::unknown("schedule", class, &[$(stringify!($schedule)),*])),
+                    _ => Err(suggest::unknown("schedule", class, Schedule::CLASSES)),
                 }
             }
         }
@@ -185,6 +188,11 @@ impl Schedule {
         Ok(schedule)
     }
 
+    /// The keys of a class of schedules.
+    pub fn keys(class: &str) -> Vec<Key> {
+        config::keys_of(|read| Schedule::from_class(class, read).map(|schedule| schedule.config()))
+    }
+
     /// The rate alone as a graph: input `step`, the count of steps before as f32; output `learning_rate`.
     ///
     /// # Errors
@@ -224,9 +232,10 @@ macro_rules! schedule {
             })*
 
             pub(super) fn from_config(read: &mut $crate::config::Reader<'_>) -> Result<$name, $crate::Error> {
+                use $crate::config::missing;
                 use $crate::optimizers::settings::Setting;
-                let missing = |key: &str| $crate::Error::config(format!("`{key}` is missing"));
-                $(let $field: $ty = Setting::read(read, stringify!($field))?.ok_or_else(|| missing(stringify!($field)))?;)*
+                $(let $field: $ty =
+                    Setting::read(read, stringify!($field))?.ok_or_else(|| missing(stringify!($field)))?;)*
                 #[allow(unused_mut)]
                 let mut schedule = $name::new($($field),*);
                 $(schedule.$option = Setting::read(read, stringify!($option))?.unwrap_or(schedule.$option);)*

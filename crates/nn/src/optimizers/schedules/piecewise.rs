@@ -1,7 +1,7 @@
 //! A number for each stretch of steps.
 
 use crate::Error;
-use crate::config::{Config, Reader, config, within};
+use crate::config::{Config, Reader, config, missing, within};
 use crate::optimizers::settings::NOT_NEGATIVE;
 use footlight_graph::ops::Binary;
 use footlight_graph::{Builder, Value};
@@ -29,11 +29,11 @@ impl PiecewiseConstantDecay {
     }
 
     pub(super) fn from_config(read: &mut Reader<'_>) -> Result<PiecewiseConstantDecay, Error> {
-        let missing = |key: &str| Error::config(format!("`{key}` is missing"));
         let boundaries = read.f32s("boundaries")?.ok_or_else(|| missing("boundaries"))?;
         let values = read.f32s("values")?.ok_or_else(|| missing("values"))?;
         if let Some(boundary) = boundaries.iter().find(|x| **x < 0.0 || x.fract() != 0.0) {
-            return Err(Error::config(format!("`boundaries` holds {boundary}, which is no count of steps")));
+            return Err(Error::config(format!("`boundaries` holds {boundary}, which is no count of steps"))
+                .in_key("boundaries"));
         }
         Ok(PiecewiseConstantDecay::new(boundaries.iter().map(|x| *x as usize).collect::<Vec<_>>(), values))
     }
@@ -49,7 +49,7 @@ impl PiecewiseConstantDecay {
             return Err(Error::config(message).help("give at least one boundary, and one value more"));
         }
         if !self.boundaries.is_sorted() {
-            return Err(Error::config(format!("boundaries = {:?} must ascend", self.boundaries)));
+            return Err(Error::config(format!("boundaries = {:?} must ascend", self.boundaries)).in_key("boundaries"));
         }
         self.values.iter().try_for_each(|value| within("values", *value, NOT_NEGATIVE))
     }
