@@ -340,6 +340,42 @@ fn a_checkpoint_that_was_tampered_with_is_refused() {
 }
 
 #[test]
+fn a_training_that_stops_itself_within_an_epoch_ends_the_epoch_after_a_death_too() {
+    struct StopAt(usize, usize);
+    impl Callback for StopAt {
+        fn on_batch_end(&mut self, training: &mut Training<'_>) -> Result<()> {
+            if (training.epoch, training.step) == (self.0, self.1) {
+                training.stop();
+            }
+            Ok(())
+        }
+    }
+    /// Dies before the epoch is told to be over.
+    struct DieAtEnd(bool);
+    impl Callback for DieAtEnd {
+        fn on_epoch_end(&mut self, training: &mut Training<'_>, _: &mut Logs) -> Result<()> {
+            let dies = self.0 && training.epoch == 1;
+            if dies { Err(footlight::Error::new(ErrorKind::Invalid, "dead")) } else { Ok(()) }
+        }
+    }
+    let ((x, y), folder) = (data(), Folder::new("stops"));
+    let checkpoint = folder.0.join("training.npz");
+    let train = |model: &mut Model, dies: bool| {
+        let (mut stop, mut death) = (StopAt(1, 2), DieAtEnd(dies));
+        let fit = quiet().epochs(4).checkpoint(&checkpoint, Duration::ZERO).resume(true);
+        model.fit(&x, &y, fit.callback(&mut stop).callback(&mut death))
+    };
+    let mut straight = model();
+    let history = train(&mut straight, false).unwrap();
+    assert_eq!(history.epochs(), 2);
+    std::fs::remove_file(&checkpoint).unwrap();
+    train(&mut model(), true).unwrap_err();
+    let mut resumed = model();
+    assert_eq!(train(&mut resumed, false).unwrap(), history);
+    assert!(bytes_of(&resumed, &folder) == bytes_of(&straight, &folder));
+}
+
+#[test]
 fn an_interrupted_training_leaves_a_checkpoint() {
     struct Raise<'a>(&'a AtomicBool);
     impl Callback for Raise<'_> {

@@ -136,7 +136,7 @@ fn a_checkpoint_of_other_data_is_refused() {
     std::fs::write(labels, bytes).unwrap();
     let run = folder.run(&format!("{train} --resume"));
     assert_eq!(run.code, Some(2));
-    assert!(run.err.contains("this is another training: data[1] was "), "{}", run.err);
+    assert!(run.err.contains("this is another training: data was "), "{}", run.err);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use footlight_nn::Batch;
 use footlight_tensor::Tensor;
 
 use super::Samples;
+use super::samples::mixed;
 use crate::{Error, ErrorKind, Result};
 
 /// Inputs and targets, and how much each sample counts.
@@ -55,6 +56,12 @@ impl Columns {
         let of_samples: Vec<f32> = (0..self.len()).map(|index| of_class(class_of(&self.y, index))).collect();
         let weight = Samples::from(Tensor::new([of_samples.len()], of_samples)?);
         self.weighted("class_weight", Some(&weight))
+    }
+
+    /// A number that tells these columns from others.
+    pub fn digest(&self) -> u64 {
+        let columns = [Some(&self.x), Some(&self.y), self.weight.as_ref()];
+        columns.into_iter().flatten().fold(0, |hash, samples| mixed(hash, samples.digest()))
     }
 
     /// The samples of `range`.

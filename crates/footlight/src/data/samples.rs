@@ -229,7 +229,7 @@ impl Sub<f32> for Samples {
 }
 
 /// One word more in a hash: the multiplication of wyhash, folded.
-fn mixed(hash: u64, word: u64) -> u64 {
+pub(super) fn mixed(hash: u64, word: u64) -> u64 {
     let product = u128::from(hash ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
     product as u64 ^ (product >> 64) as u64
 }

@@ -46,9 +46,24 @@ impl Model {
         let order = (0..samples.len() as u32).collect();
         let start = self.engine.store().clone();
         let ordered = None;
-        let data = options.checkpoint.is_some().then(|| [samples.x.digest(), samples.y.digest()]);
-        Run { model: self, samples, data, validation, options, callbacks, plan, pass, position, order, ordered, start }
-            .go()
+        let digest = |columns: Option<&Columns>| columns.filter(|_| options.checkpoint.is_some()).map(Columns::digest);
+        let (data, validation_data) = (digest(Some(&samples)), digest(validation.as_ref()));
+        Run {
+            model: self,
+            samples,
+            validation,
+            options,
+            callbacks,
+            plan,
+            data,
+            validation_data,
+            pass,
+            position,
+            order,
+            ordered,
+            start,
+        }
+        .go()
     }
 }
 
@@ -60,8 +75,9 @@ struct Run<'r, 'a> {
     options: Fit<'a>,
     callbacks: Vec<&'r mut dyn Callback>,
     plan: TrainingPlan,
-    /// A digest of inputs and targets, for a checkpoint to be of the same training.
-    data: Option<[u64; 2]>,
+    /// Digests of the samples, for a checkpoint to be of the same training.
+    data: Option<u64>,
+    validation_data: Option<u64>,
     /// Steps of a pass over the samples.
     pass: usize,
     position: Position,
@@ -102,10 +118,10 @@ impl Run<'_, '_> {
         let compile = self.model.compiled().map(|compile| compile.to_config());
         json!({
             "seed": self.model.seed_value(), "model": self.model.architecture().to_config(), "compile": compile.ok(),
-            "samples": self.samples.len(), "data": self.data, "batch_size": self.options.batch_size, "shuffle": self.options.shuffle,
-            "steps_per_epoch": self.plan.steps,
-            "validation_samples": self.validation.as_ref().map(Columns::len), "weights": self.options.weights(),
-            "callbacks": self.callbacks.len(),
+            "samples": self.samples.len(), "data": self.data, "batch_size": self.options.batch_size,
+            "shuffle": self.options.shuffle, "steps_per_epoch": self.plan.steps,
+            "validation_samples": self.validation.as_ref().map(Columns::len), "validation_data": self.validation_data,
+            "weights": self.options.weights(), "callbacks": self.callbacks.len(),
         })
     }
 
@@ -149,11 +165,15 @@ impl Run<'_, '_> {
     fn steps(&mut self) -> Result<()> {
         let first = self.position.step;
         self.start.copy_from(self.model.engine.store());
-        while self.position.step < self.plan.steps && !self.position.is_stopped {
+        while self.position.step < self.plan.steps {
             let loss = self.step(self.position.step)?;
             self.position.step += 1;
             self.tell(loss, false, |callback, training| callback.on_batch_end(training))?;
-            if !loss.is_finite() && !self.position.is_stopped {
+            // What ends here ends with its epoch, which a checkpoint within it would leave out.
+            if self.position.is_stopped {
+                break;
+            }
+            if !loss.is_finite() {
                 return Err(self.numeric_fault(first, loss));
             }
             if self.options.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
