@@ -38,12 +38,12 @@ type Record = dyn Fn(&mut StepBuilder<'_>) + Send + Sync;
 ///     let x = s.input("x", &[2]);
 ///     let (wanted, given) = (s.call("teacher", x), s.call("student", x));
 ///     let loss = s.loss("mse", wanted, given);
-///     s.minimize(loss, "student", SGD::new().learning_rate(0.1));
+///     s.minimize(loss, "student", SGD::new().learning_rate(0.3));
 ///     s.report("loss", loss);
 /// })?;
 /// let x = Samples::from(Tensor::new([4, 2], vec![1.0f32, 0.0, 0.0, 1.0, 1.0, 1.0, -1.0, 1.0])?);
 /// let first = step.train_on_batch(&[("x", &x)], &[0, 1, 2, 3])?[0].1;
-/// for _ in 0..100 {
+/// for _ in 0..300 {
 ///     step.train_on_batch(&[("x", &x)], &[0, 1, 2, 3])?;
 /// }
 /// let last = step.train_on_batch(&[("x", &x)], &[0, 1, 2, 3])?[0].1;
