@@ -113,15 +113,15 @@ impl Run<'_, '_> {
         Ok(true)
     }
 
-    /// What has to be the same for a checkpoint to go on.
+    /// What has to be the same to go on; the first difference is told, so digests come after what they hold.
     fn identity(&self) -> Json {
         let compile = self.model.compiled().map(|compile| compile.to_config());
         json!({
             "seed": self.model.seed_value(), "model": self.model.architecture().to_config(), "compile": compile.ok(),
-            "samples": self.samples.len(), "data": self.data, "batch_size": self.options.batch_size,
-            "shuffle": self.options.shuffle, "steps_per_epoch": self.plan.steps,
+            "samples": self.samples.len(), "weights": self.options.weights(), "data": self.data,
+            "batch_size": self.options.batch_size, "shuffle": self.options.shuffle, "steps_per_epoch": self.plan.steps,
             "validation_samples": self.validation.as_ref().map(Columns::len), "validation_data": self.validation_data,
-            "weights": self.options.weights(), "callbacks": self.callbacks.len(),
+            "callbacks": self.callbacks.len(),
         })
     }
 
