@@ -21,3 +21,4 @@ pub use dataset::{Dataset, Origin};
 pub use picture::Picture;
 pub use samples::Samples;
 pub use source::{LoadOptions, default_cache_folder, load, mnist};
+pub use table::Table;
