@@ -11,9 +11,12 @@ mkdir -p logs
 one() {
     target=$1
     length=65536
-    [ "$target" != config ] || length=16384
     words=
-    [ "$target" != config ] && [ "$target" != keras ] || words=-dict=corpus/config.dict
+    case $target in
+    config) length=16384 words=-dict=corpus/config.dict ;;
+    keras) words=-dict=corpus/config.dict ;;
+    csv | toml) length=16384 words=-dict=corpus/$target.dict ;;
+    esac
     mkdir -p "artifacts/$target" "corpus/$target" target/running
     # A copy, so that a build in the meantime does not change the program under way.
     cp "$programs/$target" "target/running/$target"
@@ -24,7 +27,7 @@ one() {
     echo "$target: $(grep '^#' "logs/$target.log" | tail -n 1), $(find "artifacts/$target" -type f | wc -l) findings"
 }
 
-[ $# -gt 0 ] || set -- idx npy npz hdf5 keras config picture checkpoint
+[ $# -gt 0 ] || set -- idx npy npz hdf5 keras config picture checkpoint csv toml
 while [ $# -gt 0 ]; do
     one "$1" &
     if [ $# -gt 1 ]; then

@@ -1,7 +1,6 @@
 //! Writes the seeds of all targets into `corpus/`, from the fixtures and from what the writers write.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +20,7 @@ fn main() -> Done {
     hdf5()?;
     fixtures()?;
     pictures()?;
+    texts()?;
     checkpoint()
 }
 
@@ -125,12 +125,9 @@ fn fixtures() -> Done {
         seed("keras", &format!("{name}-parts"), &paste(&[&config, &weights]))?;
         seed("keras", &name, &bytes)?;
     }
-    let mut dictionary = String::new();
-    for word in words {
-        writeln!(dictionary, "\"\\\"{word}\\\"\"")?;
-    }
-    dictionary.push_str("\"null\"\n\"1e400\"\n\"-1\"\n\"9223372036854775807\"\n\"18446744073709551615\"\n");
-    Ok(fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/config.dict"), dictionary)?)
+    let numbers = ["null", "1e400", "-1", "9223372036854775807", "18446744073709551615"];
+    let words = words.into_iter().map(|word| format!("\"{word}\""));
+    dictionary("config", words.chain(numbers.map(str::to_string)))
 }
 
 fn collect_words(value: &Value, words: &mut BTreeSet<String>) {
@@ -166,6 +163,53 @@ fn pictures() -> Done {
         }
     }
     Ok(())
+}
+
+/// Tables and run descriptions, and their words as dictionaries.
+fn texts() -> Done {
+    for (name, text) in [
+        ("classes", "a,y,b\n1.5,cat,-2\n1e3,\"dog, \"\"big\"\"\",0\n"),
+        ("semicolons", "y;a\n4;1\n2;1\n"),
+        ("tabs", "\u{feff}a\ty\r\n1\t0.5\r\n2\t1\r\n"),
+        ("faults", "a, b, y\n1,,0\nred,2,1\n1,nan,one\n1,2\n"),
+    ] {
+        seed("csv", name, text.as_bytes())?;
+    }
+    let words = ["y", ",", ";", "\t", "\r\n", "nan", "inf", "1e39", "-0", "\"", "\"\"", "\u{feff}"];
+    dictionary("csv", words.map(str::to_string))?;
+    let head = "seed = 3\noutput = 'a.keras'\n[data]\nset = 'flowers.csv'\nlabel = 'kind'\nscale = 2.0\n";
+    let rate = "{ class = 'CosineDecay', initial_learning_rate = 0.1, decay_steps = 9 }";
+    let compile = format!(
+        "[compile]\noptimizer = {{ class = 'Adam', learning_rate = {rate} }}\nloss = 'mse'\n\
+         metrics = ['mae', {{ class = 'TopKCategoricalAccuracy', k = 2 }}]\n"
+    );
+    let fit = "[fit]\nepochs = 0x2\ncallbacks = [{ class = 'EarlyStopping', monitor = 'loss' }, 'TerminateOnNaN']\n";
+    for (class, keys) in [
+        ("Dense", "units = 4\nactivation = 'relu'\nkernel_regularizer = { class = 'L2', l2 = 0.1 }\n"),
+        ("Dropout", "rate = 0.25\n"),
+        ("BatchNormalization", "momentum = 0.9\n"),
+        ("Reshape", "target_shape = [2, -1]\n"),
+    ] {
+        let text = format!("{head}[[model.layers]]\nclass = '{class}'\n{keys}{compile}{fit}");
+        seed("toml", class, text.as_bytes())?;
+        seed("toml", &format!("{class}-set"), format!("model.layers.0.rate = 0.5\0{text}").as_bytes())?;
+    }
+    let mut words = BTreeSet::new();
+    collect_words(&footlight::description::schema(), &mut words);
+    let marks = ["[[", "]]", "{ ", "\"\"\"", "'''", "0x", "1979-05-27T07:32:00Z", "nan", "-inf", "\0"];
+    dictionary("toml", words.into_iter().chain(marks.map(str::to_string)))
+}
+
+/// Writes the words that a fuzzer may put into the inputs of a target.
+fn dictionary(target: &str, words: impl IntoIterator<Item = String>) -> Done {
+    let byte = |byte: u8| match byte {
+        b'"' | b'\\' => format!("\\{}", char::from(byte)),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02X}"),
+    };
+    let line = |word: String| format!("\"{}\"\n", word.bytes().map(byte).collect::<String>());
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("corpus/{target}.dict"));
+    Ok(fs::write(place, words.into_iter().map(line).collect::<String>())?)
 }
 
 fn checkpoint() -> Done {

@@ -49,8 +49,7 @@ pub struct Train {
     /// Samples per step [default: 128]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// adam, adamw, rmsprop or sgd [default: adam]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = format!("{} [default: adam]", nn::optimizers::NAMES.join(", ")))]
     optimizer: Option<String>,
     /// The size of a step [default: the optimizer's own]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]

@@ -97,13 +97,18 @@ impl Model {
 
     /// Uses at most this many threads, see [`Engine::new`]; results do not depend on it.
     pub fn threads(mut self, threads: usize) -> Model {
+        self.renew_engine(threads, |_| true);
+        self
+    }
+
+    /// Begins with a new engine, which takes over the states of the roles that are kept.
+    fn renew_engine(&mut self, threads: usize, is_kept: impl Fn(Role) -> bool) {
+        self.sessions.clear();
         let old = std::mem::replace(&mut self.engine, Engine::new(threads));
-        for (name, role, _) in old.store().entries() {
+        for (name, role, _) in old.store().entries().filter(|(_, role, _)| is_kept(*role)) {
             let value = old.store().get(name).expect("it is listed");
             self.engine.store_mut().set(name, role, &value).expect("a new store takes any state");
         }
-        self.sessions.clear();
-        self
     }
 
     /// The description.
@@ -147,15 +152,8 @@ impl Model {
 
     /// Takes over what a model is trained by.
     pub(crate) fn set_compile(&mut self, compile: Compile) {
-        self.sessions.clear();
         // Slots and sums of an earlier choice have no meaning for this one: only weights are carried over.
-        let threads = self.engine.threads();
-        let old = std::mem::replace(&mut self.engine, Engine::new(threads));
-        let kept = |role: Role| matches!(role, Role::Parameter | Role::Statistic);
-        for (name, role, _) in old.store().entries().filter(|(_, role, _)| kept(*role)) {
-            let value = old.store().get(name).expect("it is listed");
-            self.engine.store_mut().set(name, role, &value).expect("a new store takes any state");
-        }
+        self.renew_engine(self.engine.threads(), |role| matches!(role, Role::Parameter | Role::Statistic));
         self.compile = Ok(compile);
         self.start_optimizer();
     }

@@ -164,6 +164,22 @@ fn a_learning_rate_that_is_none_is_refused() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// The record that `fixtures/gen/check_saved.py` holds Keras' view of a saved model against.
+fn expected(model: &mut Model, input: &Value) -> Value {
+    let prediction = model.predict(&Samples::from(tensor(input))).unwrap();
+    let mut expected = json!({ "input": input, "prediction": to_record(&prediction) });
+    if let Ok(compile) = model.compiled() {
+        expected["class_name"] = compile.optimizer.class_name().into();
+        let states = compile.optimizer_states(model.architecture());
+        // States that no step has made yet begin as zeros.
+        let zeros = |ty: &footlight::graph::Type| Tensor::new(ty.shape.clone(), vec![0.0f32; ty.len()]).unwrap();
+        let value =
+            |(name, ty): &(String, footlight::graph::Type)| to_record(&model.state(name).unwrap_or_else(|| zeros(ty)));
+        expected["variables"] = states.iter().map(value).collect();
+    }
+    expected
+}
+
 /// Runs where `FOOTLIGHT_KERAS_PYTHON` names a Python with Keras.
 #[test]
 fn keras_opens_what_is_saved_and_predicts_the_same() {
@@ -171,24 +187,25 @@ fn keras_opens_what_is_saved_and_predicts_the_same() {
         println!("skipped: FOOTLIGHT_KERAS_PYTHON names no Python with Keras");
         return;
     };
-    let (copy, expected) = (temporary("for.keras"), temporary("for.json"));
-    for (path, record) in loadable() {
+    let optimizers = workspace().join("fixtures/optimizers");
+    let trained: Value = serde_json::from_slice(&std::fs::read(optimizers.join("jax.json")).unwrap()).unwrap();
+    let cases = trained["cases"].as_array().unwrap().iter();
+    let trained = cases.map(|case| (optimizers.join(case["file"].as_str().unwrap()), trained["x"].clone()));
+    let recorded = loadable().map(|(path, record)| (path, record["input"].clone()));
+    let folder = temporary("for-keras");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut files = Vec::new();
+    for (path, input) in recorded.chain(trained) {
+        let copy = folder.join(path.file_name().unwrap());
         let mut model = Model::load(&path).unwrap();
         model.save(&copy).unwrap();
-        let prediction = model.predict(&Samples::from(tensor(&record["input"]))).unwrap();
-        let mut wanted = json!({ "input": record["input"], "prediction": to_record(&prediction) });
-        if let Some(optimizer) = record["optimizer"].as_object() {
-            let slots = model.compiled().unwrap().optimizer_states(model.architecture()).len() - 2;
-            wanted["iterations"] = optimizer["iterations"].clone();
-            wanted["slots"] = slots.into();
-        }
-        std::fs::write(&expected, wanted.to_string()).unwrap();
-        let script = workspace().join("fixtures/gen/check_saved.py");
-        let done = Command::new(&python).arg(script).args([&copy, &expected]).output().unwrap();
-        let told = [done.stdout, done.stderr].concat();
-        assert!(done.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&told));
+        std::fs::write(copy.with_extension("json"), expected(&mut model, &input).to_string()).unwrap();
+        files.extend([copy.clone(), copy.with_extension("json")]);
     }
-    for path in [copy, expected] {
-        std::fs::remove_file(path).unwrap();
-    }
+    assert!(files.len() >= 2 * 32, "the fixtures are missing");
+    let script = workspace().join("fixtures/gen/check_saved.py");
+    let done = Command::new(&python).arg(script).args(files).output().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    let told = [done.stdout, done.stderr].concat();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&told));
 }

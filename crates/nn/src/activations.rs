@@ -17,8 +17,8 @@ vocabulary! {
     /// By name the arguments are Keras' defaults; `Threshold` has none and so cannot be given by name alone.
     ///
     /// # Numerics
-    /// All but `Exponential` are finite, with their gradients, for every input up to 1e38. Slopes at a kink are Keras', those of the part below it for the family of `Relu`: 0 for `Relu`, 0.2 for
-    /// `LeakyRelu`.
+    /// All but `Exponential` are finite, with their gradients, for every input up to 1e38. Slopes at a kink are Keras',
+    /// those of the part below it for the family of `Relu`: 0 for `Relu`, 0.2 for `LeakyRelu`.
     ///
     /// # Differences
     /// `LeakyRelu` has Keras' slope of the function, 0.2; the layer of that name has 0.3 in Keras, PyTorch's has 0.01.

@@ -185,6 +185,11 @@ impl Architecture {
         self.weights.iter().filter(|w| w.spec.trainable)
     }
 
+    /// The weights of the layer at `index`.
+    pub fn weights_of(&self, index: usize) -> impl Iterator<Item = &Weight> {
+        self.weights.iter().filter(move |weight| weight.layer == index)
+    }
+
     fn require_built(&self) -> Result<&[usize], Error> {
         self.input_shape.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Shape, format!("model `{}` does not know the shape of its samples yet", self.name))

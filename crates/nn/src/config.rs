@@ -433,52 +433,43 @@ impl KeyKind {
 
 /// What a key of a configuration may hold.
 pub(crate) trait Setting: Sized {
-    /// The value of `key`, or `default` where it is absent.
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Self) -> Result<Self, Error>;
+    /// The value of `key`; `None` where the default holds.
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<Self>, Error>;
 
     /// As Keras writes it.
     fn write(&self) -> Value;
 }
 
-impl Setting for f32 {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: f32) -> Result<f32, Error> {
-        read.f32(key, default)
-    }
+/// Implements [`Setting`] by a method of [`Reader`].
+macro_rules! setting {
+    ($($ty:ty: $read:ident;)*) => {
+        $(impl Setting for $ty {
+            fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<$ty>, Error> {
+                read.$read(key)
+            }
 
-    fn write(&self) -> Value {
-        json!(self)
-    }
+            fn write(&self) -> Value {
+                json!(self)
+            }
+        })*
+    };
 }
 
-impl Setting for bool {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: bool) -> Result<bool, Error> {
-        read.bool(key, default)
-    }
-
-    fn write(&self) -> Value {
-        json!(self)
-    }
+setting! {
+    f32: maybe_f32;
+    bool: maybe_bool;
+    i32: i32;
+    usize: count;
 }
 
-/// None where it is null.
-impl Setting for Option<f32> {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<f32>) -> Result<Option<f32>, Error> {
-        Ok(read.maybe_f32(key)?.or(default))
+/// None where it is absent or null.
+impl<T: Setting> Setting for Option<T> {
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<Option<T>>, Error> {
+        T::read(read, key).map(Some)
     }
 
     fn write(&self) -> Value {
-        json!(self)
-    }
-}
-
-/// None where it is null.
-impl Setting for Option<i32> {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<i32>) -> Result<Option<i32>, Error> {
-        Ok(read.i32(key)?.or(default))
-    }
-
-    fn write(&self) -> Value {
-        json!(self)
+        self.as_ref().map_or(Value::Null, T::write)
     }
 }
 
@@ -519,8 +510,8 @@ impl Axes {
 }
 
 impl Setting for Axes {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Axes) -> Result<Axes, Error> {
-        Ok(read.i64s(key)?.map_or(default, Axes))
+    fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<Axes>, Error> {
+        Ok(read.i64s(key)?.map(Axes))
     }
 
     fn write(&self) -> Value {
@@ -528,17 +519,6 @@ impl Setting for Axes {
             [axis] => json!(axis),
             axes => json!(axes),
         }
-    }
-}
-
-/// None where it is null.
-impl Setting for Option<Axes> {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str, default: Option<Axes>) -> Result<Option<Axes>, Error> {
-        Ok(read.i64s(key)?.map(Axes).or(default))
-    }
-
-    fn write(&self) -> Value {
-        self.as_ref().map_or(Value::Null, Axes::write)
     }
 }
 

@@ -35,12 +35,7 @@ impl Architecture {
                     return [first, "?".into(), "0 (unbuilt)".into()];
                 };
                 let extents: Vec<String> = shape.iter().map(|d| format!(", {d}")).collect();
-                let count: usize = self
-                    .weights()
-                    .iter()
-                    .filter(|w| w.layer == index)
-                    .map(|w| w.spec.shape.iter().product::<usize>())
-                    .sum();
+                let count: usize = self.weights_of(index).map(|w| w.spec.shape.iter().product::<usize>()).sum();
                 [
                     first,
                     format!("(None{}{})", extents.concat(), if shape.is_empty() { "," } else { "" }),

@@ -65,7 +65,7 @@ macro_rules! vocabulary {
                 let _ = &read;
                 match name {
                     $($name $(| $alias)* => Ok($enum::$variant $({
-                        $($field: $crate::config::Setting::read(read, stringify!($field), $default)?),+
+                        $($field: $crate::config::Setting::read(read, stringify!($field))?.unwrap_or($default)),+
                     })?),)*
                     other => Err($crate::suggest::unknown($what, other, &$enum::known())),
                 }

@@ -16,6 +16,13 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
+fn the_help_of_training_names_every_optimizer() {
+    let help = Folder::new().run("train --help").done().out;
+    let words: Vec<&str> = help.split(|c: char| !c.is_alphanumeric()).collect();
+    assert!(footlight::nn::optimizers::NAMES.iter().all(|name| words.contains(name)), "{help}");
+}
+
+#[test]
 fn every_shell_has_completions() {
     let folder = Folder::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

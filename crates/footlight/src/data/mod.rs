@@ -24,3 +24,4 @@ pub use picture::Picture;
 pub(crate) use samples::shuffle;
 pub use samples::{Samples, shuffled};
 pub use source::{LoadOptions, default_cache_folder, load, mnist};
+pub use table::Table;

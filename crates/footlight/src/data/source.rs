@@ -19,7 +19,7 @@ use super::{
     digits::{self, Part},
     folder::{self, Parts, Trust},
     known::{DIGITS, KnownSet, SETS, STEMS, canonical},
-    table::{self, Table},
+    table::Table,
 };
 
 /// Where data may be looked for, and what to generate when it is nowhere.
@@ -148,7 +148,7 @@ fn file(path: &Path, options: &LoadOptions) -> Result<Option<Dataset>, Error> {
             Ok(Some(dataset(&stem(path), [x, y, x_test, y_test], origin)))
         }
         Some("csv" | "tsv") => {
-            let Table { x, y, classes } = table::read(path, options.label.as_deref())?;
+            let Table { x, y, classes } = Table::open(path, options.label.as_deref())?;
             let set = Dataset::hold_out(path, x, y, options.test_split)?;
             Ok(Some(Dataset { classes, ..set }))
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
+use footlight_nn::suggest::{self, shown};
 use footlight_tensor::{Data, Tensor};
 
 use super::Samples;
@@ -11,40 +12,61 @@ use crate::{Error, ErrorKind, Result};
 /// Faults shown of one table.
 const SHOWN: usize = 10;
 
-/// Features, labels, and what the labels are called if they are texts.
+/// A table: features, labels, and what the labels are called if they are texts.
 #[derive(Debug)]
-pub(super) struct Table {
+pub struct Table {
+    /// All columns but the label, in their order.
     pub x: Samples,
+    /// The label column: whole numbers, numbers, or the indices of classes.
     pub y: Samples,
+    /// The texts of the label column, sorted; none if labels are numbers.
     pub classes: Vec<String>,
 }
 
-/// Reads a table whose first line names the columns; commas, semicolons or tabs stand between cells.
-///
-/// # Errors
-/// A label column that is not there; rows of another length; cells that are empty or no numbers, each with its line and
-/// column.
-pub(super) fn read(path: &Path, label: Option<&str>) -> Result<Table> {
-    let place = |error: Error| error.at(format!("`{}`", path.display()));
-    let bytes = std::fs::read(path).map_err(|e| place(Error::new(ErrorKind::File, format!("cannot read it: {e}"))))?;
-    parse(&bytes, label).map_err(place)
-}
+impl Table {
+    /// Reads the table at `path`, as [`Table::read`] does.
+    ///
+    /// # Errors
+    /// As [`Table::read`], with the path; also when the file cannot be read.
+    pub fn open(path: impl AsRef<Path>, label: Option<&str>) -> Result<Table> {
+        let path = path.as_ref();
+        let unreadable = |error| Error::new(ErrorKind::File, format!("cannot read it: {error}"));
+        let read = std::fs::read(path).map_err(unreadable).and_then(|bytes| Table::read(&bytes, label));
+        read.map_err(|error| error.at(format!("`{}`", path.display())))
+    }
 
-fn parse(bytes: &[u8], label: Option<&str>) -> Result<Table> {
-    let mut reader = ReaderBuilder::new().delimiter(delimiter(bytes)).flexible(true).trim(Trim::All).from_reader(bytes);
-    let names: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_string).collect();
-    let label = label_column(&names, label)?;
-    let (mut features, mut labels, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-    for record in reader.records() {
-        row(&record.map_err(unreadable)?, &names, label, &mut features, &mut labels, &mut faults);
+    /// Reads the bytes of a table whose first line names the columns, of which `label` holds the labels; commas,
+    /// semicolons or tabs stand between cells.
+    ///
+    /// # Errors
+    /// `ErrorKind::Config` for a label column that is not there; `ErrorKind::Data` for rows of another length and cells
+    /// that are empty or no numbers, each with its line and column; `ErrorKind::File` for bytes that are not UTF-8.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::data::Table;
+    /// let table = Table::read(b"length,kind,width\n1.5,iris,0.2\n4.3,rose,1.3\n", Some("kind")).unwrap();
+    /// assert_eq!((table.x.sample_shape(), table.y.label(1)), (&[2][..], 1));
+    /// assert_eq!(table.classes, ["iris", "rose"]);
+    /// ```
+    pub fn read(bytes: &[u8], label: Option<&str>) -> Result<Table> {
+        let mut reader = ReaderBuilder::new();
+        let reader = reader.delimiter(delimiter(bytes)).flexible(true).trim(Trim::All);
+        let mut reader = reader.from_reader(bytes);
+        let names: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_string).collect();
+        let label = label_column(&names, label)?;
+        let (mut features, mut labels, mut faults) = (Vec::new(), Vec::new(), Faults::default());
+        for record in reader.records() {
+            row(&record.map_err(unreadable)?, &names, label, &mut features, &mut labels, &mut faults);
+        }
+        let (y, classes) = targets(&names[label], &labels, &mut faults);
+        faults.finish()?;
+        if labels.is_empty() {
+            return Err(Error::new(ErrorKind::Data, "there are no rows below the names of the columns"));
+        }
+        let x = Tensor::new([labels.len(), names.len() - 1], features)?;
+        Ok(Table { x: x.into(), y: Tensor::new([labels.len()], y)?.into(), classes })
     }
-    let (y, classes) = targets(&names[label], &labels, &mut faults);
-    report(&faults)?;
-    if labels.is_empty() {
-        return Err(Error::new(ErrorKind::Data, "there are no rows below the names of the columns"));
-    }
-    let x = Tensor::new([labels.len(), names.len() - 1], features)?;
-    Ok(Table { x: x.into(), y: Tensor::new([labels.len()], y)?.into(), classes })
 }
 
 /// The one of comma, semicolon and tab that is the most frequent in the first line.
@@ -57,11 +79,11 @@ fn delimiter(bytes: &[u8]) -> u8 {
 fn label_column(names: &[String], label: Option<&str>) -> Result<usize> {
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
     let Some(label) = label else {
-        let message = format!("which column is the label?\n  columns: {}", known.join(", "));
+        let message = format!("which column is the label?\n  columns: {}", suggest::list(&known));
         return Err(Error::new(ErrorKind::Config, message).help("name it, such as --label COLUMN"));
     };
     let found = known.iter().position(|name| *name == label);
-    let found = found.ok_or_else(|| Error::from(footlight_nn::suggest::unknown("column", label, &known)))?;
+    let found = found.ok_or_else(|| Error::from(suggest::unknown("column", label, &known)))?;
     if names.len() == 1 {
         return Err(
             Error::new(ErrorKind::Data, "there is no column beside the label").help("give at least one feature")
@@ -79,26 +101,29 @@ fn row(
     label: usize,
     features: &mut Vec<f32>,
     labels: &mut Vec<Label>,
-    faults: &mut Vec<String>,
+    faults: &mut Faults,
 ) {
     let line = record.position().map_or(0, csv::Position::line);
     if record.len() != names.len() {
-        faults.push(format!("line {line}: {} cells, the first line names {} columns", record.len(), names.len()));
+        faults.add(|| format!("line {line}: {} cells, the first line names {} columns", record.len(), names.len()));
     }
     for (index, (cell, name)) in record.iter().zip(names).enumerate() {
         let number = cell.parse().ok().filter(|x: &f32| x.is_finite());
         match number {
-            _ if cell.is_empty() => faults.push(format!("line {line}, column `{name}`: no value")),
+            _ if cell.is_empty() => faults.add(|| format!("line {line}, column `{}`: no value", shown(name))),
             _ if index == label => labels.push((line, cell.into())),
             Some(number) => features.push(number),
-            None => faults.push(format!("line {line}, column `{name}`: `{cell}` is no number")),
+            None => {
+                faults.add(|| format!("line {line}, column `{}`: `{}` is no number", shown(name), shown(cell)));
+            }
         }
     }
 }
 
 /// Labels as numbers, or as classes numbered in sorted order if they are texts.
-fn targets(name: &str, labels: &[Label], faults: &mut Vec<String>) -> (Data, Vec<String>) {
-    let numbers: Vec<Option<f64>> = labels.iter().map(|(_, cell)| cell.parse().ok()).collect();
+fn targets(name: &str, labels: &[Label], faults: &mut Faults) -> (Data, Vec<String>) {
+    let number = |cell: &str| cell.parse().ok().filter(|x: &f64| (*x as f32).is_finite());
+    let numbers: Vec<Option<f64>> = labels.iter().map(|(_, cell)| number(cell)).collect();
     if numbers.iter().all(Option::is_none) {
         let mut classes: Vec<String> = labels.iter().map(|(_, cell)| cell.clone()).collect();
         classes.sort();
@@ -107,7 +132,8 @@ fn targets(name: &str, labels: &[Label], faults: &mut Vec<String>) -> (Data, Vec
         return (labels.iter().map(class).collect::<Vec<_>>().into(), classes);
     }
     for ((line, cell), _) in labels.iter().zip(&numbers).filter(|(_, number)| number.is_none()) {
-        faults.push(format!("line {line}, column `{name}`: `{cell}` is no number, other labels are"));
+        faults
+            .add(|| format!("line {line}, column `{}`: `{}` is no number, other labels are", shown(name), shown(cell)));
     }
     let numbers: Vec<f64> = numbers.into_iter().flatten().collect();
     let is_whole = numbers.iter().all(|x| x.fract() == 0.0 && x.abs() < 2f64.powi(53));
@@ -118,21 +144,36 @@ fn targets(name: &str, labels: &[Label], faults: &mut Vec<String>) -> (Data, Vec
     (data, Vec::new())
 }
 
-fn report(faults: &[String]) -> Result<()> {
-    if faults.is_empty() {
-        return Ok(());
+/// Cells that cannot be used: the first ones in words, the others counted.
+#[derive(Default)]
+struct Faults {
+    told: Vec<String>,
+    count: usize,
+}
+
+impl Faults {
+    fn add(&mut self, told: impl Fn() -> String) {
+        self.count += 1;
+        if self.told.len() < SHOWN {
+            self.told.push(told());
+        }
     }
-    let mut message = match faults.len() {
-        1 => "1 cell cannot be used".to_string(),
-        count => format!("{count} cells cannot be used"),
-    };
-    for fault in faults.iter().take(SHOWN) {
-        message += &format!("\n  {fault}");
+
+    fn finish(self) -> Result<()> {
+        let mut message = match self.count {
+            0 => return Ok(()),
+            1 => "1 cell cannot be used".to_string(),
+            count => format!("{count} cells cannot be used"),
+        };
+        for fault in &self.told {
+            message += &format!("\n  {fault}");
+        }
+        if self.count > self.told.len() {
+            message += &format!("\n  and {} more", self.count - self.told.len());
+        }
+        Err(Error::new(ErrorKind::Data, message)
+            .help("fill the gaps, and leave out columns or rows that are no numbers"))
     }
-    if faults.len() > SHOWN {
-        message += &format!("\n  and {} more", faults.len() - SHOWN);
-    }
-    Err(Error::new(ErrorKind::Data, message).help("fill the gaps, and leave out columns or rows that are no numbers"))
 }
 
 fn unreadable(error: csv::Error) -> Error {
@@ -148,7 +189,7 @@ mod tests {
     use super::*;
 
     fn labels(text: &str) -> (Data, Vec<String>) {
-        let table = parse(text.as_bytes(), Some("y")).unwrap();
+        let table = Table::read(text.as_bytes(), Some("y")).unwrap();
         (table.y.tensor().data().clone(), table.classes)
     }
 
@@ -162,13 +203,13 @@ mod tests {
 
     #[test]
     fn features_keep_their_order_without_the_label() {
-        let table = parse(b"a, y,\"b, c\"\n1, 0, 2\n\n3, 1, 4e1\n", Some("y")).unwrap();
+        let table = Table::read(b"a, y,\"b, c\"\n1, 0, 2\n\n3, 1, 4e1\n", Some("y")).unwrap();
         assert_eq!(table.x.to_tensor(), Tensor::new([2, 2], vec![1.0f32, 2.0, 3.0, 40.0]).unwrap());
     }
 
     #[test]
     fn all_cells_that_cannot_be_used_are_told_with_line_and_column() {
-        let error = parse(b"a,b,y\n1,,0\nred,2,1\n1,nan,one\n1,2\n", Some("y")).unwrap_err();
+        let error = Table::read(b"a,b,y\n1,,0\nred,2,1\n1,nan,one\n1,2\n", Some("y")).unwrap_err();
         for told in [
             "5 cells cannot be used",
             "line 2, column `b`: no value",
@@ -181,11 +222,35 @@ mod tests {
         }
     }
 
+    /// Each fault names its column; all of them together would take the square of what the table takes.
+    #[test]
+    fn of_endless_faults_ten_are_told_each_in_few_letters() {
+        let name = "\u{1b}[2J".repeat(100_000);
+        let text = format!("{name},y\n{}", "x,1\n".repeat(100_000));
+        let message = Table::read(text.as_bytes(), Some("y")).unwrap_err().message().to_string();
+        assert!(message.starts_with("100000 cells cannot be used\n  line 2, column `\\u{1b}[2J"), "{message}");
+        assert!(message.ends_with("…`: `x` is no number\n  and 99990 more"), "{message}");
+        assert!(message.len() < 10_000, "{}", message.len());
+        let columns = ["column"; 100_000].join(",");
+        let message = Table::read(columns.as_bytes(), None).unwrap_err().message().to_string();
+        assert!(message.ends_with(", column, and 99900 more"), "{message}");
+    }
+
+    #[test]
+    fn labels_are_finite_numbers_or_texts() {
+        for label in ["nan", "inf", "1e39"] {
+            let error = Table::read(format!("a,y\n1,0.5\n1,{label}\n").as_bytes(), Some("y")).unwrap_err();
+            let told = format!("line 3, column `y`: `{label}` is no number, other labels are");
+            assert!(error.message().contains(&told), "{error}");
+        }
+        assert_eq!(labels("a,y\n1,nan\n2,inf\n"), (Data::I64(vec![1, 0]), vec!["inf".into(), "nan".into()]));
+    }
+
     #[test]
     fn the_label_has_to_be_a_column() {
-        let ask = |label| parse(b"width,species\n1,a\n", label).unwrap_err().to_string();
+        let ask = |label| Table::read(b"width,species\n1,a\n", label).unwrap_err().to_string();
         assert!(ask(None).contains("columns: width, species"));
         assert!(ask(Some("specie")).contains("did you mean `species`?"));
-        assert!(parse(b"y\n1\n", Some("y")).is_err() && parse(b"a,y\n", Some("y")).is_err());
+        assert!(Table::read(b"y\n1\n", Some("y")).is_err() && Table::read(b"a,y\n", Some("y")).is_err());
     }
 }

@@ -32,7 +32,8 @@ pub(super) const CLASS: &str = "class";
 
 /// Reads a text of TOML, as far as it can be; faults come with their lines.
 pub(super) fn parse(text: &str) -> (Node, Vec<(Place, String)>) {
-    let line = |at: usize| Place::Line(text.get(..at).map_or(1, |before| before.matches('\n').count() + 1));
+    let ends: Vec<usize> = text.match_indices('\n').map(|(end, _)| end).collect();
+    let line = |at: usize| Place::Line(ends.partition_point(|end| *end < at) + 1);
     let (table, errors) = DeTable::parse_recoverable(text);
     let fault = |error: toml::de::Error| (line(error.span().map_or(0, |span| span.start)), error.message().to_string());
     let root = Node { place: Place::Line(1), item: Item::Table(entries(table.get_ref(), &line)) };
@@ -71,12 +72,10 @@ fn item(value: &DeValue<'_>, line: &impl Fn(usize) -> Place) -> Item {
 pub(super) fn setting(text: &str, index: usize) -> Option<(Vec<&str>, Node)> {
     let (path, value) = text.split_once('=')?;
     let place = Place::Setting(index);
-    let assignment = format!("v = {value}");
-    let item = match DeTable::parse(&assignment) {
-        Ok(table) => table.get_ref().values().next().map(|value| item(value.get_ref(), &|_| place)),
-        Err(_) => None,
+    let item = match DeValue::parse(value.trim()) {
+        Ok(value) => item(value.get_ref(), &|_| place),
+        Err(_) => Item::Plain(json!(value.trim())),
     };
-    let item = item.unwrap_or_else(|| Item::Plain(json!(value.trim())));
     Some((path.trim().split('.').collect(), Node { place, item }))
 }
 
@@ -170,6 +169,22 @@ mod tests {
             "compile": { "loss": "mse" }, "a": { "b": [1, 2] } });
         assert_eq!(root.to_json(), want);
         assert!(setting("fit.epochs", 0).is_none());
+    }
+
+    #[test]
+    fn texts_made_to_take_long_are_read_in_good_time() {
+        let deep = [
+            format!("{} = 1", vec!["a"; 500_000].join(".")),
+            format!("[{}]", vec!["a"; 500_000].join(".")),
+            format!("a = {}", "[".repeat(1_000_000)),
+            format!("a = {}", "{ a = ".repeat(200_000)),
+        ];
+        for text in &deep {
+            parse(text);
+        }
+        let wide = (0..200_000).map(|i| format!("k{i} = 1\n")).collect::<String>();
+        let (root, faults) = parse(&wide);
+        assert_eq!((root.place_of(Some("k199999")), faults.len()), (Place::Line(200_000), 0));
     }
 
     #[test]

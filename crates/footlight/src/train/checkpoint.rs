@@ -1,9 +1,9 @@
 //! A training put aside, to go on later as if nothing had happened.
 //!
-//! A checkpoint is one `.npz` file: `state/<name>` for every weight, slot, statistic and metric sum, and `progress`, JSON
-//! in bytes: which training this is, how far it has come, its history and what its callbacks remember (their arrays are
-//! `callback/<index>/<name>`). The order of
-//! samples and the numbers of dropout follow from seed, epoch and step, so they need no place.
+//! A checkpoint is one `.npz` file: `state/<name>` for every weight, slot, statistic and metric sum, and `progress`,
+//! JSON in bytes: which training this is, how far it has come, its history and what its callbacks remember (their
+//! arrays are `callback/<index>/<name>`). The order of samples and the numbers of dropout follow from seed, epoch and
+//! step, so they need no place.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -68,9 +68,15 @@ impl Checkpointer {
     }
 
     pub fn write(&mut self, model: &Model, identity: &Json, position: &Position) -> Result<()> {
+        let callbacks: Vec<&Json> = position.callbacks.iter().map(|callback| &callback.values).collect();
         let progress = json!({
-            "version": VERSION, "training": identity, "epoch": position.epoch, "step": position.step,
-            "stopped": position.is_stopped, "history": position.history.to_state(), "callbacks": position.callbacks.iter().map(|callback| &callback.values).collect::<Vec<_>>(),
+            "version": VERSION,
+            "training": identity,
+            "epoch": position.epoch,
+            "step": position.step,
+            "stopped": position.is_stopped,
+            "history": position.history.to_state(),
+            "callbacks": callbacks,
         });
         let text = progress.to_string().into_bytes();
         let mut arrays = vec![(PROGRESS.to_string(), Tensor::new([text.len()], text)?)];

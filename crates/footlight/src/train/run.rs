@@ -112,7 +112,7 @@ impl Run<'_, '_> {
         Ok(true)
     }
 
-    /// What has to be the same for a checkpoint to go on.
+    /// What has to be the same to go on; the first difference is told, so digests come after what they hold.
     fn identity(&self) -> Json {
         let compile = self.model.compiled().map(|compile| compile.to_config());
         json!({

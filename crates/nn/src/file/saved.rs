@@ -60,10 +60,7 @@ pub fn to_archive(
     state: &dyn Fn(&str) -> Option<Tensor>,
     time: SystemTime,
 ) -> Archive {
-    let of_layer = |index: usize| {
-        let own = architecture.weights().iter().filter(move |weight| weight.layer == index);
-        own.filter_map(|weight| state(&weight.path)).collect()
-    };
+    let of_layer = |index| architecture.weights_of(index).filter_map(|weight| state(&weight.path)).collect();
     let named = architecture.layers().iter().zip(architecture.layer_names()).enumerate();
     let layers = named.map(|(index, (layer, name))| LayerVars {
         class_name: layer.class_name().into(),
@@ -104,7 +101,7 @@ fn optimizer_name(compile: &Compile) -> String {
 
 fn shapes(architecture: &Architecture) -> ModelShapes {
     let vars = |index: usize| {
-        let own = architecture.weights().iter().filter(move |weight| weight.layer == index);
+        let own = architecture.weights_of(index);
         own.map(|weight| (weight.spec.name.to_string(), weight.spec.shape.clone())).collect()
     };
     let named = architecture.layers().iter().zip(architecture.layer_names()).enumerate();

@@ -1,8 +1,9 @@
 //! Adam in little memory.
 
-use super::settings::{NOT_NEGATIVE, POSITIVE, optimizer, optimizer_basics};
+use super::settings::{NOT_NEGATIVE, optimizer, optimizer_basics};
 use super::step::sum_of_squares;
 use super::{Optimizer, Parameter, Update};
+use crate::config::POSITIVE;
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Value};
 

@@ -1,9 +1,9 @@
 //! The settings every optimizer has.
 
 use super::schedules::LearningRate;
-use super::settings::{AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE};
+use super::settings::{AT_LEAST_ONE, FRACTION, NOT_NEGATIVE};
 use crate::Error;
-use crate::config::{Config, Reader, config, within};
+use crate::config::{Config, POSITIVE, Reader, config, within};
 
 /// The settings every optimizer has, in the order in which they act; defaults as in Keras: none.
 #[derive(Clone, Debug, PartialEq)]

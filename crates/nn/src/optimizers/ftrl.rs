@@ -1,7 +1,8 @@
 //! Follow the regularized leader.
 
-use super::settings::{FINITE, NOT_NEGATIVE, optimizer, optimizer_basics};
+use super::settings::{NOT_NEGATIVE, optimizer, optimizer_basics};
 use super::{Optimizer, Parameter, Update};
+use crate::config::FINITE;
 use footlight_graph::ops::Binary;
 use footlight_graph::{Builder, Value};
 

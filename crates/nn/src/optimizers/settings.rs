@@ -1,18 +1,9 @@
 //! The settings of optimizers and schedules, each defined once: field, default, range, builder method, key in files.
 
-use crate::Error;
-use crate::config::Reader;
-use std::ops::{Bound, Range, RangeInclusive};
+use std::ops::{Range, RangeInclusive};
 
 /// Numbers of at least 0 that are finite.
 pub(super) const NOT_NEGATIVE: Range<f32> = 0.0..f32::INFINITY;
-
-/// Numbers above 0 that are finite.
-pub(super) const POSITIVE: (Bound<f32>, Bound<f32>) = (Bound::Excluded(0.0), Bound::Excluded(f32::INFINITY));
-
-/// Numbers that are finite.
-pub(super) const FINITE: (Bound<f32>, Bound<f32>) =
-    (Bound::Excluded(f32::NEG_INFINITY), Bound::Excluded(f32::INFINITY));
 
 /// Counts of steps.
 pub(super) const AT_LEAST_ONE: Range<f32> = 1.0..f32::INFINITY;
@@ -22,36 +13,6 @@ pub(super) const DECAY: Range<f32> = 0.0..1.0;
 
 /// Parts of a whole.
 pub(super) const FRACTION: RangeInclusive<f32> = 0.0..=1.0;
-
-/// A value that stands under a key of a configuration.
-pub(super) trait Setting: Sized {
-    /// The value in a configuration; `None` if it is absent or null.
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<Self>, Error>;
-}
-
-impl Setting for f32 {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<f32>, Error> {
-        read.maybe_f32(key)
-    }
-}
-
-impl Setting for Option<f32> {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<Option<f32>>, Error> {
-        Ok(Some(read.maybe_f32(key)?))
-    }
-}
-
-impl Setting for usize {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<usize>, Error> {
-        read.count(key)
-    }
-}
-
-impl Setting for bool {
-    fn read<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<bool>, Error> {
-        read.maybe_bool(key)
-    }
-}
 
 /// An optimizer: its settings beside the common ones, with defaults and ranges.
 macro_rules! optimizer {
@@ -88,7 +49,7 @@ macro_rules! optimizer {
             #[allow(unused_variables)]
             pub(super) fn from_config(read: &mut $crate::config::Reader<'_>) -> Result<$name, $crate::Error> {
                 let default = $name::default();
-                $(let $field = $crate::optimizers::settings::Setting::read(read, stringify!($field))?;)*
+                $(let $field = $crate::config::Setting::read(read, stringify!($field))?;)*
                 Ok($name { common: default.common, $($field: $field.unwrap_or(default.$field)),* })
             }
 

@@ -1,7 +1,8 @@
 //! Rates that fall along half a cosine.
 
 use super::schedule;
-use crate::optimizers::settings::{AT_LEAST_ONE, FRACTION, NOT_NEGATIVE, POSITIVE};
+use crate::config::POSITIVE;
+use crate::optimizers::settings::{AT_LEAST_ONE, FRACTION, NOT_NEGATIVE};
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Value};
 

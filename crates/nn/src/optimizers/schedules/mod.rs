@@ -232,8 +232,7 @@ macro_rules! schedule {
             })*
 
             pub(super) fn from_config(read: &mut $crate::config::Reader<'_>) -> Result<$name, $crate::Error> {
-                use $crate::config::missing;
-                use $crate::optimizers::settings::Setting;
+                use $crate::config::{Setting, missing};
                 $(let $field: $ty =
                     Setting::read(read, stringify!($field))?.ok_or_else(|| missing(stringify!($field)))?;)*
                 #[allow(unused_mut)]
