@@ -33,6 +33,7 @@ pub(crate) enum Kernel {
     Load { input: usize, dtype: DType, row_len: usize },
     Program(Compiled),
     MatMul { op: MatMul, extents: [usize; 3], pack_slot: usize },
+    BatchMatMul { op: MatMul, extents: [usize; 3], per_row: usize },
     Fold { kind: Kind, view: Fold, by_rows: bool, row_len: usize },
     FoldAny { kind: Kind, shape: Vec<usize>, axes: Vec<usize> },
     ArgMax { per_row: usize, len: usize },
@@ -82,6 +83,10 @@ impl Kernel {
             Op::ArgMax(_) => Kernel::ArgMax { per_row: row_len(output), len: last(input(0)) },
             Op::MatMul(op) => {
                 let (m, n, k) = op.extents(&input(0).shape, &input(1).shape);
+                if output.rank() > 2 {
+                    let per_row = output.shape[1..output.rank() - 2].iter().product();
+                    return Kernel::BatchMatMul { op: *op, extents: [m, n, k], per_row };
+                }
                 *pack_slots += 1;
                 Kernel::MatMul { op: *op, extents: [m, n, k], pack_slot: *pack_slots - 1 }
             }
@@ -136,6 +141,7 @@ impl Kernel {
                     program.run(isa, [first_row, rows], inputs, f32_out(0), block.block_scratch.cast());
                 }
                 Kernel::MatMul { op, extents, .. } => matmul(block, *op, *extents),
+                Kernel::BatchMatMul { op, extents, per_row } => batch_matmul(block, *op, *extents, rows * per_row),
                 Kernel::Fold { kind, view, by_rows, row_len } => {
                     let begin = if *by_rows { 0 } else { first_row * row_len };
                     reduce::fold(isa, *kind, *view, f32_in(0), begin, rows * row_len, f32_out(0));
@@ -235,9 +241,9 @@ unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
     let left = if op.transpose_a {
         // A is read whole: the block's rows are its columns.
         // SAFETY: the block's first row is a column of A.
-        Left { pointer: unsafe { pointer.add(block.first_row) }, row_stride: 1, column_stride: m }
+        left_of(op, unsafe { pointer.add(block.first_row) }, [m, k])
     } else {
-        Left { pointer, row_stride: k, column_stride: 1 }
+        left_of(op, pointer, [m, k])
     };
     let extents = [block.rows, n, k];
     if is_direct(&op, m) {
@@ -247,13 +253,42 @@ unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
     let packed = block.phase_scratch.cast::<f32>();
     let mark = block.packed.expect("a product has a place to pack");
     if mark.load(Ordering::Relaxed) != block.run {
-        let (row_stride, column_stride) = if op.transpose_b { (1, k) } else { (n, 1) };
         // SAFETY: the phase's scratch has room for the packed operand.
-        unsafe { gemm::pack_b(block.isa, b, row_stride, column_stride, [k, n], packed) };
+        unsafe { pack_right(block.isa, op, b, [k, n], packed) };
         mark.store(block.run, Ordering::Relaxed);
     }
     // SAFETY: as above; the operand is packed.
     unsafe { gemm::gemm_packed(block.isa, extents, left, packed, c, n) }
+}
+
+/// `count` products one after another, each of its own matrices.
+unsafe fn batch_matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3], count: usize) {
+    let packed = block.block_scratch.cast::<f32>();
+    for i in 0..count {
+        // SAFETY: the block holds `count` matrices of each operand; its scratch has room for a packed right side.
+        unsafe {
+            let left = left_of(op, block.inputs[0].cast::<f32>().add(i * m * k), [m, k]);
+            let b = block.inputs[1].cast::<f32>().add(i * k * n).cast_const();
+            let c = block.outputs[0].cast::<f32>().add(i * m * n);
+            if is_direct(&op, m) {
+                gemm::gemm_direct(block.isa, [m, n, k], left, b, n, c, n);
+            } else {
+                pack_right(block.isa, op, b, [k, n], packed);
+                gemm::gemm_packed(block.isa, [m, n, k], left, packed, c, n);
+            }
+        }
+    }
+}
+
+fn left_of(op: MatMul, pointer: *const f32, [m, k]: [usize; 2]) -> Left {
+    let (row_stride, column_stride) = if op.transpose_a { (1, m) } else { (k, 1) };
+    Left { pointer, row_stride, column_stride }
+}
+
+unsafe fn pack_right(isa: Isa, op: MatMul, b: *const f32, [k, n]: [usize; 2], packed: *mut f32) {
+    let (row_stride, column_stride) = if op.transpose_b { (1, k) } else { (n, 1) };
+    // SAFETY: the caller vouches for the matrix and for room for its packed form.
+    unsafe { gemm::pack_b(isa, b, row_stride, column_stride, [k, n], packed) }
 }
 
 unsafe fn adam(block: &Block<'_>, op: AdamUpdate, len: usize) {

@@ -340,10 +340,11 @@ fn argmax<S: Scalar>(x: &NaiveValue<S>) -> NaiveValue<S> {
 
 fn matmul<S: Scalar>(op: MatMul, a: &NaiveValue<S>, b: &NaiveValue<S>) -> NaiveValue<S> {
     let (m, n, k) = op.extents(&a.shape, &b.shape);
-    let (x, y) = (a.floats(), b.floats());
-    let mut out = Vec::with_capacity(m * n);
-    for i in 0..m {
-        for j in 0..n {
+    let lead = &a.shape[..a.shape.len() - 2];
+    let mut out = Vec::new();
+    for item in 0..lead.iter().product() {
+        let (x, y) = (&a.floats()[item * m * k..], &b.floats()[item * k * n..]);
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
             let mut sum = S::from_f64(0.0);
             for p in 0..k {
                 let left = x[if op.transpose_a { p * m + i } else { i * k + p }];
@@ -353,7 +354,7 @@ fn matmul<S: Scalar>(op: MatMul, a: &NaiveValue<S>, b: &NaiveValue<S>) -> NaiveV
             out.push(sum);
         }
     }
-    NaiveValue::float([m, n], out)
+    NaiveValue::float([lead, &[m, n]].concat(), out)
 }
 
 fn transpose<S: Scalar>(x: &NaiveValue<S>, order: &[usize]) -> NaiveValue<S> {

@@ -196,6 +196,11 @@ fn larger_samples() -> Vec<Sample> {
         let shape = |is_turned, m, n| if is_turned { uniform(&[n, m]) } else { uniform(&[m, n]) };
         let inputs = [shape(transpose_a, 70, 33), shape(transpose_b, 33, 130)];
         all.push(sample(MatMul { transpose_a, transpose_b }.into(), &inputs));
+        for m in [3, 37] {
+            let shape = |is_turned, m, n| uniform(&if is_turned { [5, 3, n, m] } else { [5, 3, m, n] });
+            let inputs = [shape(transpose_a, m, 33), shape(transpose_b, 33, 40)];
+            all.push(sample(MatMul { transpose_a, transpose_b }.into(), &inputs));
+        }
     }
     for b in [[70, 1100].as_slice(), &[1100], &[70, 1], &[1, 1100], &[]] {
         all.push(sample(Binary::Sub.into(), &[uniform(&[70, 1100]), uniform(b)]));

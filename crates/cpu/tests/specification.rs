@@ -326,6 +326,34 @@ fn gradients_of_larger_tensors_are_right_along_random_directions() {
     report(failures);
 }
 
+/// However the leading axes broadcast, each product is that of its own two matrices.
+#[test]
+fn a_product_of_broadcast_leading_axes_is_that_of_repeated_matrices() {
+    for (lead_a, lead_b, lead) in
+        [(vec![4, 3], vec![], vec![4, 3]), (vec![4, 1], vec![3], vec![4, 3]), (vec![], vec![3], vec![3])]
+    {
+        for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut g = Builder::new();
+            let shape = |lead: &[usize], turned: bool, [m, n]: [usize; 2]| {
+                [lead, &if turned { [n, m] } else { [m, n] }].concat()
+            };
+            let (shape_a, shape_b) = (shape(&lead_a, transpose_a, [2, 5]), shape(&lead_b, transpose_b, [5, 7]));
+            let (a, b) = (g.input("a", Type::f32(shape_a.clone())), g.input("b", Type::f32(shape_b.clone())));
+            let y = g.matmul_broadcast(a, b, transpose_a, transpose_b);
+            g.output("y", y);
+            let wide_a = g.broadcast(a, shape(&lead, transpose_a, [2, 5]));
+            let wide_b = g.broadcast(b, shape(&lead, transpose_b, [5, 7]));
+            let want = g.matmul_with(wide_a, wide_b, transpose_a, transpose_b);
+            g.output("want", want);
+            let mut rng = Philox::new(RandomKey::new(41));
+            let mut noise = |shape: Vec<usize>| common::singles(shape, || rng.uniform_f64() - 0.5);
+            let feeds = HashMap::from([("a".to_string(), noise(shape_a)), ("b".to_string(), noise(shape_b))]);
+            let outputs = naive::run(&g.finish().unwrap(), &feeds, &mut HashMap::new()).unwrap();
+            assert_eq!(difference(&outputs["want"], &outputs["y"], 1e-15), None, "{lead_a:?} {lead_b:?}");
+        }
+    }
+}
+
 /// A value read twice, by one op and by several, gets the sum of what each asks for.
 #[test]
 fn gradients_that_meet_are_summed() {

@@ -291,7 +291,7 @@ impl Builder {
         self.one(ArgMax, &[x])
     }
 
-    /// `a b` for matrices.
+    /// `a b` for matrices, or for batches of them with the same leading extents.
     pub fn matmul(&mut self, a: Value, b: Value) -> Value {
         self.matmul_with(a, b, false, false)
     }
@@ -299,6 +299,26 @@ impl Builder {
     /// `op(a) op(b)`, each transposed if asked.
     pub fn matmul_with(&mut self, a: Value, b: Value, transpose_a: bool, transpose_b: bool) -> Value {
         self.one(MatMul { transpose_a, transpose_b }, &[a, b])
+    }
+
+    /// `op(a) op(b)`, the leading axes broadcast as in NumPy; one matrix `b` for all of `a` is one product of all rows.
+    pub fn matmul_broadcast(&mut self, a: Value, b: Value, transpose_a: bool, transpose_b: bool) -> Value {
+        let (from, to) = (self.shape(a), self.shape(b));
+        let ([lead_a @ .., rows, columns], [lead_b @ .., row_b, column_b]) = (&from[..], &to[..]) else {
+            return self.matmul_with(a, b, transpose_a, transpose_b);
+        };
+        if lead_b.is_empty() && !lead_a.is_empty() && !transpose_a {
+            let flat = self.reshape(a, [lead_a.iter().product::<usize>() * rows, *columns]);
+            let y = self.matmul_with(flat, b, false, transpose_b);
+            let n = if transpose_b { row_b } else { column_b };
+            return self.reshape(y, [lead_a, &[*rows, *n]].concat());
+        }
+        let Ok(lead) = broadcast_shapes(lead_a, lead_b) else {
+            return self.matmul_with(a, b, transpose_a, transpose_b);
+        };
+        let a = self.broadcast(a, [lead.as_slice(), &[*rows, *columns]].concat());
+        let b = self.broadcast(b, [lead.as_slice(), &[*row_b, *column_b]].concat());
+        self.matmul_with(a, b, transpose_a, transpose_b)
     }
 
     /// The same elements under another shape.

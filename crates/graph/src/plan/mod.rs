@@ -203,6 +203,7 @@ pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
             (same_rows && from.rank() == to.rank()) || (from.rank() == 0 && to.rank() == 0)
         }
         Op::AdamUpdate(_) => from == to,
+        Op::MatMul(_) if to.rank() > 2 => same_rows,
         Op::MatMul(matmul) => i == 0 && !matmul.transpose_a && same_rows,
         Op::ReduceSum(op) => same_rows && !op.axes.contains(&0),
         Op::ReduceMax(op) => same_rows && !op.axes.contains(&0),
