@@ -457,7 +457,7 @@ fn ready(plan: &Plan, step: &footlight_graph::plan::Step, kernels: &mut usize) -
 fn location(plan: &Plan, value: Value, access: Access) -> Location {
     let ty = plan.graph.type_of(value);
     let row_bytes = match access {
-        Access::Rows => ty.size_bytes() / ty.shape.first().copied().unwrap_or(1).max(1),
+        Access::Rows | Access::RowsOfWhole => ty.size_bytes() / ty.shape.first().copied().unwrap_or(1).max(1),
         Access::Whole => 0,
     };
     let (base, offset) = match plan.places[value.index()] {

@@ -277,6 +277,33 @@ fn states_are_updated_the_same_by_every_runner() {
     }
 }
 
+/// A reshape that changes the rows ends a chain, and whoever reads by rows still reads the rows of its own block.
+#[test]
+fn rows_under_another_shape_are_those_of_the_new_shape() {
+    let mut g = Builder::new();
+    let x = g.input("x", Type::f32([40, 6]));
+    let y = g.unary(Unary::Tanh, x);
+    let y = g.reshape(y, [80, 3]);
+    let negative = g.neg(y);
+    let softmax = g.softmax(y);
+    let sum = g.reduce_sum(y, &[1], false);
+    let best = g.argmax(y);
+    for (name, value) in [("negative", negative), ("softmax", softmax), ("sum", sum), ("best", best)] {
+        g.output(name, value);
+    }
+    let graph = g.finish().unwrap();
+    let mut rng = Philox::new(RandomKey::new(6));
+    let x = (0..240).map(|_| rng.uniform() - 0.5).collect();
+    let feeds = HashMap::from([("x".to_string(), NaiveValue::float([40, 6], x))]);
+    let (want, _) = Naive.run(&graph, &feeds, &HashMap::new());
+    for runner in runners() {
+        let (got, _) = runner.run(&graph, &feeds, &HashMap::new());
+        for (name, value) in &want {
+            assert_eq!(difference(value, &got[name], 1e-6), None, "{name} by {}", runner.name());
+        }
+    }
+}
+
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
     let mut g = Builder::new();

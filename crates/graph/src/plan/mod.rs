@@ -63,6 +63,8 @@ pub enum Place {
 pub enum Access {
     /// Only the rows it writes.
     Rows,
+    /// Only the rows it writes, of a value that was made under other rows: all of it must be there before.
+    RowsOfWhole,
     /// Any of it.
     Whole,
 }
@@ -190,8 +192,8 @@ pub(crate) fn is_step(op: &Op) -> bool {
 
 /// How `node` reads its input number `i`.
 ///
-/// An input is read by rows when it has the rows of the output and the op needs no other rows of it; a reshape between
-/// keeps that only if it keeps the rows.
+/// An input is read by rows when it has the rows of the output and the op needs no other rows of it; the rows of a block are
+/// enough only if no reshape between changes the rows.
 pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
     let (input, output) = (node.inputs[i], node.outputs[0]);
     let (from, to) = (graph.type_of(input), graph.type_of(output));
@@ -212,5 +214,9 @@ pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
         Op::Broadcast(_) | Op::Transpose(_) | Op::Reshape(_) => false,
         Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::RandomUniform(_) => false,
     };
-    if by_rows && keeps_rows { Access::Rows } else { Access::Whole }
+    match (by_rows, keeps_rows) {
+        (true, true) => Access::Rows,
+        (true, false) => Access::RowsOfWhole,
+        (false, _) => Access::Whole,
+    }
 }
