@@ -3,12 +3,16 @@
 use crate::feed::Feed;
 use crate::isa::Isa;
 use crate::kernels::gemm::{self, Left};
+use crate::kernels::index::{self, Table};
+use crate::kernels::integers::Integers;
+use crate::kernels::moving::Moves;
 use crate::kernels::program::Compiled;
 use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
 use crate::kernels::{layout, softmax};
 use crate::target::is_direct;
-use footlight_graph::ops::{AdamUpdate, Binary, MatMul};
+use footlight_graph::ops::{AdamUpdate, MatMul};
+use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,14 +41,17 @@ pub(crate) enum Kernel {
     Fold { kind: Kind, view: Fold, by_rows: bool, row_len: usize },
     FoldAny { kind: Kind, shape: Vec<usize>, axes: Vec<usize> },
     ArgMax { per_row: usize, len: usize },
-    Gather { extents: Vec<usize>, strides: Vec<usize>, row_len: usize },
+    Moves(Moves),
+    Gather { table: Table, per_row: usize },
+    SumRows { row_len: usize, indices: usize },
+    Iota { stride: usize, extent: usize, row_len: usize },
     OneHot { per_row: usize, depth: usize },
     Softmax { per_row: usize, len: usize },
     SparseCrossEntropy { per_row: usize, len: usize },
     Adam { op: AdamUpdate, row_len: usize },
     CastToF32 { row_len: usize },
     CastToI32 { row_len: usize },
-    Integers { kind: Binary, row_len: usize, scalar: [bool; 2] },
+    Integers(Integers),
     Copy { row_bytes: usize },
 }
 
@@ -53,8 +60,8 @@ fn row_len(ty: &Type) -> usize {
 }
 
 impl Kernel {
-    /// The kernel of `node`; products take the next of `pack_slots`.
-    pub(crate) fn new(graph: &Graph, node: &Node, pack_slots: &mut usize) -> Kernel {
+    /// The kernel of `node`, whose inputs are read as `access` tells; products take the next of `pack_slots`.
+    pub(crate) fn new(graph: &Graph, node: &Node, access: &[Access], pack_slots: &mut usize) -> Kernel {
         let input = |i: usize| graph.type_of(node.inputs[i]);
         let output = graph.type_of(node.outputs[0]);
         match &node.op {
@@ -64,11 +71,9 @@ impl Kernel {
                 row_len: row_len(&op.ty),
             },
             Op::Program(op) => Kernel::Program(compiled(graph, node, op)),
-            Op::Binary(kind) if output.dtype == DType::I32 => Kernel::Integers {
-                kind: *kind,
-                row_len: row_len(output),
-                scalar: [input(0).rank() == 0, input(1).rank() == 0],
-            },
+            Op::Binary(kind) if output.dtype == DType::I32 => {
+                Kernel::Integers(Integers::new(*kind, [input(0), input(1)], output, access))
+            }
             Op::Unary(_) if output.dtype == DType::I32 => Kernel::Copy { row_bytes: 4 * row_len(output) },
             Op::Unary(_) | Op::Binary(_) | Op::Select(_) | Op::RandomUniform(_) => {
                 Kernel::Program(compiled(graph, node, &alone(&node.op, output)))
@@ -90,22 +95,21 @@ impl Kernel {
                 *pack_slots += 1;
                 Kernel::MatMul { op: *op, extents: [m, n, k], pack_slot: *pack_slots - 1 }
             }
-            Op::Transpose(op) => {
-                let x = input(0);
-                let stride = |axis: &usize| x.shape[axis + 1..].iter().product();
-                let strides = op.order.iter().map(stride).collect();
-                Kernel::Gather { extents: output.shape.clone(), strides, row_len: row_len(output) }
+            Op::Transpose(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) | Op::Reverse(_) => {
+                let inputs: Vec<&Type> = node.inputs.iter().map(|v| graph.type_of(*v)).collect();
+                Kernel::Moves(Moves::new(&node.op, &inputs, output, access))
             }
-            Op::Broadcast(_) => {
-                let x = input(0);
-                let lead = output.rank() - x.rank();
-                let stride = |axis: usize| match axis.checked_sub(lead) {
-                    Some(axis) if x.shape[axis] != 1 => x.shape[axis + 1..].iter().product(),
-                    _ => 0,
-                };
-                let strides = (0..output.rank()).map(stride).collect();
-                Kernel::Gather { extents: output.shape.clone(), strides, row_len: row_len(output) }
+            Op::Gather(_) => {
+                let nothing = if output.dtype == DType::I32 { i32::MIN as u32 } else { f32::NAN.to_bits() };
+                let table = Table { rows: input(0).shape[0], row_len: row_len(input(0)), nothing };
+                Kernel::Gather { table, per_row: row_len(input(1)) }
             }
+            Op::SumRows(_) => Kernel::SumRows { row_len: row_len(output), indices: input(1).len() },
+            Op::Iota(op) => Kernel::Iota {
+                stride: op.shape[op.axis + 1..].iter().product(),
+                extent: op.shape[op.axis],
+                row_len: row_len(output),
+            },
             Op::OneHot(op) => Kernel::OneHot { per_row: row_len(input(0)), depth: op.depth },
             Op::Softmax(_) => Kernel::Softmax { per_row: row_len(output) / last(output).max(1), len: last(output) },
             Op::SparseSoftmaxCrossEntropy(_) => {
@@ -150,9 +154,18 @@ impl Kernel {
                 Kernel::ArgMax { per_row, len } => {
                     reduce::argmax(f32_in(0), rows * per_row, *len, outputs[0].cast());
                 }
-                Kernel::Gather { extents, strides, row_len } => {
-                    let range = [first_row * row_len, rows * row_len];
-                    layout::gather_strided(extents, strides, inputs[0].cast(), range, outputs[0].cast());
+                Kernel::Moves(moves) => moves.run(isa, [first_row, rows], inputs, outputs[0].cast()),
+                Kernel::Gather { table, per_row } => {
+                    let indices = inputs[1].cast::<i32>().cast_const();
+                    index::gather(*table, inputs[0].cast(), indices, rows * per_row, outputs[0].cast());
+                }
+                Kernel::SumRows { row_len, indices } => {
+                    let indices = std::slice::from_raw_parts(inputs[1].cast::<i32>(), *indices);
+                    index::sum_rows(isa, f32_in(0), indices, *row_len, [first_row, rows], f32_out(0));
+                }
+                Kernel::Iota { stride, extent, row_len } => {
+                    let out = std::slice::from_raw_parts_mut(outputs[0].cast::<i32>(), rows * row_len);
+                    index::iota(*stride, *extent, first_row * row_len, out);
                 }
                 Kernel::OneHot { per_row, depth } => {
                     layout::one_hot(inputs[0].cast(), rows * per_row, *depth, f32_out(0));
@@ -172,18 +185,7 @@ impl Kernel {
                     let from = std::slice::from_raw_parts(f32_in(0), rows * row_len);
                     (0..from.len()).for_each(|i| *outputs[0].cast::<i32>().add(i) = from[i] as i32);
                 }
-                Kernel::Integers { kind, row_len, scalar } => {
-                    let at =
-                        |input: usize, i: usize| *inputs[input].cast::<i32>().add(if scalar[input] { 0 } else { i });
-                    for i in 0..rows * row_len {
-                        let (a, b) = (at(0, i), at(1, i));
-                        *outputs[0].cast::<i32>().add(i) = match kind {
-                            Binary::Add => a.wrapping_add(b),
-                            Binary::Sub => a.wrapping_sub(b),
-                            _ => a.wrapping_mul(b),
-                        };
-                    }
-                }
+                Kernel::Integers(integers) => integers.run([first_row, rows], inputs, outputs[0].cast()),
                 Kernel::Copy { row_bytes } => std::ptr::copy(inputs[0], outputs[0], rows * row_bytes),
             }
         }

@@ -3,6 +3,9 @@
 //! Nothing here is fast, and nothing here ever goes away: kernels are checked against it, and gradients are checked with
 //! it. Sums are added in order.
 
+#[path = "naive/layout.rs"]
+mod layout;
+
 use footlight_graph::ops::{
     AdamUpdate, ArgMax, Binary, Constant, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, Unary,
 };
@@ -218,6 +221,13 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
         Op::Transpose(op) => one(transpose(inputs[0], &op.order)),
         Op::Broadcast(op) => one(broadcast(inputs[0], &op.shape)),
         Op::OneHot(op) => one(one_hot(*op, inputs[0])),
+        Op::Slice(op) => one(layout::slice(op, inputs[0])),
+        Op::Pad(op) => one(layout::pad(op, inputs[0])),
+        Op::Concat(op) => one(layout::concat(op.axis, inputs)),
+        Op::Reverse(op) => one(layout::reverse(&op.axes, inputs[0])),
+        Op::Gather(_) => one(layout::gather(inputs[0], inputs[1])),
+        Op::SumRows(op) => one(layout::sum_rows(*op, inputs[0], inputs[1])),
+        Op::Iota(op) => one(layout::iota(op)),
         Op::RandomUniform(op) => one(random(op, inputs[0])),
         Op::Softmax(_) => one(softmax(inputs[0])),
         Op::SparseSoftmaxCrossEntropy(_) => cross_entropy(inputs[0], inputs[1]),
@@ -272,7 +282,13 @@ fn binary<S: Scalar>(kind: Binary, a: &NaiveValue<S>, b: &NaiveValue<S>) -> Naiv
             let apply = |(&a, &b): (&i32, &i32)| match kind {
                 Binary::Add => a.wrapping_add(b),
                 Binary::Sub => a.wrapping_sub(b),
-                _ => a.wrapping_mul(b),
+                Binary::Mul => a.wrapping_mul(b),
+                Binary::Maximum => a.max(b),
+                Binary::Minimum => a.min(b),
+                Binary::Equal => i32::from(a == b),
+                Binary::Greater => i32::from(a > b),
+                Binary::GreaterEqual => i32::from(a >= b),
+                Binary::Div | Binary::Pow => unreachable!("refused by the shape rule"),
             };
             NaiveValue::int(shape, a.ints().iter().zip(b.ints()).map(apply).collect())
         }

@@ -80,6 +80,7 @@ impl Target for CpuTarget {
             Op::Program(op) => 8.0 * elements(node.outputs[0]) * op.instructions.len() as f64,
             Op::AdamUpdate(_) => 40.0 * elements(node.outputs[0]),
             Op::Softmax(_) | Op::SparseSoftmaxCrossEntropy(_) => 60.0 * elements(node.inputs[0]),
+            Op::Gather(_) => 8.0 * elements(node.outputs[0]),
             _ => 4.0 * moved,
         }
     }

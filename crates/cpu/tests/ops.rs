@@ -173,7 +173,8 @@ fn every_runner_agrees_with_the_specification() {
 /// Shapes with whole vectors, tiles and blocks, and with what is left over of each.
 fn larger_samples() -> Vec<Sample> {
     use footlight_graph::ops::{
-        ArgMax, Broadcast, MatMul, OneHot, ReduceMax, ReduceSum, Softmax, SparseSoftmaxCrossEntropy, Transpose,
+        ArgMax, Broadcast, Concat, Constant, Gather, Iota, MatMul, OneHot, Pad, ReduceMax, ReduceSum, Reverse, Slice,
+        Softmax, SparseSoftmaxCrossEntropy, SumRows, Transpose,
     };
     let uniform = |shape: &[usize]| SampleInput::Uniform(shape.to_vec(), -2.0, 2.0);
     let sample = |op: Op, inputs: &[SampleInput]| Sample { op, inputs: inputs.to_vec() };
@@ -186,7 +187,29 @@ fn larger_samples() -> Vec<Sample> {
         sample(OneHot { depth: 70 }.into(), &[SampleInput::Index(vec![33], 70)]),
         sample(Transpose { order: vec![2, 0, 1] }.into(), &[uniform(&[33, 7, 70])]),
         sample(Broadcast { shape: vec![5, 33, 70] }.into(), &[uniform(&[33, 1])]),
+        sample(Broadcast { shape: vec![33, 7, 70] }.into(), &[uniform(&[33, 1, 70])]),
+        sample(Transpose { order: vec![1, 0] }.into(), &[uniform(&[133, 70])]),
+        sample(Transpose { order: vec![0, 2, 1] }.into(), &[uniform(&[7, 33, 70])]),
+        sample(Transpose { order: vec![0, 2, 1, 3] }.into(), &[uniform(&[7, 13, 5, 8])]),
+        sample(Concat { axis: 0 }.into(), &[uniform(&[33, 40]), uniform(&[1, 40]), uniform(&[70, 40])]),
+        sample(Concat { axis: 1 }.into(), &[uniform(&[70, 9]), uniform(&[70, 33])]),
+        sample(Concat { axis: 1 }.into(), &[uniform(&[33, 4, 7]), uniform(&[33, 3, 7])]),
+        sample(Gather.into(), &[uniform(&[50, 33]), SampleInput::Index(vec![40, 9], 50)]),
+        sample(SumRows { rows: 133 }.into(), &[uniform(&[70, 5, 33]), SampleInput::Index(vec![70, 5], 133)]),
+        sample(Iota { shape: vec![70, 33], axis: 1 }.into(), &[]),
     ];
+    for (starts, ends, steps) in [([2, 0, 0], [31, 7, 70], [3, 1, 1]), ([0, 1, 5], [33, 6, 66], [1, 2, 3])] {
+        let slice = Slice { starts: starts.into(), ends: ends.into(), steps: steps.into() };
+        all.push(sample(slice.into(), &[uniform(&[33, 7, 70])]));
+    }
+    for (low, high, interior) in [([3, 0, 0], [1, 0, 0], [2, 0, 0]), ([0, 2, 1], [0, 1, 3], [0, 1, 0])] {
+        let (low, high, interior) = (low.into(), high.into(), interior.into());
+        let pad = Pad { low, high, interior, value: Constant::F32(-0.5) };
+        all.push(sample(pad.into(), &[uniform(&[33, 7, 20])]));
+    }
+    for axes in [vec![0], vec![1, 2]] {
+        all.push(sample(Reverse { axes }.into(), &[uniform(&[33, 7, 20])]));
+    }
     for axes in [vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2], vec![0, 2], vec![0, 1, 2]] {
         let inputs = [uniform(&[33, 7, 70])];
         all.push(sample(ReduceSum { axes: axes.clone(), keepdims: false }.into(), &inputs));

@@ -7,8 +7,9 @@ mod common;
 use common::{Case, build, convert, difference};
 use footlight_cpu::naive::{self, NaiveValue, Scalar, evaluate};
 use footlight_graph::ops::{
-    ArgMax, Binary, Cast, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, ReduceMax, Sample, SampleInput,
-    Softmax, SparseSoftmaxCrossEntropy, Unary, catalogue,
+    ArgMax, Binary, Cast, Concat, Constant, Gather, Instruction, Iota, MatMul, OneHot, Operand, Pad, Program,
+    RandomUniform, ReduceMax, Reverse, Sample, SampleInput, Slice, Softmax, SparseSoftmaxCrossEntropy, SumRows, Unary,
+    catalogue,
 };
 use footlight_graph::{Builder, Op, Role, Type, Value, differentiate};
 use footlight_tensor::{DType, Philox, RandomKey};
@@ -77,6 +78,60 @@ fn ties_nan_overflow_and_positions_outside_follow_the_docs() {
             unary(Unary::Floor),
             vec![floats(&[3], &[-0.5, 2.0, 2.9])],
             floats(&[3], &[-1.0, 2.0, 2.0]),
+        ),
+        (
+            "a row that is not in the table is NaN",
+            Gather.into(),
+            vec![floats(&[2, 2], &[1.0, 2.0, 3.0, 4.0]), ints(&[3], &[1, 2, -1])],
+            floats(&[3, 2], &[3.0, 4.0, NAN, NAN, NAN, NAN]),
+        ),
+        (
+            "a row that is not in a table of integers is the smallest integer",
+            Gather.into(),
+            vec![ints(&[2], &[7, 8]), ints(&[2], &[1, 2])],
+            ints(&[2], &[8, i32::MIN]),
+        ),
+        (
+            "an index outside of the table adds nothing",
+            SumRows { rows: 2 }.into(),
+            vec![floats(&[4, 1], &[1.0, 2.0, 4.0, 8.0]), ints(&[4], &[1, 2, 1, -1])],
+            floats(&[2, 1], &[0.0, 5.0]),
+        ),
+        (
+            "a slice steps from its start",
+            Slice { starts: vec![1], ends: vec![6], steps: vec![2] }.into(),
+            vec![floats(&[6], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])],
+            floats(&[3], &[1.0, 3.0, 5.0]),
+        ),
+        (
+            "a pad goes before, between and after",
+            Pad { low: vec![1], high: vec![2], interior: vec![1], value: Constant::F32(9.0) }.into(),
+            vec![floats(&[2], &[1.0, 2.0])],
+            floats(&[6], &[9.0, 1.0, 9.0, 2.0, 9.0, 9.0]),
+        ),
+        (
+            "parts come in order",
+            Concat { axis: 1 }.into(),
+            vec![ints(&[2, 1], &[1, 2]), ints(&[2, 2], &[3, 4, 5, 6])],
+            ints(&[2, 3], &[1, 3, 4, 2, 5, 6]),
+        ),
+        (
+            "the last comes first",
+            Reverse { axes: vec![1] }.into(),
+            vec![ints(&[2, 3], &[1, 2, 3, 4, 5, 6])],
+            ints(&[2, 3], &[3, 2, 1, 6, 5, 4]),
+        ),
+        (
+            "positions count along their axis",
+            Iota { shape: vec![2, 2], axis: 0 }.into(),
+            vec![],
+            ints(&[2, 2], &[0, 0, 1, 1]),
+        ),
+        (
+            "integers compare to integers",
+            Binary::Greater.into(),
+            vec![ints(&[2, 1], &[1, 2]), ints(&[2], &[0, 1])],
+            ints(&[2, 2], &[1, 0, 1, 1]),
         ),
         (
             "floats are truncated",

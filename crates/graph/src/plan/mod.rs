@@ -211,7 +211,14 @@ pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
         Op::ReduceMax(op) => same_rows && !op.axes.contains(&0),
         Op::ArgMax(_) | Op::Softmax(_) | Op::OneHot(_) => same_rows,
         Op::SparseSoftmaxCrossEntropy(_) => same_rows,
-        Op::Broadcast(_) | Op::Transpose(_) | Op::Reshape(_) => false,
+        // Where the rows stay as many, they stay themselves.
+        Op::Broadcast(_) => same_rows && from.rank() == to.rank(),
+        Op::Transpose(op) => op.order.first() == Some(&0),
+        Op::Slice(_) | Op::Pad(_) => same_rows,
+        Op::Concat(op) => op.axis > 0,
+        Op::Reverse(op) => from.rank() > 0 && !op.axes.contains(&0),
+        Op::Gather(_) => i == 1,
+        Op::SumRows(_) | Op::Iota(_) | Op::Reshape(_) => false,
         Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::RandomUniform(_) => false,
     };
     match (by_rows, keeps_rows) {
