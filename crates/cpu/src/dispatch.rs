@@ -15,6 +15,7 @@ use footlight_graph::ops::{AdamUpdate, MatMul};
 use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One block of one step, as a kernel sees it.
@@ -44,6 +45,7 @@ pub(crate) enum Kernel {
     Moves(Moves),
     Gather { table: Table, per_row: usize },
     SumRows { row_len: usize, indices: usize },
+    Literal { values: Arc<[f32]>, row_len: usize },
     Iota { stride: usize, extent: usize, row_len: usize },
     OneHot { per_row: usize, depth: usize },
     Softmax { per_row: usize, len: usize },
@@ -105,6 +107,7 @@ impl Kernel {
                 Kernel::Gather { table, per_row: row_len(input(1)) }
             }
             Op::SumRows(_) => Kernel::SumRows { row_len: row_len(output), indices: input(1).len() },
+            Op::Literal(op) => Kernel::Literal { values: op.values.clone(), row_len: row_len(output) },
             Op::Iota(op) => Kernel::Iota {
                 stride: op.shape[op.axis + 1..].iter().product(),
                 extent: op.shape[op.axis],
@@ -162,6 +165,10 @@ impl Kernel {
                 Kernel::SumRows { row_len, indices } => {
                     let indices = std::slice::from_raw_parts(inputs[1].cast::<i32>(), *indices);
                     index::sum_rows(isa, f32_in(0), indices, *row_len, [first_row, rows], f32_out(0));
+                }
+                Kernel::Literal { values, row_len } => {
+                    let values = &values[first_row * row_len..][..rows * row_len];
+                    std::ptr::copy_nonoverlapping(values.as_ptr(), f32_out(0), values.len());
                 }
                 Kernel::Iota { stride, extent, row_len } => {
                     let out = std::slice::from_raw_parts_mut(outputs[0].cast::<i32>(), rows * row_len);

@@ -228,6 +228,10 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
         Op::Gather(_) => one(layout::gather(inputs[0], inputs[1])),
         Op::SumRows(op) => one(layout::sum_rows(*op, inputs[0], inputs[1])),
         Op::Iota(op) => one(layout::iota(op)),
+        Op::Literal(op) => {
+            let values = op.values.iter().map(|x| S::from_f64(f64::from(*x))).collect();
+            one(NaiveValue::float(op.shape.clone(), values))
+        }
         Op::RandomUniform(op) => one(random(op, inputs[0])),
         Op::Softmax(_) => one(softmax(inputs[0])),
         Op::SparseSoftmaxCrossEntropy(_) => cross_entropy(inputs[0], inputs[1]),

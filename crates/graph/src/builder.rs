@@ -2,7 +2,7 @@
 
 use crate::graph::StateSlot;
 use crate::ops::{
-    AdamUpdate, ArgMax, Binary, Broadcast, Cast, Concat, Constant, Gather, Input, Iota, MatMul, OneHot, Pad,
+    AdamUpdate, ArgMax, Binary, Broadcast, Cast, Concat, Constant, Gather, Input, Iota, Literal, MatMul, OneHot, Pad,
     RandomUniform, ReduceMax, ReduceSum, Reshape, Reverse, Select, Slice, Softmax, SparseSoftmaxCrossEntropy, State,
     SumRows, Transpose, Unary,
 };
@@ -171,6 +171,11 @@ impl Builder {
     /// An integer scalar.
     pub fn constant_i32(&mut self, value: i32) -> Value {
         self.one(Constant::I32(value), &[])
+    }
+
+    /// A tensor of known floats.
+    pub fn literal(&mut self, shape: impl Into<Vec<usize>>, values: impl Into<std::sync::Arc<[f32]>>) -> Value {
+        self.one(Literal { shape: shape.into(), values: values.into() }, &[])
     }
 
     /// An elementwise function.

@@ -24,7 +24,7 @@ pub use matmul::MatMul;
 pub use program::{Instruction, Operand, Program};
 pub use random::RandomUniform;
 pub use reduce::{ArgMax, ReduceMax, ReduceSum};
-pub use source::{Constant, Input, State};
+pub use source::{Constant, Input, Literal, State};
 pub use update::AdamUpdate;
 pub use window::{Concat, Pad, Reverse, Slice};
 
@@ -182,6 +182,8 @@ catalogue! {
     SumRows,
     /// Positions along an axis.
     Iota,
+    /// A tensor known when the graph is made.
+    Literal,
     /// Uniform random numbers of a keyed stream.
     RandomUniform,
     /// The softmax along the last axis.

@@ -218,7 +218,7 @@ pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
         Op::Concat(op) => op.axis > 0,
         Op::Reverse(op) => from.rank() > 0 && !op.axes.contains(&0),
         Op::Gather(_) => i == 1,
-        Op::SumRows(_) | Op::Iota(_) | Op::Reshape(_) => false,
+        Op::SumRows(_) | Op::Iota(_) | Op::Literal(_) | Op::Reshape(_) => false,
         Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::RandomUniform(_) => false,
     };
     match (by_rows, keeps_rows) {
