@@ -49,9 +49,13 @@ pub mod prelude {
     pub use footlight_nn::Activation::{self, *};
     pub use footlight_nn::metrics::{AUC, BinaryAccuracy, F1Score, FBetaScore, Precision, R2Score, Recall};
     pub use footlight_nn::{
-        ActivationLayer, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Dense, Dropout, Flatten,
-        Initializer, Input, L1, L2, Layer, LayerNormalization, MeanAbsoluteError, MeanSquaredError, Reshape,
-        SparseCategoricalCrossentropy, layers, metrics,
+        ActivationLayer, ActivityRegularization, AlphaDropout, BatchNormalization, BinaryCrossentropy,
+        CategoricalCrossentropy, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, EinsumDense, Embedding, Flatten,
+        GaussianDropout, GaussianNoise, GroupNormalization, Identity, Initializer, Input, L1, L2, Layer,
+        LayerNormalization, Masking, MeanAbsoluteError, MeanSquaredError, Normalization, Permute, RMSNormalization,
+        RepeatVector, Rescaling, Reshape, SparseCategoricalCrossentropy, SpatialDropout1D, SpatialDropout2D,
+        SpatialDropout3D, UnitNormalization, UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D,
+        ZeroPadding3D, layers, metrics,
     };
     pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
     pub use footlight_nn::{
