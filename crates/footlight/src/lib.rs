@@ -52,9 +52,13 @@ pub mod prelude {
     pub use footlight_nn::Activation::{self, *};
     pub use footlight_nn::metrics::{AUC, BinaryAccuracy, F1Score, FBetaScore, Precision, R2Score, Recall};
     pub use footlight_nn::{
-        ActivationLayer, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Constraint, Dense, Dropout,
-        ELU, Flatten, Initializer, Input, L1, L2, Layer, LayerNormalization, LeakyReLU, MeanAbsoluteError,
-        MeanSquaredError, PReLU, ReLU, Reshape, SoftmaxLayer, SparseCategoricalCrossentropy, layers, metrics,
+        ActivationLayer, ActivityRegularization, AlphaDropout, BatchNormalization, BinaryCrossentropy,
+        CategoricalCrossentropy, Constraint, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, ELU, EinsumDense,
+        Embedding, Flatten, GaussianDropout, GaussianNoise, GroupNormalization, Identity, Initializer, Input, L1, L2,
+        Layer, LayerNormalization, LeakyReLU, Masking, MeanAbsoluteError, MeanSquaredError, Normalization, PReLU,
+        Permute, RMSNormalization, ReLU, RepeatVector, Rescaling, Reshape, SoftmaxLayer, SparseCategoricalCrossentropy,
+        SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, UnitNormalization, UpSampling1D, UpSampling2D,
+        UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers, metrics,
     };
     pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
     pub use footlight_nn::{

@@ -154,6 +154,8 @@ pub enum KeyKind {
     Integers,
     /// A number or a list of them.
     Numbers,
+    /// A whole number, a list of them, or a list of pairs of them.
+    Margins,
     /// A name or an object.
     Object,
     /// A number or the object of a learning-rate schedule.
@@ -200,11 +202,16 @@ impl<'a> Reader<'a> {
         self.config.contains_key(key)
     }
 
-    fn parse<T>(&mut self, key: &'a str, kind: KeyKind, f: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, Error> {
+    pub(crate) fn parse<T>(
+        &mut self,
+        key: &'a str,
+        kind: KeyKind,
+        f: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
         self.parse_or(key, kind, Value::Null, f)
     }
 
-    fn parse_or<T>(
+    pub(crate) fn parse_or<T>(
         &mut self,
         key: &'a str,
         kind: KeyKind,
@@ -288,6 +295,11 @@ impl<'a> Reader<'a> {
     /// A whole number of at least 0, with a default.
     pub fn usize_or(&mut self, key: &'a str, default: usize) -> Result<usize, Error> {
         Ok(self.parse_or(key, KeyKind::Count, json!(default), count)?.unwrap_or(default))
+    }
+
+    /// A whole number, with a default.
+    pub(crate) fn i64_or(&mut self, key: &'a str, default: i64) -> Result<i64, Error> {
+        Ok(self.parse_or(key, KeyKind::Integer, json!(default), Value::as_i64)?.unwrap_or(default))
     }
 
     /// A whole number or a list of them.
@@ -414,6 +426,7 @@ impl KeyKind {
             KeyKind::Flag => json!(true),
             KeyKind::Text | KeyKind::Object | KeyKind::Silent => json!("linear"),
             KeyKind::Integers | KeyKind::Numbers => json!([1]),
+            KeyKind::Margins => json!(1),
         }
     }
 
@@ -425,6 +438,7 @@ impl KeyKind {
             KeyKind::Text => "a text",
             KeyKind::Integers => "a whole number or a list of them",
             KeyKind::Numbers => "a number or a list of them",
+            KeyKind::Margins => "a whole number, a list of them or a list of pairs",
             KeyKind::Object | KeyKind::Silent => "a name or an object",
             KeyKind::Rate => "a number or a schedule",
         }
@@ -490,6 +504,11 @@ impl<const N: usize> From<[i64; N]> for Axes {
 }
 
 impl Axes {
+    /// As they were given.
+    pub(crate) fn list(&self) -> &[i64] {
+        &self.0
+    }
+
     /// The axes of a tensor of `rank`, each once and in order.
     ///
     /// # Errors

@@ -16,6 +16,18 @@ pub enum FanMode {
     FanAvg,
 }
 
+impl FanMode {
+    /// What divides the variance, at least 1.
+    fn of(self, (fan_in, fan_out): (f64, f64)) -> f64 {
+        let fan = match self {
+            FanMode::FanIn => fan_in,
+            FanMode::FanOut => fan_out,
+            FanMode::FanAvg => (fan_in + fan_out) / 2.0,
+        };
+        fan.max(1.0)
+    }
+}
+
 /// The distribution of a [`Initializer::VarianceScaling`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
@@ -232,6 +244,18 @@ impl Initializer {
         }
     }
 
+    /// The same for a weight of `shape` whose fans are not those of its shape: a variance is scaled by them instead.
+    pub(crate) fn for_fans(self, shape: &[usize], [fan_in, fan_out]: [usize; 2]) -> Initializer {
+        match self {
+            Initializer::VarianceScaling { scale, mode, distribution, class_name } => {
+                let ratio = mode.of(fans(shape)) / mode.of((fan_in as f64, fan_out as f64));
+                let scale = (f64::from(scale) * ratio) as f32;
+                Initializer::VarianceScaling { scale, mode, distribution, class_name }
+            }
+            other => other,
+        }
+    }
+
     /// The numbers of a weight of `shape`.
     pub fn sample(&self, shape: &[usize], rng: &mut Philox) -> Vec<f32> {
         let count = shape.iter().product();
@@ -254,13 +278,7 @@ impl Initializer {
                 draw(&mut |rng| f64::from(mean) + f64::from(stddev) * truncated(rng))
             }
             Initializer::VarianceScaling { scale, mode, distribution, .. } => {
-                let (fan_in, fan_out) = fans(shape);
-                let fan = match mode {
-                    FanMode::FanIn => fan_in,
-                    FanMode::FanOut => fan_out,
-                    FanMode::FanAvg => (fan_in + fan_out) / 2.0,
-                };
-                let variance = f64::from(scale) / fan.max(1.0);
+                let variance = f64::from(scale) / mode.of(fans(shape));
                 match distribution {
                     Distribution::Uniform => {
                         let limit = (3.0 * variance).sqrt();

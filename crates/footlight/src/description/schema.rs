@@ -103,6 +103,7 @@ fn property(key: &Key) -> Json {
         KeyKind::Text => json!({ "type": "string" }),
         KeyKind::Integers => one_or_list("integer"),
         KeyKind::Numbers => one_or_list("number"),
+        KeyKind::Margins => margins(),
         KeyKind::Object | KeyKind::Silent => json!({}),
     };
     if !key.default.is_null() {
@@ -113,6 +114,13 @@ fn property(key: &Key) -> Json {
 
 fn one_or_list(ty: &str) -> Json {
     json!({ "anyOf": [{ "type": ty }, { "type": "array", "items": { "type": ty } }] })
+}
+
+/// A count for all, one for each axis, or a pair for each.
+fn margins() -> Json {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let pair = json!({ "type": "array", "items": count, "minItems": 2, "maxItems": 2 });
+    json!({ "anyOf": [count, { "type": "array", "items": { "anyOf": [count, pair] } }] })
 }
 
 /// A value as a description writes it: objects as tables with a class, numbers of single precision without a tail.

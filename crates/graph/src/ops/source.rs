@@ -2,6 +2,8 @@
 
 use super::{Backward, Gradient, OpRule, Sample};
 use crate::{Role, Type};
+use footlight_tensor::display_shape;
+use std::sync::Arc;
 
 /// A value given for each run.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,15 @@ pub enum Constant {
     I32(i32),
 }
 
+/// A tensor of floats known when the graph is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Literal {
+    /// The shape.
+    pub shape: Vec<usize>,
+    /// The elements, row-major.
+    pub values: Arc<[f32]>,
+}
+
 const SOURCE: &str = "a source reads nothing";
 
 impl Input {
@@ -52,6 +63,14 @@ impl Constant {
     /// None: a source has no inputs to differ by.
     pub fn samples() -> Vec<Sample> {
         vec![]
+    }
+}
+
+impl Literal {
+    /// A matrix.
+    pub fn samples() -> Vec<Sample> {
+        let values = (0..15).map(|i| i as f32 * 0.3 - 2.0).collect();
+        vec![Sample { op: Literal { shape: vec![3, 5], values }.into(), inputs: vec![] }]
     }
 }
 
@@ -100,6 +119,25 @@ impl OpRule for Constant {
             Constant::F32(_) => Type::f32([]),
             Constant::I32(_) => Type::i32([]),
         }])
+    }
+    fn gradient(&self, _: Backward<'_>) -> Gradient {
+        Gradient::NotDifferentiable(SOURCE)
+    }
+}
+
+impl OpRule for Literal {
+    fn name(&self) -> &'static str {
+        "literal"
+    }
+    fn attributes(&self) -> String {
+        display_shape(&self.shape)
+    }
+    fn infer(&self, _: &[&Type]) -> Result<Vec<Type>, String> {
+        let ty = Type::f32(self.shape.clone());
+        if ty.len() != self.values.len() {
+            return Err(format!("{} numbers are not those of {ty}", self.values.len()));
+        }
+        Ok(vec![ty])
     }
     fn gradient(&self, _: Backward<'_>) -> Gradient {
         Gradient::NotDifferentiable(SOURCE)

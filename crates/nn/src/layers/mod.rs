@@ -1,26 +1,72 @@
 //! The layers, and the one list they are found by.
 
 mod activation;
+mod activity_regularization;
+mod alpha_dropout;
 mod batch_normalization;
+mod cropping;
 mod dense;
 mod dropout;
+mod einsum;
+mod einsum_dense;
+mod embedding;
 mod flatten;
+mod gaussian_dropout;
+mod gaussian_noise;
+mod group_normalization;
+mod identity;
 mod input;
 mod layer_normalization;
+mod masking;
+mod noise;
+mod normalization;
+mod numbers;
+mod permute;
 mod prelu;
 mod rectifiers;
+mod repeat_vector;
+mod rescaling;
 mod reshape;
+mod rms_normalization;
+mod softmax;
+mod spatial;
+mod spatial_dropout;
+mod unit_normalization;
+mod up_sampling;
+mod zero_padding;
 
 pub use activation::ActivationLayer;
+pub use activity_regularization::ActivityRegularization;
+pub use alpha_dropout::AlphaDropout;
 pub use batch_normalization::BatchNormalization;
+pub use cropping::{Cropping1D, Cropping2D, Cropping3D};
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use einsum_dense::EinsumDense;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use gaussian_dropout::GaussianDropout;
+pub use gaussian_noise::GaussianNoise;
+pub use group_normalization::GroupNormalization;
+pub use identity::Identity;
 pub use input::Input;
 pub use layer_normalization::LayerNormalization;
+pub use masking::Masking;
+pub use normalization::Normalization;
+pub use numbers::Numbers;
+pub use permute::Permute;
 pub use prelu::PReLU;
-pub use rectifiers::{ELU, LeakyReLU, ReLU, SoftmaxLayer};
+pub use rectifiers::{ELU, LeakyReLU, ReLU};
+pub use repeat_vector::RepeatVector;
+pub use rescaling::Rescaling;
 pub use reshape::Reshape;
+pub use rms_normalization::RMSNormalization;
+pub use softmax::SoftmaxLayer;
+pub use spatial::Margins;
+pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
+pub use unit_normalization::UnitNormalization;
+pub use up_sampling::{Factors, Interpolation, UpSampling1D, UpSampling2D, UpSampling3D};
+pub use zero_padding::{ZeroPadding1D, ZeroPadding2D, ZeroPadding3D};
 
 use crate::config::{self, Config, Key, Reader};
 use crate::{Custom, Error, Layer, Regularizer, suggest};
@@ -55,6 +101,33 @@ catalogue! {
     "Dropout" => Dropout,
     "BatchNormalization" => BatchNormalization,
     "LayerNormalization" => LayerNormalization,
+    "Embedding" => Embedding,
+    "Masking" => Masking,
+    "Identity" => Identity,
+    "EinsumDense" => EinsumDense,
+    "Permute" => Permute,
+    "RepeatVector" => RepeatVector,
+    "Cropping1D" => Cropping1D,
+    "Cropping2D" => Cropping2D,
+    "Cropping3D" => Cropping3D,
+    "ZeroPadding1D" => ZeroPadding1D,
+    "ZeroPadding2D" => ZeroPadding2D,
+    "ZeroPadding3D" => ZeroPadding3D,
+    "UpSampling1D" => UpSampling1D,
+    "UpSampling2D" => UpSampling2D,
+    "UpSampling3D" => UpSampling3D,
+    "SpatialDropout1D" => SpatialDropout1D,
+    "SpatialDropout2D" => SpatialDropout2D,
+    "SpatialDropout3D" => SpatialDropout3D,
+    "AlphaDropout" => AlphaDropout,
+    "GaussianDropout" => GaussianDropout,
+    "GaussianNoise" => GaussianNoise,
+    "ActivityRegularization" => ActivityRegularization,
+    "GroupNormalization" => GroupNormalization,
+    "RMSNormalization" => RMSNormalization,
+    "UnitNormalization" => UnitNormalization,
+    "Rescaling" => Rescaling,
+    "Normalization" => Normalization,
 }
 
 /// A layer from what Keras writes.
@@ -97,7 +170,8 @@ fn with_common(mut layer: Box<dyn Layer>, read: &mut Reader<'_>) -> Result<Box<d
     if !is_input {
         read.dtype()?;
         common.input_shape = read.extents("input_shape")?;
-        common.activity_regularizer = read.object("activity_regularizer", Regularizer::from_config)?;
+        let own = common.activity_regularizer;
+        common.activity_regularizer = read.object("activity_regularizer", Regularizer::from_config)?.or(own);
     }
     common.trainable = read.bool("trainable", true)?;
     read.ignore(&["batch_shape", "batch_input_shape"]);
@@ -118,9 +192,17 @@ pub fn keys(class: &str) -> Vec<Key> {
 pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<usize>>>) -> Value {
     let mut config = match layer.class_name() {
         "InputLayer" => config::config! { "name": name },
+        // Keras' class takes no `trainable`.
+        class if class.starts_with("SpatialDropout") => {
+            let mut config = basics(name, true);
+            config.remove("trainable");
+            config
+        }
         _ => basics(name, layer.common().trainable),
     };
-    if let Some(regularizer) = layer.common().activity_regularizer {
+    // An activity regularization has its penalty from its own keys.
+    let penalty = layer.common().activity_regularizer.filter(|_| layer.class_name() != "ActivityRegularization");
+    if let Some(regularizer) = penalty {
         config.insert("activity_regularizer".into(), regularizer.to_config());
     }
     config.extend(layer.config());

@@ -1,13 +1,12 @@
-//! Activations with arguments, as layers of their own: ReLU, LeakyReLU, ELU, Softmax.
+//! Activations with arguments, as layers of their own: ReLU, LeakyReLU, ELU.
 
 use crate::config::{Config, Reader, config};
-use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
-use crate::layers::features_along;
+use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
 use crate::{Activation, Error};
 
-/// A layer that applies the function its fields describe; `suits` tells whether a sample's shape does.
+/// A layer that applies the function its fields describe.
 macro_rules! layer_of_function {
-    ($layer:ident, $class:literal, $function:expr, $settings:expr $(, $suits:expr)?) => {
+    ($layer:ident, $class:literal, $function:expr, $settings:expr) => {
         common_methods!($layer);
 
         impl Layer for $layer {
@@ -26,11 +25,6 @@ macro_rules! layer_of_function {
                 let function: fn(&$layer) -> Activation = $function;
                 function(self).check()
             }
-
-            $(fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-                let suits: fn(&$layer, &[usize]) -> Result<(), Error> = $suits;
-                suits(self, input).map(|()| Vec::new())
-            })?
 
             fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
                 let function: fn(&$layer) -> Activation = $function;
@@ -223,44 +217,3 @@ impl ELU {
 }
 
 layer_of_function!(ELU, "ELU", ELU::function, |layer| config! { "alpha": layer.alpha });
-
-/// The softmax as a layer: Keras' layer `Softmax`, along the last axis.
-///
-/// # Shapes
-/// Input and output `[N, ..., C]`.
-///
-/// # Examples
-/// ```
-/// use footlight_nn::{Layer, SoftmaxLayer};
-/// assert_eq!(SoftmaxLayer::new().output_shape(&[10]).unwrap(), [10]);
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct SoftmaxLayer {
-    common: Common,
-    axis: i64,
-}
-
-impl Default for SoftmaxLayer {
-    fn default() -> SoftmaxLayer {
-        SoftmaxLayer { common: Common::default(), axis: -1 }
-    }
-}
-
-impl SoftmaxLayer {
-    /// A layer along the last axis.
-    pub fn new() -> SoftmaxLayer {
-        SoftmaxLayer::default()
-    }
-
-    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<SoftmaxLayer, Error> {
-        Ok(SoftmaxLayer { axis: crate::layers::axis(read)?, ..SoftmaxLayer::new() })
-    }
-}
-
-layer_of_function!(
-    SoftmaxLayer,
-    "Softmax",
-    |_| Activation::Softmax,
-    |layer| config! { "axis": layer.axis },
-    |layer, input| features_along(layer.axis, input).map(|_| ())
-);

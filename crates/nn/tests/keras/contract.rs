@@ -4,8 +4,12 @@ use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_nn::{
-    Activation, ActivationLayer, Architecture, BatchNormalization, Call, Constraint, Dense, Dropout, ELU, Flatten,
-    Input, L1, L2, Layer, LayerNormalization, LeakyReLU, Masked, Mode, PReLU, ReLU, Reshape, SoftmaxLayer, layers,
+    Activation, ActivationLayer, ActivityRegularization, AlphaDropout, Architecture, BatchNormalization, Call,
+    Constraint, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, ELU, EinsumDense, Embedding, Flatten,
+    GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, L1, L2, Layer,
+    LayerNormalization, LeakyReLU, Masked, Masking, Mode, Normalization, PReLU, Permute, RMSNormalization, ReLU,
+    RepeatVector, Rescaling, Reshape, SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D,
+    UnitNormalization, UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers,
 };
 use footlight_tensor::{Philox, RandomKey};
 
@@ -46,6 +50,47 @@ fn samples() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
     add(Box::new(LayerNormalization::new()), &[4]);
     add(Box::new(LayerNormalization::new().scale(false).epsilon(0.1)), &[2, 4]);
     add(Box::new(LayerNormalization::new().center(false)), &[2, 4]);
+    add(Box::new(SoftmaxLayer::new().axis(1)), &[3, 2, 4]);
+    add(Box::new(Embedding::new(6, 3)), &[4]);
+    add(Box::new(Embedding::new(6, 2).mask_zero(true).embeddings_regularizer(L2::new(0.1))), &[2, 3]);
+    add(Box::new(Masking::new(0.5)), &[4, 3]);
+    add(Box::new(Identity::new()), &[3, 2]);
+    add(Box::new(EinsumDense::new("abc,cd->abd", [-1, 3])), &[2, 4]);
+    add(Box::new(EinsumDense::new("abc,cde->adbe", [3, -1, 2]).bias_axes("de").activation("tanh")), &[2, 4]);
+    add(Box::new(EinsumDense::new("...x,yx->...y", [5]).bias_axes("y")), &[2, 3, 4]);
+    add(Box::new(EinsumDense::new("ab...,bc->ac...", [5]).bias_axes("c")), &[3, 2]);
+    add(Box::new(EinsumDense::new("abcd,cbe->aeb", [2, -1]).bias_axes("b")), &[3, 4, 2]);
+    add(Box::new(Permute::new([2, 3, 1])), &[2, 3, 4]);
+    add(Box::new(RepeatVector::new(3)), &[4]);
+    add(Box::new(Cropping1D::new([1, 2])), &[5, 2]);
+    add(Box::new(Cropping2D::new([[0, 1], [2, 0]])), &[3, 4, 2]);
+    add(Box::new(Cropping3D::new(1)), &[3, 4, 3, 2]);
+    add(Box::new(ZeroPadding1D::new([1, 2])), &[3, 2]);
+    add(Box::new(ZeroPadding2D::new([[0, 1], [2, 0]])), &[2, 3, 2]);
+    add(Box::new(ZeroPadding3D::new([1, 0, 2])), &[2, 1, 2, 2]);
+    add(Box::new(UpSampling1D::new(2)), &[3, 2]);
+    add(Box::new(UpSampling2D::new([2, 3])), &[2, 3, 2]);
+    add(Box::new(UpSampling2D::new([3, 2]).interpolation(Interpolation::Bilinear)), &[2, 1, 2]);
+    add(Box::new(UpSampling3D::new([1, 2, 3])), &[2, 1, 2, 2]);
+    add(Box::new(SpatialDropout1D::new(0.4)), &[3, 4]);
+    add(Box::new(SpatialDropout2D::new(0.4)), &[2, 3, 4]);
+    add(Box::new(SpatialDropout3D::new(0.4)), &[2, 1, 2, 4]);
+    add(Box::new(AlphaDropout::new(0.4)), &[7, 3]);
+    add(Box::new(AlphaDropout::new(0.0)), &[5]);
+    add(Box::new(GaussianDropout::new(0.3)), &[7, 3]);
+    add(Box::new(GaussianNoise::new(0.3)), &[7, 3]);
+    add(Box::new(ActivityRegularization::new(0.1, 0.2)), &[3, 4]);
+    add(Box::new(GroupNormalization::new(2)), &[3, 2, 4]);
+    add(Box::new(GroupNormalization::new(-1).scale(false).epsilon(0.1)), &[5, 3]);
+    add(Box::new(GroupNormalization::new(3).center(false)), &[6]);
+    add(Box::new(RMSNormalization::new().epsilon(0.1)), &[3, 4]);
+    add(Box::new(UnitNormalization::new()), &[3, 4]);
+    add(Box::new(UnitNormalization::new().axis([1, 2])), &[3, 4]);
+    add(Box::new(Rescaling::new(0.5).offset([0.1, 0.2, 0.3])), &[2, 3]);
+    add(Box::new(Normalization::new()), &[2, 3]);
+    add(Box::new(Normalization::of(1.5, 4.0).invert(true)), &[2, 3]);
+    add(Box::new(Normalization::of([1.0, 2.0, 3.0], [4.0, 0.0, 0.25])), &[2, 3]);
+    add(Box::new(Normalization::new().axis([1, 2])), &[2, 3, 2]);
     all
 }
 
@@ -74,6 +119,19 @@ fn lower(layer: &dyn Layer, shape: &[usize], mode: Mode, seed: u64) -> Lowered {
     Lowered { builder: g, x, y, weights }
 }
 
+/// A batch of samples: noise, or whole numbers for a layer that takes indices.
+fn batch_of(layer: &dyn Layer, shape: &[usize], rng: &mut Philox) -> NaiveValue<f64> {
+    let shape = [&[BATCH], shape].concat();
+    let Some(bound) = takes_indices(layer) else { return noise(&shape, rng) };
+    let count = shape.iter().product();
+    NaiveValue::float(shape, (0..count).map(|_| f64::from(rng.below(bound))).collect())
+}
+
+/// What the indices that a layer takes are below; `None` for layers that take any numbers.
+fn takes_indices(layer: &dyn Layer) -> Option<u32> {
+    layer.config().get("input_dim").and_then(|bound| bound.as_u64()).map(|bound| bound as u32)
+}
+
 fn noise(shape: &[usize], rng: &mut Philox) -> NaiveValue<f64> {
     let count = shape.iter().product();
     NaiveValue::float(shape, (0..count).map(|_| rng.normal()).collect())
@@ -84,7 +142,7 @@ fn weights_of(layer: &dyn Layer, shape: &[usize], rng: &mut Philox) -> Values<f6
     let value = |spec: &footlight_nn::WeightSpec, rng: &mut Philox| {
         let noise = noise(&spec.shape, rng);
         match spec.name {
-            "moving_variance" => {
+            "moving_variance" | "variance" => {
                 NaiveValue::float(spec.shape.clone(), numbers(&noise).iter().map(|x| 0.5 + x * x).collect())
             }
             _ => noise,
@@ -171,7 +229,7 @@ fn an_answer_does_not_depend_on_the_other_samples() {
     for (layer, shape) in samples() {
         let graph = graph_of(lower(layer.as_ref(), &shape, Mode::Infer, 0));
         let weights = weights_of(layer.as_ref(), &shape, &mut rng);
-        let x = noise(&[&[BATCH], shape.as_slice()].concat(), &mut rng);
+        let x = batch_of(layer.as_ref(), &shape, &mut rng);
         let mut other = x.as_float().unwrap().to_vec();
         let row = other.len() / BATCH;
         other[row..].iter_mut().for_each(|x| *x = 1.0 - 2.0 * *x);
@@ -196,7 +254,7 @@ fn a_layer_that_is_not_trainable_trains_as_it_answers() {
         assert!(train.states().iter().all(|s| s.next.is_none()), "{class}");
         let mut rng = Philox::new(RandomKey::new(2));
         let weights = weights_of(layer.as_ref(), &shape, &mut rng);
-        let x = noise(&[&[BATCH], shape.as_slice()].concat(), &mut rng);
+        let x = batch_of(layer.as_ref(), &shape, &mut rng);
         assert_eq!(output(&train, x.clone(), &weights, 0), output(&infer, x, &weights, 0), "{class}");
     }
 }
@@ -211,7 +269,7 @@ fn gradients_are_those_of_finite_differences() {
         let mut rng = Philox::new(RandomKey::new(3).child(&case));
         let mut lowered = lower(layer.as_ref(), &shape, mode, 5);
         let weights = weights_of(layer.as_ref(), &shape, &mut rng);
-        let x = noise(&[&[BATCH], shape.as_slice()].concat(), &mut rng);
+        let x = batch_of(layer.as_ref(), &shape, &mut rng);
         let direction = noise(&lowered.builder.shape(lowered.y.value), &mut rng);
         let g = &mut lowered.builder;
         let d = g.input("direction", Type::f32(direction.shape.clone()));
@@ -219,7 +277,8 @@ fn gradients_are_those_of_finite_differences() {
         let scalar = g.sum_all(product);
         let specs = layer.weights(&shape).unwrap();
         let named = specs.iter().zip(&lowered.weights).filter(|(s, _)| s.trainable);
-        let by: Vec<(&str, Value)> = [("x", lowered.x)].into_iter().chain(named.map(|(s, v)| (s.name, *v))).collect();
+        let x_itself = Some(("x", lowered.x)).filter(|_| takes_indices(layer.as_ref()).is_none());
+        let by: Vec<(&str, Value)> = x_itself.into_iter().chain(named.map(|(s, v)| (s.name, *v))).collect();
         let gradients = differentiate(g, scalar, &by.iter().map(|(_, v)| *v).collect::<Vec<_>>()).unwrap();
         g.output("scalar", scalar);
         for ((name, _), gradient) in by.iter().zip(gradients) {
@@ -256,7 +315,7 @@ fn gradients_are_those_of_finite_differences() {
 }
 
 #[test]
-fn a_mask_passes_through_layers_that_keep_the_axes() {
+fn a_mask_passes_through_the_layers_that_keras_lets_pass_it() {
     for (layer, shape) in samples() {
         let mut g = Builder::new();
         let x = g.input("x", Type::f32([&[BATCH], shape.as_slice()].concat()));
@@ -266,8 +325,21 @@ fn a_mask_passes_through_layers_that_keep_the_axes() {
             specs.iter().map(|s| g.state(s.name, Type::f32(s.shape.clone()), Role::Parameter)).collect();
         let mut call = Call { graph: &mut g, mode: Mode::Infer, weights: &weights, step: None, key: RandomKey::new(0) };
         let y = layer.call(&mut call, Masked { value: x, mask: Some(mask) });
-        let keeps = !["Flatten", "Reshape"].contains(&layer.class_name());
-        assert_eq!(y.mask, keeps.then_some(mask), "{}", label(layer.as_ref(), &shape));
+        let case = label(layer.as_ref(), &shape);
+        match layer.class_name() {
+            "Flatten" | "Reshape" | "Permute" | "RepeatVector" | "EinsumDense" | "RMSNormalization" => {
+                assert_eq!(y.mask, None, "{case}");
+            }
+            class if ["Cropping", "ZeroPadding", "UpSampling"].iter().any(|family| class.starts_with(family)) => {
+                assert_eq!(y.mask, None, "{case}");
+            }
+            "Embedding" | "Masking" => {
+                let is_made = layer.config().get("mask_zero").is_none_or(|flag| *flag == true);
+                assert_eq!(y.mask.is_some(), is_made, "{case}");
+                assert_ne!(y.mask, Some(mask), "{case}: a mask of its own");
+            }
+            _ => assert_eq!(y.mask, Some(mask), "{case}"),
+        }
     }
 }
 
