@@ -221,6 +221,9 @@ impl<'a> Law<'a> {
         let graph = &self.plan.graph;
         for state in graph.states() {
             let Some(&written) = state.next.and_then(|next| self.made.get(&next)) else { continue };
+            if graph.outputs().iter().any(|(_, value)| root(graph, *value) == state.value) {
+                self.breaches.push(format!("state `{}` is overwritten before it is put out", state.name));
+            }
             for node in graph.nodes().iter().filter(|n| is_step(&n.op)) {
                 let Some(&read) = self.made.get(&node.outputs[0]) else { continue };
                 for (i, _) in node.inputs.iter().enumerate().filter(|(_, v)| root(graph, **v) == state.value) {
@@ -338,6 +341,10 @@ mod tests {
         caught("state `w` does not lie in its place", |plan| {
             let next = plan.graph.states()[0].next.unwrap();
             plan.places[next.index()] = Place::Arena(0);
+        });
+        caught("state `w` is overwritten before it is put out", |plan| {
+            let value = plan.graph.states()[0].value;
+            plan.graph.outputs.push(("old".into(), value));
         });
         caught("state `w` is overwritten before", |plan| {
             let last = plan.phases.pop().unwrap();
