@@ -3,6 +3,7 @@
 
 use std::time::UNIX_EPOCH;
 
+use footlight::nn::Custom;
 use footlight::nn::file::{Archive, SavedModel, to_archive};
 use footlight_fuzz::{cut, zipped};
 use libfuzzer_sys::fuzz_target;
@@ -16,12 +17,12 @@ fuzz_target!(|bytes: &[u8]| {
         }
     };
     let Some(Ok(archive)) = archive.map(|bytes| Archive::read(&bytes)) else { return };
-    let Ok(saved) = SavedModel::from_archive(archive) else { return };
+    let Ok(saved) = SavedModel::from_archive(archive, &Custom::new()) else { return };
     let value = |name: &str| saved.states.iter().find(|(state, ..)| state == name).map(|(.., value)| value.clone());
     let compile = saved.compile.as_ref().and_then(|compile| compile.as_ref().ok());
     let written = to_archive(&saved.architecture, compile, &value, UNIX_EPOCH).write();
     let again = Archive::read(&written.expect("a model that was read can be written"));
-    let again = SavedModel::from_archive(again.expect("what is written can be read"));
+    let again = SavedModel::from_archive(again.expect("what is written can be read"), &Custom::new());
     let again = again.expect("a model that was written is one");
     assert_eq!(again.architecture.to_config(), saved.architecture.to_config());
 });

@@ -44,14 +44,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::data::Samples;
     pub use crate::metrics::RunningMetric;
-    pub use crate::train::{Evaluate, Fit, History, Progress};
+    pub use crate::train::{
+        CSVLogger, EarlyStopping, Evaluate, Fit, History, LearningRateScheduler, ModelCheckpoint, Progress,
+        ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
+    };
     pub use crate::{Error, Evaluation, Model, Result, Sequential};
     pub use footlight_nn::Activation::{self, *};
     pub use footlight_nn::metrics::{AUC, BinaryAccuracy, F1Score, FBetaScore, Precision, R2Score, Recall};
     pub use footlight_nn::{
-        ActivationLayer, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Dense, Dropout, Flatten,
-        Initializer, Input, L1, L2, Layer, LayerNormalization, MeanAbsoluteError, MeanSquaredError, Reshape,
-        SparseCategoricalCrossentropy, layers, metrics,
+        ActivationLayer, BatchNormalization, BinaryCrossentropy, CategoricalCrossentropy, Constraint, Dense, Dropout,
+        ELU, Flatten, Initializer, Input, L1, L2, Layer, LayerNormalization, LeakyReLU, MeanAbsoluteError,
+        MeanSquaredError, PReLU, ReLU, Reshape, SoftmaxLayer, SparseCategoricalCrossentropy, layers, metrics,
     };
     pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
     pub use footlight_nn::{

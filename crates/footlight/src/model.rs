@@ -1,7 +1,7 @@
 //! A model that can be trained, asked and saved.
 
 use crate::data::{Columns, Samples, feed};
-use crate::train::{Evaluate, TrainingPlan, check_values};
+use crate::train::{Evaluate, Logs, TrainingPlan, check_values};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::naive::{self, NaiveData, NaiveValue};
 use footlight_cpu::{Engine, Feed, Session};
@@ -128,7 +128,7 @@ impl Model {
     pub fn compile(
         &mut self,
         optimizer: impl Into<OptimizerChoice>,
-        loss: impl Into<LossChoice>,
+        loss: impl Into<Loss>,
         metrics: impl Into<MetricList>,
     ) -> Result<()> {
         self.compile_weighted(optimizer, loss, metrics, [])
@@ -141,11 +141,11 @@ impl Model {
     pub fn compile_weighted(
         &mut self,
         optimizer: impl Into<OptimizerChoice>,
-        loss: impl Into<LossChoice>,
+        loss: impl Into<Loss>,
         metrics: impl Into<MetricList>,
         weighted_metrics: impl Into<MetricList>,
     ) -> Result<()> {
-        let compile = Compile::new(optimizer.into().resolve()?, loss.into().0, metrics.into().0)?;
+        let compile = Compile::new(optimizer.into().resolve()?, loss.into(), metrics.into().0)?;
         self.set_compile(compile.weighted_metrics(weighted_metrics)?);
         Ok(())
     }
@@ -324,10 +324,7 @@ impl Model {
     pub fn plan_summary(&mut self, batch: usize) -> Result<PlanSummary> {
         let kind = if self.is_compiled() { Kind::Train } else { Kind::Infer };
         let (_, session) = self.session(kind, batch)?;
-        let plan = session.plan();
-        let peak_bytes = plan.state_bytes + plan.arena_bytes + plan.scratch_bytes * session.workers();
-        let rules = session.rules().to_vec();
-        Ok(PlanSummary { rules, table: plan.to_string(), peak_bytes, flops: flops(&plan.graph) })
+        Ok(PlanSummary::of(session))
     }
 
     /// What training on `samples` samples needs, before the first step: every session that training uses is made here, so
@@ -358,6 +355,31 @@ impl Model {
             epochs,
             has_validation: false,
         })
+    }
+
+    /// Takes one step on these samples, all at once; answers loss and metrics of this batch, sorted by name.
+    ///
+    /// # Errors
+    /// A model that is not compiled, or data that do not fit it.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::prelude::*;
+    /// let x = Samples::from(Tensor::new([4, 1], vec![0.0f32, 1.0, 2.0, 3.0])?);
+    /// let mut model = Sequential::new(layers![Dense::new(1)])?;
+    /// model.compile(SGD::new().learning_rate(0.1), "mse", [])?;
+    /// let losses: Vec<f64> = (0..50).map(|_| Ok(model.train_on_batch(&x, &x)?[0].1)).collect::<Result<_>>()?;
+    /// assert!(losses[49] < 0.01 * losses[0]);
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn train_on_batch(&mut self, x: &Samples, y: &Samples) -> Result<Logs> {
+        self.check_data(x, y)?;
+        self.reset_metrics();
+        let samples = Columns::new(x, y);
+        let rows: Vec<u32> = (0..x.len() as u32).collect();
+        let (engine, session) = self.session(Kind::Train, samples.batch(rows.len()))?;
+        session.run(engine, &samples.feeds(&rows))?;
+        Ok(self.metric_values())
     }
 
     /// Sets the sums of all metrics to zero.
@@ -488,19 +510,12 @@ pub struct PlanSummary {
     pub flops: f64,
 }
 
-/// A loss by value or by Keras' name.
-#[derive(Debug)]
-pub struct LossChoice(Loss);
-
-impl From<Loss> for LossChoice {
-    fn from(loss: Loss) -> LossChoice {
-        LossChoice(loss)
-    }
-}
-
-impl From<&str> for LossChoice {
-    fn from(name: &str) -> LossChoice {
-        LossChoice(Loss::from(name))
+impl PlanSummary {
+    pub(crate) fn of(session: &Session) -> PlanSummary {
+        let plan = session.plan();
+        let peak_bytes = plan.state_bytes + plan.arena_bytes + plan.scratch_bytes * session.workers();
+        let rules = session.rules().to_vec();
+        PlanSummary { rules, table: plan.to_string(), peak_bytes, flops: flops(&plan.graph) }
     }
 }
 

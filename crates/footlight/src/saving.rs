@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use footlight_nn::Custom;
 use footlight_nn::file::{Archive, SavedModel, to_archive, write_atomically};
 
 use crate::model::Model;
@@ -44,10 +45,18 @@ impl Model {
     /// `ErrorKind::File` with the path: a file that cannot be read, is damaged, or holds layers or settings that are not
     /// known; variables that are missing, unexpected or of another shape are told together.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
+        Model::load_with(path, &Custom::new())
+    }
+
+    /// As [`Model::load`], with layers, losses, metrics and optimizers of one's own.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_with(path: impl AsRef<Path>, custom: &Custom) -> Result<Model> {
         let path = path.as_ref();
         let archive = Archive::open(path)?;
         let place = |error: footlight_nn::Error| Error::from(error.at(format!("`{}`", path.display())));
-        let saved = SavedModel::from_archive(archive).map_err(place)?;
+        let saved = SavedModel::from_archive(archive, custom).map_err(place)?;
         let mut model = Model::bare(saved.architecture);
         model.has_weights = model.architecture.input_shape().is_some();
         match saved.compile {

@@ -142,12 +142,12 @@ impl Builder {
         value
     }
 
-    /// What state `value` becomes when the step ends.
+    /// What state `value` becomes when the step ends; `value` may also be what it was to become before.
     pub fn set_next(&mut self, value: Value, next: Value) {
         if self.is_poison(value) || self.is_poison(next) {
             return;
         }
-        match self.graph.states.iter_mut().find(|s| s.value == value) {
+        match self.graph.states.iter_mut().find(|s| s.value == value || s.next == Some(value)) {
             Some(state) => state.next = Some(next),
             None => {
                 self.fault(ErrorKind::Invalid, "only a state can have a next value", None);
@@ -332,6 +332,21 @@ impl Builder {
     /// Uniform random numbers in `[0, 1)` of stream `key` at `step`.
     pub fn random_uniform(&mut self, key: RandomKey, step: Value, shape: impl Into<Vec<usize>>) -> Value {
         self.one(RandomUniform { key, shape: shape.into() }, &[step])
+    }
+
+    /// Random numbers of mean 0 and standard deviation 1 of stream `key` at `step`: `sqrt(-2 ln(1 - u)) cos(2 pi v)` with
+    /// uniform `u` and `v` (Box and Muller).
+    pub fn random_normal(&mut self, key: RandomKey, step: Value, shape: impl Into<Vec<usize>>) -> Value {
+        let shape = shape.into();
+        let u = self.random_uniform(key.child("radius"), step, shape.clone());
+        let v = self.random_uniform(key.child("angle"), step, shape);
+        let rest = self.scalar_sub(1.0, u);
+        let log = self.unary(Unary::Log, rest);
+        let square = self.mul_scalar(log, -2.0);
+        let radius = self.unary(Unary::Sqrt, square);
+        let angle = self.mul_scalar(v, std::f32::consts::TAU);
+        let direction = self.unary(Unary::Cos, angle);
+        self.mul(radius, direction)
     }
 
     /// The softmax along the last axis.

@@ -2,7 +2,7 @@
 
 use crate::config::{Reader, config};
 use crate::layer::{Call, Layer, Masked, Mode, WeightSpec};
-use crate::{Error, ErrorKind, Regularizer, layers, naming};
+use crate::{Custom, Error, ErrorKind, Regularizer, layers, naming, optimizers};
 use footlight_graph::{Builder, Graph, Role, Type, Value};
 use footlight_tensor::{Philox, RandomKey, Tensor, display_shape};
 use serde_json::{Value as Json, json};
@@ -19,6 +19,11 @@ pub struct Weight {
 }
 
 impl Weight {
+    /// The penalty on it, if gradients change it.
+    pub fn penalty(&self) -> Option<Regularizer> {
+        self.spec.regularizer.filter(|_| self.spec.trainable)
+    }
+
     /// Whether gradients change it or it is carried along.
     pub fn role(&self) -> Role {
         if self.spec.trainable { Role::Parameter } else { Role::Statistic }
@@ -238,7 +243,7 @@ impl Architecture {
         let sample = self.require_built()?;
         let x = g.input("x", Type::f32([&[batch], sample].concat()));
         let weights = self.declare_weights(g, "");
-        let step = (mode == Mode::Train).then(|| g.state("optimizer/iteration", Type::i32([]), Role::Slot));
+        let step = (mode == Mode::Train).then(|| optimizers::iteration(g, optimizers::SCOPE));
         let Recorded { output, activities } = self.record(g, x, &weights, step, RandomKey::new(seed).child("layers"));
         Ok(Lowered { output, weights, step, activities })
     }
@@ -289,6 +294,14 @@ impl Architecture {
     /// # Errors
     /// Another kind of model, a layer that is not known or no built-in, a setting out of range; named by layer.
     pub fn from_config(value: &Json) -> Result<Architecture, Error> {
+        Architecture::from_config_with(value, &Custom::new())
+    }
+
+    /// As [`Architecture::from_config`], with layers of one's own.
+    ///
+    /// # Errors
+    /// As [`Architecture::from_config`].
+    pub fn from_config_with(value: &Json, custom: &Custom) -> Result<Architecture, Error> {
         let (class, config) = crate::config::open(value)?;
         if class != "Sequential" {
             return Err(Error::config(format!("a model of class `{class}` cannot be read yet"))
@@ -308,7 +321,8 @@ impl Architecture {
             .and_then(Json::as_array)
             .and_then(|shape| shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect());
         read.finish()?;
-        let list: Vec<Box<dyn Layer>> = list.iter().map(layers::from_config).collect::<Result<_, _>>()?;
+        let list: Vec<Box<dyn Layer>> =
+            list.iter().map(|layer| layers::from_config_with(layer, custom)).collect::<Result<_, _>>()?;
         let mut architecture = Architecture::named(&name, list)?;
         if let (None, Some(shape)) = (&architecture.input_shape, shape) {
             architecture.build(&shape)?;

@@ -6,9 +6,8 @@ use crate::layer::Mode;
 use crate::losses::Prediction;
 use crate::metrics::{Direction, Mean, Observed, weigh};
 use crate::optimizers::{self, State, Trained};
-use crate::{Activation, Architecture, Error, Loss, Metric, MetricList, Optimizer, Weight};
-use footlight_graph::ops::Unary;
-use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
+use crate::{Architecture, Custom, Error, Loss, Metric, MetricList, Optimizer, Weight};
+use footlight_graph::{Builder, Graph, Role, Type, Value, differentiate};
 use footlight_tensor::Tensor;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -129,12 +128,8 @@ impl Compile {
 
     /// The first values of the optimizer's states that are not zero.
     pub fn initial_values(&self, architecture: &Architecture) -> Vec<(String, Role, Tensor)> {
-        let full = |state: State| {
-            let data = vec![state.initial; state.ty.len()];
-            let tensor = Tensor::new(state.ty.shape, data).expect("as many as the shape has");
-            (state.name, Role::Slot, tensor)
-        };
-        self.states(architecture).into_iter().filter(|state| state.initial != 0.0).map(full).collect()
+        let first = self.states(architecture).into_iter().filter_map(State::first_value);
+        first.map(|(name, value)| (name, Role::Slot, value)).collect()
     }
 
     /// The parameters of which the optimizer keeps running means, each with the state of its mean.
@@ -146,7 +141,7 @@ impl Compile {
     fn states(&self, architecture: &Architecture) -> Vec<State> {
         let weights: Vec<(&str, &[usize])> =
             architecture.trainable_weights().map(|w| (w.path.as_str(), w.spec.shape.as_slice())).collect();
-        optimizers::states(self.optimizer.as_ref(), &weights)
+        optimizers::states(self.optimizer.as_ref(), optimizers::SCOPE, &weights)
     }
 
     /// One training step of `batch` samples as one graph: inputs `x`, `y` and, if samples have weights, `sample_weight`;
@@ -188,14 +183,14 @@ impl Compile {
         let output = lowered.output;
         let y = g.input("y", self.loss.target_type(&g.shape(output)));
         let weight = batch.is_weighted.then(|| g.input("sample_weight", Type::f32([batch.size])));
-        let p = Prediction { value: output, logits: logits(g.graph(), output) };
+        let p = Prediction::of(g.graph(), output);
         g.enter("loss");
         let each = self.loss.lower(g, y, p);
         // The divisor stays the number of losses: Keras' sum_over_batch_size.
         let each = weigh(g, each, weight);
         let mut loss = g.mean_all(each);
         for (weight, value) in architecture.weights().iter().zip(&lowered.weights) {
-            if let Some(regularizer) = weight.spec.regularizer.filter(|_| weight.spec.trainable) {
+            if let Some(regularizer) = weight.penalty() {
                 let penalty = regularizer.lower(g, *value);
                 loss = g.add(loss, penalty);
             }
@@ -242,7 +237,7 @@ impl Compile {
             trained.push(Trained { path: &weight.path, value, gradient, constraint });
         }
         g.enter("optimizer");
-        optimizers::step(g, self.optimizer.as_ref(), iteration, &trained);
+        optimizers::step(g, self.optimizer.as_ref(), optimizers::SCOPE, iteration, &trained);
         g.leave();
         Ok(())
     }
@@ -266,16 +261,27 @@ impl Compile {
     /// # Errors
     /// A class, key or value that is not known.
     pub fn from_config(config: &Config) -> Result<Compile, Error> {
+        Compile::from_config_with(config, &Custom::new())
+    }
+
+    /// As [`Compile::from_config`], with classes of one's own.
+    ///
+    /// # Errors
+    /// A class, key or value that is not known.
+    pub fn from_config_with(config: &Config, custom: &Custom) -> Result<Compile, Error> {
         let missing = |key: &str| Error::config(format!("compile_config has no `{key}`"));
         let present = |key: &str| config.get(key).filter(|v| !v.is_null());
-        let optimizer = optimizers::from_config(present("optimizer").ok_or_else(|| missing("optimizer"))?)?;
-        let loss = Loss::from_config(present("loss").ok_or_else(|| missing("loss"))?)?;
+        let optimizer = present("optimizer").ok_or_else(|| missing("optimizer"))?;
+        let optimizer = optimizers::from_config_with(optimizer, custom)?;
+        let loss = Loss::from_config_with(present("loss").ok_or_else(|| missing("loss"))?, custom)?;
         let metrics = |key: &str| match present(key) {
             Some(serde_json::Value::Array(list)) if list.len() > METRIC_LIMIT => {
                 let message = format!("compile_config: {} metrics, at most {METRIC_LIMIT} are read", list.len());
                 Err(Error::config(message).help("the file is damaged, or made to keep its reader busy"))
             }
-            Some(serde_json::Value::Array(list)) => list.iter().map(Metric::from_config).collect::<Result<Vec<_>, _>>(),
+            Some(serde_json::Value::Array(list)) => {
+                list.iter().map(|metric| Metric::from_config_with(metric, custom)).collect::<Result<Vec<_>, _>>()
+            }
             Some(_) => Err(Error::config(format!("compile_config: `{key}` must be a list, of the one output"))),
             None => Ok(Vec::new()),
         };
@@ -303,16 +309,6 @@ fn add_to_states(g: &mut Builder, name: &str, metric: &Metric, sums: &[Value]) {
         let value = g.state(&state_name(name, state), Type::f32(shape), Role::Metric);
         let next = g.add(value, *added);
         g.set_next(value, next);
-    }
-}
-
-/// The value behind `output` if it is a softmax or sigmoid of it.
-fn logits(graph: &Graph, output: Value) -> Option<(Value, &'static Activation)> {
-    let node = graph.nodes().iter().find(|n| n.outputs.contains(&output))?;
-    match node.op {
-        Op::Softmax(_) => Some((node.inputs[0], &Activation::Softmax)),
-        Op::Unary(Unary::Sigmoid) => Some((node.inputs[0], &Activation::Sigmoid)),
-        _ => None,
     }
 }
 

@@ -15,6 +15,12 @@ pub(crate) fn object(module: &str, class_name: &str, config: Config) -> Value {
     json!({ "module": module, "class_name": class_name, "config": config, "registered_name": null })
 }
 
+/// An object of a class of one's own, as Keras writes what is registered under its default package.
+pub(crate) fn custom_object(class_name: &str, config: Config) -> Value {
+    let registered = format!("Custom>{class_name}");
+    json!({ "module": null, "class_name": class_name, "config": config, "registered_name": registered })
+}
+
 /// Class name and configuration of a serialised object, which must be a built-in of Keras.
 ///
 /// # Errors

@@ -108,9 +108,35 @@ pub struct Call<'a> {
 }
 
 /// A layer: data that a user names, and how it becomes ops.
-pub trait Layer: fmt::Debug + Send + Sync {
-    /// Keras' class name, such as `Dense`.
-    fn class_name(&self) -> &'static str;
+///
+/// A layer of one's own holds its [`Common`] settings and says what it computes; its gradient follows from the ops.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Call, Common, Layer, Masked};
+/// /// `y = x^2`.
+/// #[derive(Clone, Debug, Default)]
+/// struct Square {
+///     common: Common,
+/// }
+/// impl Layer for Square {
+///     fn common(&self) -> &Common {
+///         &self.common
+///     }
+///     fn common_mut(&mut self) -> &mut Common {
+///         &mut self.common
+///     }
+///     fn call(&self, cx: &mut Call<'_>, x: Masked) -> Masked {
+///         x.with(cx.graph.mul(x.value, x.value))
+///     }
+/// }
+/// assert_eq!(Square::default().class_name(), "Square");
+/// ```
+pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
+    /// Keras' class name, such as `Dense`; that of the type unless written.
+    fn class_name(&self) -> &'static str {
+        crate::naming::of_type::<Self>()
+    }
 
     /// The settings every layer has.
     fn common(&self) -> &Common;
@@ -118,8 +144,10 @@ pub trait Layer: fmt::Debug + Send + Sync {
     /// The settings every layer has, to be changed.
     fn common_mut(&mut self) -> &mut Common;
 
-    /// Keras' keys of this class, without name, trainable and dtype.
-    fn config(&self) -> Config;
+    /// Keras' keys of this class, without name, trainable and dtype; none unless written.
+    fn config(&self) -> Config {
+        Config::new()
+    }
 
     /// Complains of a setting out of range.
     ///
@@ -129,11 +157,13 @@ pub trait Layer: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// The output's shape for an input's, both without the batch.
+    /// The output's shape for an input's, both without the batch; the input's unless written.
     ///
     /// # Errors
     /// What does not fit, with both shapes.
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error>;
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        Ok(input.to_vec())
+    }
 
     /// The weights for an input's shape, in Keras' order.
     ///
@@ -145,14 +175,18 @@ pub trait Layer: fmt::Debug + Send + Sync {
 
     /// Records the layer's ops.
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked;
+}
 
-    /// The logits behind the output if it is a softmax or sigmoid of them, so that a cross-entropy can use them.
-    fn output_activation(&self) -> Option<&crate::Activation> {
-        None
-    }
-
+/// Copies a layer whose type is not known; every layer that can be cloned has it.
+pub trait CloneLayer {
     /// A copy.
     fn clone_box(&self) -> Box<dyn Layer>;
+}
+
+impl<L: Layer + Clone + 'static> CloneLayer for L {
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
 }
 
 impl Clone for Box<dyn Layer> {
@@ -223,9 +257,6 @@ macro_rules! layer_basics {
         }
         fn common_mut(&mut self) -> &mut $crate::layer::Common {
             &mut self.common
-        }
-        fn clone_box(&self) -> Box<dyn $crate::Layer> {
-            Box::new(self.clone())
         }
     };
 }

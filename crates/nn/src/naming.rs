@@ -29,6 +29,12 @@ pub fn to_snake_case(class_name: &str) -> String {
     key.to_lowercase()
 }
 
+/// The class name of a type that has no other: the last part of its path.
+pub(crate) fn of_type<T: ?Sized>() -> &'static str {
+    let path = std::any::type_name::<T>();
+    path.rsplit("::").next().unwrap_or(path)
+}
+
 /// A unique name for each layer: its own, or its class in snake case with `_1`, `_2` where that is taken.
 pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
     let mut taken: Vec<String> = layers.iter().filter_map(|l| l.common().name.clone()).collect();

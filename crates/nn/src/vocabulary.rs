@@ -6,7 +6,7 @@
 macro_rules! vocabulary {
     (
         $(#[$meta:meta])*
-        $enum:ident: $what:literal {
+        $enum:ident: $what:literal $(or $custom:ident($custom_type:ty))? {
             $(
                 $(#[$doc:meta])*
                 $variant:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr),+ $(,)? })?
@@ -17,6 +17,10 @@ macro_rules! vocabulary {
         $(#[$meta])*
         pub enum $enum {
             $($(#[$doc])* $variant $({ $($(#[$field_doc])* $field: $type),+ })?,)*
+            $(
+                /// One of one's own.
+                $custom($custom_type),
+            )?
             /// A name that was given as text and is not known; reported when the model is built or compiled.
             Unknown(String),
         }
@@ -34,6 +38,7 @@ macro_rules! vocabulary {
             fn spellings(&self) -> Vec<&str> {
                 match self {
                     $($enum::$variant { .. } => vec![$name $(, $alias)*],)*
+                    $($enum::$custom(custom) => vec![custom.class_name()],)?
                     $enum::Unknown(name) => vec![name],
                 }
             }
@@ -46,6 +51,7 @@ macro_rules! vocabulary {
                     $($enum::$variant $({ $($field),+ })? => {
                         $($(config.insert(stringify!($field).into(), $crate::config::Setting::write($field));)+)?
                     })*
+                    $($enum::$custom(custom) => config.extend(custom.settings()),)?
                     $enum::Unknown(_) => {}
                 }
                 config

@@ -10,6 +10,7 @@ pub mod digits;
 mod download;
 mod folder;
 mod glyphs;
+mod grid;
 mod known;
 mod picture;
 mod samples;
@@ -18,7 +19,9 @@ mod table;
 
 pub(crate) use columns::{Columns, feed};
 pub use dataset::{Dataset, Origin};
+pub use grid::write_grid;
 pub use picture::Picture;
-pub use samples::Samples;
+pub(crate) use samples::shuffle;
+pub use samples::{Samples, shuffled};
 pub use source::{LoadOptions, default_cache_folder, load, mnist};
 pub use table::Table;

@@ -12,7 +12,7 @@ use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage
 use crate::{Error, ErrorKind, Result};
 
 /// Beyond this a picture is refused before it is decoded.
-const LARGEST_EXTENT: u32 = 16_384;
+pub(super) const LARGEST_EXTENT: u32 = 16_384;
 /// A kilobyte can say it is white all over; each pixel takes up to 12 bytes on its way.
 const LARGEST_PIXELS: u64 = 1 << 26;
 const LARGEST_BYTES: u64 = 1 << 30;
@@ -99,7 +99,7 @@ impl Picture {
 }
 
 /// Width, height and channels of samples of `shape`.
-fn layout(shape: &[usize]) -> Result<(u32, u32, u32)> {
+pub(super) fn layout(shape: &[usize]) -> Result<(u32, u32, u32)> {
     let square = |count: usize| {
         let side = count.isqrt();
         (side * side == count).then_some((side, side, 1))

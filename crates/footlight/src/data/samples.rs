@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use footlight_tensor::{DType, Data, Tensor};
+use footlight_tensor::{DType, Data, Philox, RandomKey, Tensor};
 
 /// A column of samples: a tensor in its stored type, and an affine map that is applied as rows are read.
 ///
@@ -226,6 +226,25 @@ impl Sub<f32> for Samples {
         self.offset -= term;
         self
     }
+}
+
+/// The numbers `0..len` in an order that depends on `seed` and `pass` alone; the orders of `fit` are these.
+///
+/// # Examples
+/// ```
+/// use footlight::data::shuffled;
+/// assert_eq!(shuffled(100, 7, 0), shuffled(100, 7, 0));
+/// assert_ne!(shuffled(100, 7, 0), shuffled(100, 7, 1));
+/// ```
+pub fn shuffled(len: usize, seed: u64, pass: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..len as u32).collect();
+    shuffle(&mut order, seed, pass);
+    order
+}
+
+/// Puts `order`, which is `0..len`, in the order of a pass.
+pub(crate) fn shuffle(order: &mut [u32], seed: u64, pass: usize) {
+    Philox::new(RandomKey::new(seed).child("shuffle").at(pass as u64)).shuffle(order);
 }
 
 /// One word more in a hash: the multiplication of wyhash, folded.

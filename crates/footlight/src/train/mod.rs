@@ -13,6 +13,7 @@ mod plan;
 mod progress;
 mod run;
 mod snapshot;
+mod train_step;
 
 pub use callback::{Callback, CallbackState, Logs, Training};
 pub use callbacks::{
@@ -24,5 +25,6 @@ pub use fit::Fit;
 pub use history::History;
 pub use plan::TrainingPlan;
 pub use progress::{Progress, ProgressLine};
+pub use train_step::{Gradients, StepBuilder, TrainStep};
 
 pub(crate) use check::check_values;

@@ -5,11 +5,10 @@ use serde_json::{Value as Json, json};
 use super::callback::{Callback, Logs, Training};
 use super::checkpoint::Position;
 use super::{Fit, History, TrainingPlan, numeric};
-use crate::data::{Columns, Samples};
+use crate::data::{Columns, Samples, shuffle};
 use crate::model::{Kind, Model};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::Store;
-use footlight_tensor::{Philox, RandomKey};
 use std::sync::atomic::Ordering;
 
 impl Model {
@@ -118,10 +117,10 @@ impl Run<'_, '_> {
         let compile = self.model.compiled().map(|compile| compile.to_config());
         json!({
             "seed": self.model.seed_value(), "model": self.model.architecture().to_config(), "compile": compile.ok(),
-            "samples": self.samples.len(), "weights": self.options.weights(), "data": self.data,
-            "batch_size": self.options.batch_size, "shuffle": self.options.shuffle, "steps_per_epoch": self.plan.steps,
-            "validation_samples": self.validation.as_ref().map(Columns::len), "validation_data": self.validation_data,
-            "callbacks": self.callbacks.len(),
+            "samples": self.samples.len(), "batch_size": self.options.batch_size, "shuffle": self.options.shuffle,
+            "steps_per_epoch": self.plan.steps, "validation_samples": self.validation.as_ref().map(Columns::len),
+            "weights": self.options.weights(), "callbacks": self.callbacks.len(),
+            "data": self.data, "validation_data": self.validation_data,
         })
     }
 
@@ -200,8 +199,7 @@ impl Run<'_, '_> {
         let (pass, index) = (done / self.pass, done % self.pass);
         if self.options.shuffle && self.ordered != Some(pass) {
             self.order.iter_mut().enumerate().for_each(|(i, sample)| *sample = i as u32);
-            let key = RandomKey::new(self.model.seed_value()).child("shuffle").at(pass as u64);
-            Philox::new(key).shuffle(&mut self.order);
+            shuffle(&mut self.order, self.model.seed_value(), pass);
             self.ordered = Some(pass);
         }
         let begin = index * self.options.batch_size;

@@ -7,7 +7,7 @@ use footlight_tensor::{DType, Data, Tensor, display_shape};
 
 use super::{Archive, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, read_vars, weights_tree};
 use crate::optimizers::LEARNING_RATE;
-use crate::{Architecture, Compile, Error, ErrorKind};
+use crate::{Architecture, Compile, Custom, Error, ErrorKind};
 
 /// The values of a model's states by name.
 pub type States = Vec<(String, Role, Tensor)>;
@@ -25,16 +25,16 @@ pub struct SavedModel {
 }
 
 impl SavedModel {
-    /// Takes a model out of an archive.
+    /// Takes a model out of an archive; `custom` are the classes of one's own that it may name.
     ///
     /// # Errors
     /// `ErrorKind::File` for a model, layer, key or value that is not known, and for all variables that are missing,
     /// unexpected or of another shape.
-    pub fn from_archive(archive: Archive) -> Result<SavedModel, Error> {
-        let architecture = Architecture::from_config(&archive.config).map_err(in_file)?;
+    pub fn from_archive(archive: Archive, custom: &Custom) -> Result<SavedModel, Error> {
+        let architecture = Architecture::from_config_with(&archive.config, custom).map_err(in_file)?;
         let compile = archive.config.get("compile_config").filter(|config| !config.is_null());
         let mut compile = compile.map(|config| match config.as_object() {
-            Some(config) => Compile::from_config(config).map_err(in_file),
+            Some(config) => Compile::from_config_with(config, custom).map_err(in_file),
             None => Err(Error::new(ErrorKind::File, "`compile_config` is no object")),
         });
         let (layers, optimizer) = read_vars(archive.weights, &shapes(&architecture))?;

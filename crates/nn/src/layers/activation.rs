@@ -52,8 +52,4 @@ impl Layer for ActivationLayer {
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
         input.with(self.activation.lower(cx.graph, input.value))
     }
-
-    fn output_activation(&self) -> Option<&Activation> {
-        Some(&self.activation)
-    }
 }

@@ -187,8 +187,4 @@ impl Layer for Dense {
         let y = g.reshape(y, shape);
         input.with(self.activation.lower(g, y))
     }
-
-    fn output_activation(&self) -> Option<&Activation> {
-        Some(&self.activation)
-    }
 }

@@ -23,7 +23,7 @@ pub use rectifiers::{ELU, LeakyReLU, ReLU, SoftmaxLayer};
 pub use reshape::Reshape;
 
 use crate::config::{self, Config, Key, Reader};
-use crate::{Error, Layer, Regularizer, suggest};
+use crate::{Custom, Error, Layer, Regularizer, suggest};
 use serde_json::Value;
 
 macro_rules! catalogue {
@@ -62,6 +62,17 @@ catalogue! {
 /// # Errors
 /// A class that is no built-in or not known, a key that is not known, a value out of range; named by the layer.
 pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
+    from_config_with(value, &Custom::new())
+}
+
+/// As [`from_config`], with layers of one's own.
+///
+/// # Errors
+/// As [`from_config`].
+pub fn from_config_with(value: &Value, custom: &Custom) -> Result<Box<dyn Layer>, Error> {
+    if let Some(found) = custom.find_layer(value) {
+        return found.made(|read, config| read(config).and_then(|layer| with_common(layer, config)));
+    }
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
     let (name, class) = (text("/config/name"), text("/class_name"));
     let named = |e: Error| if name.is_empty() { e } else { e.at(format!("layer `{name}` ({class})")) };
@@ -75,10 +86,15 @@ pub fn from_config(value: &Value) -> Result<Box<dyn Layer>, Error> {
 }
 
 fn read(class: &str, config: &Config, read: &mut Reader<'_>) -> Result<Box<dyn Layer>, Error> {
-    let mut layer = from_class(class, config, read)?;
+    with_common(from_class(class, config, read)?, read)
+}
+
+/// The layer with the settings that every layer has.
+fn with_common(mut layer: Box<dyn Layer>, read: &mut Reader<'_>) -> Result<Box<dyn Layer>, Error> {
+    let is_input = layer.class_name() == "InputLayer";
     let common = layer.common_mut();
     common.name = read.string("name")?.filter(|name| !name.is_empty());
-    if class != "InputLayer" {
+    if !is_input {
         read.dtype()?;
         common.input_shape = read.extents("input_shape")?;
         common.activity_regularizer = read.object("activity_regularizer", Regularizer::from_config)?;
@@ -108,7 +124,10 @@ pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<u
         config.insert("activity_regularizer".into(), regularizer.to_config());
     }
     config.extend(layer.config());
-    let mut value = config::object("keras.layers", layer.class_name(), config);
+    let mut value = match layer.class_name() {
+        class if CLASSES.contains(&class) => config::object("keras.layers", class, config),
+        class => config::custom_object(class, config),
+    };
     if let Some(shape) = build_shape {
         value["build_config"] = serde_json::json!({ "input_shape": shape });
     }

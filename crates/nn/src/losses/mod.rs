@@ -1,10 +1,12 @@
 //! What training makes small: one catalogue, each family of losses in its own file.
 
+mod custom;
 mod hinge;
 mod overlap;
 mod probabilistic;
 mod regression;
 
+pub use custom::{CustomLoss, Rule};
 pub use hinge::{CategoricalHinge, Hinge, SquaredHinge};
 pub use overlap::{Dice, Tversky};
 pub use probabilistic::{
@@ -19,9 +21,10 @@ pub use regression::{
 
 use crate::config::{self, Axes, Key, Reader, config};
 use crate::vocabulary::vocabulary;
-use crate::{Activation, Error, ErrorKind, suggest};
-use footlight_graph::{Builder, Type, Value};
-use footlight_tensor::display_shape;
+use crate::{Activation, Custom, Error, ErrorKind, suggest};
+use footlight_graph::ops::Unary;
+use footlight_graph::{Builder, Graph, Op, Type, Value};
+use footlight_tensor::{DType, display_shape};
 use std::ops::Bound;
 
 /// Keras' fuzz factor: probabilities are kept this far from 0 and 1.
@@ -34,6 +37,19 @@ pub struct Prediction<'a> {
     pub value: Value,
     /// The value the last activation was applied to, and that activation.
     pub logits: Option<(Value, &'a Activation)>,
+}
+
+impl Prediction<'static> {
+    /// A model's output, with the value behind it if it is a softmax or sigmoid of that.
+    pub fn of(graph: &Graph, output: Value) -> Prediction<'static> {
+        let node = graph.nodes().iter().find(|node| node.outputs.contains(&output));
+        let logits = node.and_then(|node| match node.op {
+            Op::Softmax(_) => Some((node.inputs[0], &Activation::Softmax)),
+            Op::Unary(Unary::Sigmoid) => Some((node.inputs[0], &Activation::Sigmoid)),
+            _ => None,
+        });
+        Prediction { value: output, logits }
+    }
 }
 
 vocabulary! {
@@ -59,7 +75,7 @@ vocabulary! {
     /// assert!(matches!(&outputs["loss"].data, NaiveData::Float(x) if (x[0] - 1.0).abs() < 1e-6));
     /// ```
     #[derive(Clone, Debug, PartialEq)]
-    Loss: "loss" {
+    Loss: "loss" or Custom(CustomLoss) {
         /// See [`struct@MeanSquaredError`].
         MeanSquaredError = "MeanSquaredError" | "mean_squared_error" | "mse" | "MSE";
         /// See [`struct@MeanAbsoluteError`].
@@ -223,7 +239,11 @@ impl Loss {
 
     /// Whether targets are integer classes.
     pub fn wants_classes(&self) -> bool {
-        matches!(self, Loss::SparseCategoricalCrossentropy { .. } | Loss::CategoricalGeneralizedCrossEntropy { .. })
+        match self {
+            Loss::SparseCategoricalCrossentropy { .. } | Loss::CategoricalGeneralizedCrossEntropy { .. } => true,
+            Loss::Custom(custom) => custom.target_type(&[1, 1]).dtype == DType::I32,
+            _ => false,
+        }
     }
 
     /// The number of classes that integer targets may name, for predictions of this shape.
@@ -233,7 +253,11 @@ impl Loss {
 
     /// The type of the targets for predictions of `shape` (with the batch).
     pub fn target_type(&self, shape: &[usize]) -> Type {
-        if self.wants_classes() { Type::i32(&shape[..shape.len().saturating_sub(1)]) } else { Type::f32(shape) }
+        match self {
+            Loss::Custom(custom) => custom.target_type(shape),
+            _ if self.wants_classes() => Type::i32(&shape[..shape.len().saturating_sub(1)]),
+            _ => Type::f32(shape),
+        }
     }
 
     /// The loss of each sample, before averaging; one number for the batch where a loss sums over its axis.
@@ -281,6 +305,7 @@ impl Loss {
             Loss::CategoricalHinge => hinge::categorical(g, y, p.value),
             Loss::Dice { axis } => overlap::dice(g, y, p.value, axis.as_ref()),
             Loss::Tversky { alpha, beta, axis } => overlap::tversky(g, y, p.value, [*alpha, *beta], axis.as_ref()),
+            Loss::Custom(custom) => custom.lower(g, y, p.value),
             Loss::Unknown(name) => g.fault(footlight_graph::ErrorKind::Invalid, format!("unknown loss `{name}`"), None),
         }
     }
@@ -292,7 +317,10 @@ impl Loss {
         }
         let mut config = config! { "name": self.name(), "reduction": "sum_over_batch_size" };
         config.extend(self.settings());
-        config::object("keras.losses", self.class_name(), config)
+        match self {
+            Loss::Custom(custom) => config::custom_object(custom.class_name(), config),
+            _ => config::object("keras.losses", self.class_name(), config),
+        }
     }
 
     /// From what Keras writes: a name or an object.
@@ -300,6 +328,20 @@ impl Loss {
     /// # Errors
     /// A class, key or value that is not known.
     pub fn from_config(value: &serde_json::Value) -> Result<Loss, Error> {
+        Loss::from_config_with(value, &Custom::new())
+    }
+
+    /// As [`Loss::from_config`], with losses of one's own.
+    ///
+    /// # Errors
+    /// A class, key or value that is not known.
+    pub fn from_config_with(value: &serde_json::Value, custom: &Custom) -> Result<Loss, Error> {
+        if let Some(found) = custom.find_loss(value) {
+            return found.made(|read, config| {
+                config.ignore(&["name", "reduction", "dtype"]);
+                read(config)
+            });
+        }
         if let Some(name) = value.as_str() {
             let made = Loss::from(name);
             made.check()?;

@@ -39,7 +39,7 @@ pub use regression::{
 
 use crate::config::{self, Config, Key, Reader, config};
 use crate::losses::Prediction;
-use crate::{Error, suggest};
+use crate::{Custom, Error, suggest};
 use footlight_graph::{Builder, ErrorKind, Type, Value};
 use mean::PerSample;
 use std::fmt;
@@ -67,8 +67,10 @@ pub struct Observed<'a> {
 
 /// What a class of metrics defines.
 pub trait Rule: fmt::Debug + Send + Sync + 'static {
-    /// Keras' class name.
-    fn class_name(&self) -> &'static str;
+    /// Keras' class name; that of the type unless written.
+    fn class_name(&self) -> &'static str {
+        crate::naming::of_type::<Self>()
+    }
 
     /// Which way it gets better; `None` where that is a matter of the problem.
     fn direction(&self) -> Option<Direction> {
@@ -327,7 +329,10 @@ impl Metric {
             Ok(rule) if *self != Metric::from(self.name.as_str()) => {
                 let mut config = config! { "name": self.name, "dtype": "float32" };
                 config.extend(rule.settings());
-                config::object("keras.metrics", rule.class_name(), config)
+                match rule.class_name() {
+                    class if Entry::of(class).is_some() => config::object("keras.metrics", class, config),
+                    class => config::custom_object(class, config),
+                }
             }
             _ => self.name.clone().into(),
         }
@@ -338,6 +343,22 @@ impl Metric {
     /// # Errors
     /// A class, key or value that is not known.
     pub fn from_config(value: &serde_json::Value) -> Result<Metric, Error> {
+        Metric::from_config_with(value, &Custom::new())
+    }
+
+    /// As [`Metric::from_config`], with metrics of one's own.
+    ///
+    /// # Errors
+    /// A class, key or value that is not known.
+    pub fn from_config_with(value: &serde_json::Value, custom: &Custom) -> Result<Metric, Error> {
+        if let Some(found) = custom.find_metric(value) {
+            return found.made(|read, config| {
+                config.ignore(&["dtype"]);
+                let name = config.string("name")?;
+                let made = read(config)?;
+                Ok(name.into_iter().fold(made, |metric, name| metric.named(&name)))
+            });
+        }
         if let Some(name) = value.as_str() {
             let made = Metric::from(name);
             made.check()?;

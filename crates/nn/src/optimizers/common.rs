@@ -32,7 +32,7 @@ pub struct Common {
 
 impl Common {
     /// A learning rate, and nothing else.
-    pub(super) fn new(learning_rate: f32) -> Common {
+    pub fn new(learning_rate: f32) -> Common {
         Common {
             learning_rate: LearningRate::Constant(learning_rate),
             weight_decay: None,

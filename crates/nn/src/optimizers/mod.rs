@@ -21,11 +21,11 @@ pub use lion::Lion;
 pub use rmsprop::RMSprop;
 pub use schedules::LearningRate;
 pub use sgd::SGD;
-pub(crate) use step::{LEARNING_RATE, average_of};
-pub use step::{State, Trained, states, step};
+pub(crate) use step::{LEARNING_RATE, SCOPE, average_of};
+pub use step::{State, Trained, iteration, states, step};
 
 use crate::config::{self, Config, Key, Reader};
-use crate::{Error, suggest};
+use crate::{Custom, Error, suggest};
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Value};
 use std::fmt;
@@ -56,9 +56,39 @@ pub struct Update<'a> {
 }
 
 /// Turns gradients into the next parameters.
-pub trait Optimizer: fmt::Debug + Send + Sync {
-    /// Keras' class name, such as `Adam`.
-    fn class_name(&self) -> &'static str;
+///
+/// An optimizer of one's own holds its [`Common`] settings, which see to clipping, decay and running means, and says what
+/// one parameter becomes.
+///
+/// # Examples
+/// ```
+/// use footlight_graph::{Value, ops::Unary};
+/// use footlight_nn::optimizers::{Common, Optimizer, Parameter, Update};
+/// /// `w -= lr sign(g)`.
+/// #[derive(Clone, Debug)]
+/// struct SignDescent {
+///     common: Common,
+/// }
+/// impl Optimizer for SignDescent {
+///     fn common(&self) -> &Common {
+///         &self.common
+///     }
+///     fn common_mut(&mut self) -> &mut Common {
+///         &mut self.common
+///     }
+///     fn update(&self, cx: &mut Update<'_>, _: &[Value], p: &Parameter) -> (Value, Vec<Value>) {
+///         let sign = cx.graph.unary(Unary::Sign, p.gradient);
+///         let step = cx.graph.mul(cx.learning_rate, sign);
+///         (cx.graph.sub(p.value, step), vec![])
+///     }
+/// }
+/// assert_eq!(SignDescent { common: Common::new(0.01) }.class_name(), "SignDescent");
+/// ```
+pub trait Optimizer: CloneOptimizer + fmt::Debug + Send + Sync {
+    /// Keras' class name, such as `Adam`; that of the type unless written.
+    fn class_name(&self) -> &'static str {
+        crate::naming::of_type::<Self>()
+    }
 
     /// The settings every optimizer has.
     fn common(&self) -> &Common;
@@ -66,8 +96,10 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// The settings every optimizer has, to be changed.
     fn common_mut(&mut self) -> &mut Common;
 
-    /// Keras' keys of this class beside the common ones.
-    fn config(&self) -> Config;
+    /// Keras' keys of this class beside the common ones; none unless written.
+    fn config(&self) -> Config {
+        Config::new()
+    }
 
     /// Starts with another learning rate, in place of a schedule if there was one.
     fn set_learning_rate(&mut self, learning_rate: f32) {
@@ -75,8 +107,10 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     }
 
     /// The names of the slots of one parameter, in the groups in which they stand in Keras' files: first those of the first
-    /// group of every parameter, one parameter after another, then those of the next group.
-    fn slot_groups(&self) -> Vec<Vec<&'static str>>;
+    /// group of every parameter, one parameter after another, then those of the next group; none unless written.
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        Vec::new()
+    }
 
     /// The names of the slots of one parameter.
     fn slots(&self) -> Vec<&'static str> {
@@ -101,14 +135,25 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// Records the next parameter and slots.
     fn update(&self, cx: &mut Update<'_>, prepared: &[Value], parameter: &Parameter) -> (Value, Vec<Value>);
 
-    /// Complains of a setting out of range.
+    /// Complains of a setting out of range; of the common ones unless written.
     ///
     /// # Errors
     /// `ErrorKind::Config` that names the key, its value and its range.
-    fn check(&self) -> Result<(), Error>;
+    fn check(&self) -> Result<(), Error> {
+        self.common().check()
+    }
+}
 
+/// Copies an optimizer whose type is not known; every optimizer that can be cloned has it.
+pub trait CloneOptimizer {
     /// A copy.
     fn clone_box(&self) -> Box<dyn Optimizer>;
+}
+
+impl<O: Optimizer + Clone + 'static> CloneOptimizer for O {
+    fn clone_box(&self) -> Box<dyn Optimizer> {
+        Box::new(self.clone())
+    }
 }
 
 impl Clone for Box<dyn Optimizer> {
@@ -142,12 +187,6 @@ macro_rules! catalogue {
                 _ => Err(suggest::unknown("optimizer", class, CLASSES)),
             }
         }
-
-        $(impl From<$optimizer> for OptimizerChoice {
-            fn from(optimizer: $optimizer) -> OptimizerChoice {
-                OptimizerChoice(Ok(Box::new(optimizer)))
-            }
-        })*
     };
 }
 
@@ -213,6 +252,12 @@ impl From<&str> for OptimizerChoice {
     }
 }
 
+impl<O: Optimizer + 'static> From<O> for OptimizerChoice {
+    fn from(optimizer: O) -> OptimizerChoice {
+        OptimizerChoice(Ok(Box::new(optimizer)))
+    }
+}
+
 impl From<Box<dyn Optimizer>> for OptimizerChoice {
     fn from(optimizer: Box<dyn Optimizer>) -> OptimizerChoice {
         OptimizerChoice(Ok(optimizer))
@@ -223,7 +268,10 @@ impl From<Box<dyn Optimizer>> for OptimizerChoice {
 pub fn to_config(optimizer: &dyn Optimizer) -> serde_json::Value {
     let mut config = optimizer.common().to_config(optimizer.class_name());
     config.extend(optimizer.config());
-    config::object("keras.optimizers", optimizer.class_name(), config)
+    match optimizer.class_name() {
+        class if CLASSES.contains(&class) => config::object("keras.optimizers", class, config),
+        class => config::custom_object(class, config),
+    }
 }
 
 /// An optimizer from what Keras writes: an object, or a name.
@@ -231,6 +279,17 @@ pub fn to_config(optimizer: &dyn Optimizer) -> serde_json::Value {
 /// # Errors
 /// A class or key that is not known.
 pub fn from_config(value: &serde_json::Value) -> Result<Box<dyn Optimizer>, Error> {
+    from_config_with(value, &Custom::new())
+}
+
+/// As [`from_config`], with optimizers of one's own.
+///
+/// # Errors
+/// A class or key that is not known.
+pub fn from_config_with(value: &serde_json::Value, custom: &Custom) -> Result<Box<dyn Optimizer>, Error> {
+    if let Some(found) = custom.find_optimizer(value) {
+        return found.made(|read, config| with_common(read(config)?, config));
+    }
     if let Some(name) = value.as_str() {
         return from_name(name);
     }
@@ -243,7 +302,11 @@ pub fn from_config(value: &serde_json::Value) -> Result<Box<dyn Optimizer>, Erro
 }
 
 fn read(class: &str, read: &mut Reader<'_>) -> Result<Box<dyn Optimizer>, Error> {
-    let mut optimizer = from_class(class, read)?;
+    with_common(from_class(class, read)?, read)
+}
+
+/// The optimizer with the settings that every optimizer has.
+fn with_common(mut optimizer: Box<dyn Optimizer>, read: &mut Reader<'_>) -> Result<Box<dyn Optimizer>, Error> {
     optimizer.common_mut().read(read)?;
     Ok(optimizer)
 }

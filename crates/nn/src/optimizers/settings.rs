@@ -90,9 +90,6 @@ macro_rules! optimizer_basics {
             self.common.check()?;
             self.check_settings()
         }
-        fn clone_box(&self) -> Box<dyn $crate::Optimizer> {
-            Box::new(self.clone())
-        }
     };
 }
 pub(super) use optimizer_basics;

@@ -5,7 +5,7 @@ use crate::Constraint;
 use super::{Common, Optimizer, Parameter, Update};
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Role, Type, Value};
-use footlight_tensor::DType;
+use footlight_tensor::{DType, Tensor};
 
 /// A state of an optimizer.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,33 +22,50 @@ impl State {
     fn new(name: impl Into<String>, shape: &[usize], initial: f32) -> State {
         State { name: name.into(), ty: Type::f32(shape), initial }
     }
+
+    /// Name and first value, if that is not zero.
+    pub fn first_value(self) -> Option<(String, Tensor)> {
+        let full = |ty: Type| Tensor::new(ty.shape.clone(), vec![self.initial; ty.len()]);
+        (self.initial != 0.0).then(|| (self.name, full(self.ty).expect("as many as the shape has")))
+    }
 }
 
-pub(crate) const ITERATION: &str = "optimizer/iteration";
+/// The scope of the states of a model's own optimizer.
+pub(crate) const SCOPE: &str = "optimizer";
 pub(crate) const LEARNING_RATE: &str = "optimizer/learning_rate";
+const RATE: &str = "learning_rate";
 const AVERAGE: &str = "average";
 const ACCUMULATOR: &str = "gradient_accumulator";
 
 /// The state of one parameter.
-fn of(path: &str, slot: &str) -> String {
-    format!("optimizer/{path}/{slot}")
+fn of(scope: &str, path: &str, slot: &str) -> String {
+    format!("{scope}/{path}/{slot}")
 }
 
-/// The state of the running mean of a parameter.
+/// A state of all parameters together.
+fn of_all(scope: &str, name: &str) -> String {
+    format!("{scope}/{name}")
+}
+
+/// The state of the running mean of a parameter of a model's own optimizer.
 pub(crate) fn average_of(path: &str) -> String {
-    of(path, AVERAGE)
+    of(SCOPE, path, AVERAGE)
 }
 
-fn of_all(name: &str) -> String {
-    format!("optimizer/{name}")
+/// The state that counts the steps of the optimizer of `scope`.
+pub fn iteration(g: &mut Builder, scope: &str) -> Value {
+    g.state(&of_all(scope, "iteration"), Type::i32([]), Role::Slot)
 }
 
 /// The states for parameters of these paths and shapes, in the order of Keras' files: iteration, learning rate (unless it
-/// follows a schedule), means, sums of gradients, slots, and what all parameters share.
-pub fn states(optimizer: &dyn Optimizer, parameters: &[(&str, &[usize])]) -> Vec<State> {
+/// follows a schedule), means, sums of gradients, slots, and what all parameters share; `scope` begins their names and is
+/// `optimizer` for the one that a model was compiled with.
+pub fn states(optimizer: &dyn Optimizer, scope: &str, parameters: &[(&str, &[usize])]) -> Vec<State> {
     let common = optimizer.common();
-    let mut states = vec![State { name: ITERATION.into(), ty: Type::i32([]), initial: 0.0 }];
-    states.extend(common.learning_rate.constant().map(|rate| State::new(LEARNING_RATE, &[], rate)));
+    let of_all = |name: &str| of_all(scope, name);
+    let of = |path: &str, slot: &str| of(scope, path, slot);
+    let mut states = vec![State { name: of_all("iteration"), ty: Type::i32([]), initial: 0.0 }];
+    states.extend(common.learning_rate.constant().map(|rate| State::new(of_all(RATE), &[], rate)));
     let kept = [(AVERAGE, common.use_ema), (ACCUMULATOR, common.gradient_accumulation_steps.is_some())];
     for (slot, _) in kept.iter().filter(|(_, is_kept)| *is_kept) {
         states.extend(parameters.iter().map(|(path, shape)| State::new(of(path, slot), shape, 0.0)));
@@ -78,13 +95,14 @@ pub struct Trained<'a> {
     pub constraint: Option<&'a Constraint>,
 }
 
-/// Records what one step makes of parameters and states; `iteration` is the state that counts steps.
+/// Records what one step makes of parameters and of the states of `scope`; `iteration` is the state that counts steps.
 ///
 /// The order is Keras': gradients are divided by the loss scale, accumulated, clipped; parameters decay, are updated,
 /// enter their means, and are constrained.
-pub fn step(g: &mut Builder, optimizer: &dyn Optimizer, iteration: Value, trained: &[Trained<'_>]) {
+pub fn step(g: &mut Builder, optimizer: &dyn Optimizer, scope: &str, iteration: Value, trained: &[Trained<'_>]) {
     let common = optimizer.common();
-    let constant = common.learning_rate.constant().map(|_| g.state(LEARNING_RATE, Type::f32([]), Role::Slot));
+    let number = |g: &mut Builder, name: &str| g.state(&of_all(scope, name), Type::f32([]), Role::Slot);
+    let constant = common.learning_rate.constant().map(|_| number(g, RATE));
     let one = g.constant_i32(1);
     let next = g.add(iteration, one);
     g.set_next(iteration, next);
@@ -95,12 +113,12 @@ pub fn step(g: &mut Builder, optimizer: &dyn Optimizer, iteration: Value, traine
     let mut gradients: Vec<Value> = trained.iter().map(|t| unscaled(g, common, t.gradient)).collect();
     if let Some((steps, due)) = common.gradient_accumulation_steps.zip(clock.is_due) {
         for (t, gradient) in trained.iter().zip(&mut gradients) {
-            *gradient = accumulated(g, t, *gradient, steps, due);
+            *gradient = accumulated(g, scope, t, *gradient, steps, due);
         }
     }
     clip(g, common, &mut gradients);
     let names = optimizer.shared();
-    let shared = names.iter().map(|(name, _)| g.state(&of_all(name), Type::f32([]), Role::Slot)).collect();
+    let shared = names.iter().map(|(name, _)| number(g, name)).collect();
     let mut cx = Update { graph: g, learning_rate, step: clock.update, shared, next_shared: vec![] };
     let factors = optimizer.prepare(&mut cx);
     for (state, next) in cx.shared.clone().into_iter().zip(std::mem::take(&mut cx.next_shared)) {
@@ -109,14 +127,14 @@ pub fn step(g: &mut Builder, optimizer: &dyn Optimizer, iteration: Value, traine
     for (t, gradient) in trained.iter().zip(gradients) {
         let shape = cx.graph.shape(t.value);
         let slot = |g: &mut Builder, name: &str| {
-            g.state(&of(t.path, name), Type::f32(optimizer.slot(name, &shape).0), Role::Slot)
+            g.state(&of(scope, t.path, name), Type::f32(optimizer.slot(name, &shape).0), Role::Slot)
         };
         let slots: Vec<Value> = optimizer.slots().iter().map(|name| slot(cx.graph, name)).collect();
         let value = decayed(cx.graph, common, learning_rate, t.value);
         let parameter = Parameter { value, gradient, slots };
         let (next, next_slots) = optimizer.update(&mut cx, &factors, &parameter);
         let next = clock.choose(cx.graph, next, t.value);
-        let next = averaged(cx.graph, common, &clock, t, next);
+        let next = averaged(cx.graph, scope, common, &clock, t, next);
         let next = t.constraint.map_or(next, |constraint| constraint.lower(cx.graph, next));
         cx.graph.set_next(t.value, next);
         for (slot, next) in parameter.slots.iter().zip(next_slots).filter(|(slot, next)| *slot != next) {
@@ -173,9 +191,9 @@ fn unscaled(g: &mut Builder, common: &Common, gradient: Value) -> Value {
 }
 
 /// The mean of the gradients since the last update; on other steps of no meaning, for then only their sum is kept.
-fn accumulated(g: &mut Builder, t: &Trained<'_>, gradient: Value, steps: usize, due: Value) -> Value {
+fn accumulated(g: &mut Builder, scope: &str, t: &Trained<'_>, gradient: Value, steps: usize, due: Value) -> Value {
     let shape = g.shape(t.value);
-    let before = g.state(&of(t.path, ACCUMULATOR), Type::f32(shape), Role::Slot);
+    let before = g.state(&of(scope, t.path, ACCUMULATOR), Type::f32(shape), Role::Slot);
     let sum = g.add(gradient, before);
     let zero = g.constant(0.0);
     let kept = g.select(due, zero, sum);
@@ -237,12 +255,12 @@ fn decayed(g: &mut Builder, common: &Common, learning_rate: Value, value: Value)
 }
 
 /// Lets a parameter into its mean, and answers what it becomes: itself, or the mean when that is due.
-fn averaged(g: &mut Builder, common: &Common, clock: &Clock, t: &Trained<'_>, value: Value) -> Value {
+fn averaged(g: &mut Builder, scope: &str, common: &Common, clock: &Clock, t: &Trained<'_>, value: Value) -> Value {
     if !common.use_ema {
         return value;
     }
     let shape = g.shape(t.value);
-    let before = g.state(&of(t.path, AVERAGE), Type::f32(shape), Role::Slot);
+    let before = g.state(&of(scope, t.path, AVERAGE), Type::f32(shape), Role::Slot);
     let zero = g.constant(0.0);
     let is_first = g.binary(Binary::Equal, clock.updates, zero);
     let kept = g.constant(common.ema_momentum);

@@ -15,7 +15,13 @@ fn step(optimizer: &dyn Optimizer, shape: &[usize]) -> Graph {
     let value = g.state("w", Type::f32(shape), Role::Parameter);
     let gradient = g.input("gradient", Type::f32(shape));
     let iteration = g.state("optimizer/iteration", Type::i32([]), Role::Slot);
-    optimizers::step(&mut g, optimizer, iteration, &[Trained { path: "w", value, gradient, constraint: None }]);
+    optimizers::step(
+        &mut g,
+        optimizer,
+        "optimizer",
+        iteration,
+        &[Trained { path: "w", value, gradient, constraint: None }],
+    );
     g.finish().unwrap()
 }
 
@@ -29,7 +35,7 @@ fn walk(
     let graph = step(optimizer, shape);
     let mut known = states(&graph, &Values::new());
     known.insert("w".into(), NaiveValue::float(shape, start.to_vec()));
-    for state in optimizers::states(optimizer, &[("w", shape)]).into_iter().filter(|s| s.initial != 0.0) {
+    for state in optimizers::states(optimizer, "optimizer", &[("w", shape)]).into_iter().filter(|s| s.initial != 0.0) {
         let value = vec![state.initial; state.ty.len()];
         known.insert(state.name, NaiveValue::float(state.ty.shape, value));
     }
