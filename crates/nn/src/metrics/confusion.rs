@@ -167,9 +167,16 @@ pub(super) fn check_thresholds(thresholds: &Thresholds) -> Result<(), Error> {
         Thresholds::Even { n, .. } if *n < 2 => {
             Err(Error::config(format!("num_thresholds = {n}, at least 2 are needed")).help("200 is the default"))
         }
+        Thresholds::Even { n, .. } if *n > MOST_THRESHOLDS => {
+            let message = format!("num_thresholds = {n}, at most {MOST_THRESHOLDS} can be told apart");
+            Err(Error::config(message).help("200 is the default"))
+        }
         Thresholds::Even { .. } => Ok(()),
     }
 }
+
+/// Counts up to this are exact in single precision.
+const MOST_THRESHOLDS: usize = 1 << 24;
 
 /// What stands for minus infinity, as in Keras.
 const NEGATIVE: f32 = -1e10;
