@@ -263,7 +263,8 @@ fn any_cut_and_any_number_of_threads_gives_the_same_bytes() {
 
 #[test]
 fn states_are_updated_the_same_by_every_runner() {
-    // Two states that swap, one that is a sum, one updated from a reduction of itself: copies and waits are needed.
+    // Two states that swap, one that is a sum, one updated from a reduction of itself, and outputs of what was there
+    // before: copies and waits are needed.
     let mut g = Builder::new();
     let a = g.state("a", Type::f32([70, 3]), Role::Parameter);
     let b = g.state("b", Type::f32([70, 3]), Role::Parameter);
@@ -280,7 +281,10 @@ fn states_are_updated_the_same_by_every_runner() {
     g.set_next(total, next_total);
     g.set_next(count, next_count);
     let late = g.mul(a, b);
-    g.output("late", late);
+    let old = g.reshape(b, [70, 1, 3]);
+    for (name, value) in [("late", late), ("old", old), ("old total", total)] {
+        g.output(name, value);
+    }
     let graph = g.finish().unwrap();
     let mut rng = Philox::new(RandomKey::new(4));
     let mut floats = |n: usize| (0..n).map(|_| rng.uniform() - 0.5).collect::<Vec<f32>>();
@@ -293,7 +297,9 @@ fn states_are_updated_the_same_by_every_runner() {
     let (want_outputs, want_states) = Naive.run(&graph, &HashMap::new(), &states);
     for runner in runners() {
         let (outputs, after) = runner.run(&graph, &HashMap::new(), &states);
-        assert_eq!(difference(&want_outputs["late"], &outputs["late"], 1e-6), None, "{}", runner.name());
+        for (name, want) in &want_outputs {
+            assert_eq!(difference(want, &outputs[name], 1e-6), None, "{name} by {}", runner.name());
+        }
         for (name, want) in &want_states {
             assert_eq!(difference(want, &after[name], 1e-6), None, "{name} by {}", runner.name());
         }

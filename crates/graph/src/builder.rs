@@ -105,7 +105,11 @@ impl Builder {
         let op = op.into();
         let types: Option<Vec<&Type>> = inputs.iter().map(|v| self.type_of(*v)).collect();
         let Some(types) = types else { return vec![POISON; output_count(&op)] };
-        match op.infer(&types) {
+        let inferred = op.infer(&types).and_then(|outputs| match outputs.iter().find(|ty| ty.len() > Type::LARGEST) {
+            Some(ty) => Err(format!("{ty} would be more than {} numbers", Type::LARGEST)),
+            None => Ok(outputs),
+        });
+        match inferred {
             Ok(outputs) => self.append(op, inputs, outputs),
             Err(message) => {
                 let kind = if message.contains("must be") { ErrorKind::DType } else { ErrorKind::Shape };
@@ -511,6 +515,22 @@ mod tests {
             "op `matmul`: inner extents differ: 128 in [4, 128] and 256 in [256, 64]"
         );
         assert_eq!(error.faults()[1].message, "op `add`: shapes [4, 128] and [256, 64] do not broadcast on axis 0");
+    }
+
+    /// Bytes are counted in a number that has an end, and what is allocated by it is written to.
+    #[test]
+    fn values_beyond_all_measure_are_faults() {
+        for extent in [1 << 32, usize::MAX] {
+            let mut g = Builder::new();
+            let x = g.input("x", Type::i32([2]));
+            let rows = g.one_hot(x, extent);
+            let matrix = g.state("matrix", Type::f32([extent, extent]), Role::Metric);
+            let next = g.matmul_with(rows, rows, true, false);
+            g.set_next(matrix, next);
+            let message = g.finish().unwrap_err().to_string();
+            assert!(message.contains(&format!("f32[{extent}, {extent}] would be more than")), "{message}");
+        }
+        assert_eq!((Type::f32([usize::MAX, 2, 0]).len(), Type::f32([usize::MAX, 2]).size_bytes()), (0, usize::MAX));
     }
 
     #[test]

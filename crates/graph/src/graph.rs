@@ -28,6 +28,9 @@ pub struct Type {
 }
 
 impl Type {
+    /// The most elements that a value of a graph may have.
+    pub const LARGEST: usize = 1 << 40;
+
     /// A type of 32-bit floats.
     pub fn f32(shape: impl Into<Vec<usize>>) -> Type {
         Type { shape: shape.into(), dtype: DType::F32 }
@@ -38,9 +41,9 @@ impl Type {
         Type { shape: shape.into(), dtype: DType::I32 }
     }
 
-    /// The number of elements.
+    /// The number of elements, or the largest number there is if they are more.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |count, extent| count.saturating_mul(*extent))
     }
 
     /// Whether there are no elements.
@@ -53,9 +56,9 @@ impl Type {
         self.shape.len()
     }
 
-    /// The bytes of all elements.
+    /// The bytes of all elements, or the largest number there is if they are more.
     pub fn size_bytes(&self) -> usize {
-        self.len() * self.dtype.size_bytes()
+        self.len().saturating_mul(self.dtype.size_bytes())
     }
 }
 

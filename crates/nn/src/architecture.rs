@@ -333,12 +333,12 @@ impl Architecture {
 
 /// Refuses what no machine holds, so that nobody has to think of the product of extents as larger than a number.
 fn check_size(what: &str, shape: &[usize]) -> Result<(), Error> {
-    const LARGEST: usize = 1 << 40;
     let count = shape.iter().try_fold(1usize, |count, extent| count.checked_mul(*extent));
-    if count.is_some_and(|count| count <= LARGEST) {
+    if count.is_some_and(|count| count <= Type::LARGEST) {
         return Ok(());
     }
-    let message = format!("{what} of shape {} would be more than {LARGEST} numbers", display_shape(shape));
+    let (shape, largest) = (display_shape(shape), Type::LARGEST);
+    let message = format!("{what} of shape {shape} would be more than {largest} numbers");
     Err(Error::new(ErrorKind::Shape, message).help("make the model smaller"))
 }
 

@@ -327,6 +327,27 @@ mod tests {
     }
 
     #[test]
+    fn metrics_whose_sums_are_beyond_all_measure_are_refused() {
+        let layers = crate::layers![crate::Dense::new(3).input_shape([2])];
+        let architecture = Architecture::sequential(layers).unwrap();
+        let refused = |class: &str, key: &str, count: u64| {
+            let metric = json!({ "class_name": class, "config": { key: count } });
+            let config = json!({ "optimizer": "adam", "loss": "mse", "metrics": [metric] });
+            let compile = Compile::from_config(config.as_object().unwrap());
+            compile.and_then(|compile| compile.lower_evaluate(&architecture, 2)).unwrap_err().to_string()
+        };
+        for count in [1 << 32, u64::MAX] {
+            let error = refused("MeanIoU", "num_classes", count);
+            assert!(error.contains("would be more than 1099511627776 numbers"), "{error}");
+            let error = refused("AUC", "num_thresholds", count);
+            assert!(
+                error.contains(&format!("num_thresholds = {count}, at most 16777216 can be told apart")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn a_description_of_endless_metrics_is_refused() {
         let config = json!({ "optimizer": "adam", "loss": "mse", "metrics": vec!["mae"; METRIC_LIMIT + 1] });
         let error = Compile::from_config(config.as_object().unwrap()).unwrap_err();

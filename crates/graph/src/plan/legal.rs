@@ -7,9 +7,9 @@ use std::ops::Range;
 
 /// Checks a plan against its own law, without trusting what the planner recorded:
 ///
-/// every step is there once; it reads only what an earlier phase made, or its own chain before it by rows; values that
-/// are alive together do not overlap, neither in the arena nor in scratch; a state is overwritten after everyone has
-/// read it.
+/// every step is there once; it reads only what an earlier phase made, or its own chain before it by rows; what is read
+/// has a place, and a state's place has its next value alone; values that are alive together do not overlap, neither in
+/// the arena nor in scratch; a state is overwritten after everyone has read it.
 ///
 /// # Errors
 /// `ErrorKind::Invalid` with the first breaches found.
@@ -17,6 +17,7 @@ pub fn verify(plan: &Plan) -> Result<(), Error> {
     let mut law = Law { plan, made: HashMap::new(), breaches: Vec::new() };
     law.steps_are_there_once();
     law.reads_come_after_writes();
+    law.states_have_places_of_their_own();
     law.arena_is_shared_in_time();
     law.scratch_is_shared_in_time();
     law.states_are_overwritten_last();
@@ -94,6 +95,9 @@ impl<'a> Law<'a> {
                     if !is_step(&graph.producer(source).op) {
                         continue;
                     }
+                    if self.plan.places[source.index()] == Place::Nowhere {
+                        self.breaches.push(format!("step %{reader} reads %{} from nowhere", input.index()));
+                    }
                     let made = self.made.get(&source);
                     let is_of_own_rows =
                         |m: &Moment| m.phase == phase && m.chain == c && m.clock < own.clock && by_rows;
@@ -105,6 +109,25 @@ impl<'a> Law<'a> {
                         self.breaches.push(format!("step %{reader} reads %{} of another's scratch", input.index()));
                     }
                 }
+            }
+        }
+    }
+
+    fn states_have_places_of_their_own(&mut self) {
+        let next_of = |index: usize| self.plan.graph.states().get(index).and_then(|state| state.next);
+        for value in self.made.keys() {
+            match self.plan.places[value.index()] {
+                Place::State(index) if next_of(index) != Some(*value) => {
+                    self.breaches.push(format!("%{} lies in the place of a state", value.index()));
+                }
+                Place::Constant(_) => self.breaches.push(format!("%{} lies in a constant", value.index())),
+                _ => {}
+            }
+        }
+        for (index, state) in self.plan.graph.states().iter().enumerate() {
+            let lies_elsewhere = |value: &Value| self.plan.places[value.index()] != Place::State(index);
+            if [Some(state.value), state.next].iter().flatten().any(lies_elsewhere) {
+                self.breaches.push(format!("state `{}` does not lie in its place", state.name));
             }
         }
     }
@@ -198,6 +221,9 @@ impl<'a> Law<'a> {
         let graph = &self.plan.graph;
         for state in graph.states() {
             let Some(&written) = state.next.and_then(|next| self.made.get(&next)) else { continue };
+            if graph.outputs().iter().any(|(_, value)| root(graph, *value) == state.value) {
+                self.breaches.push(format!("state `{}` is overwritten before it is put out", state.name));
+            }
             for node in graph.nodes().iter().filter(|n| is_step(&n.op)) {
                 let Some(&read) = self.made.get(&node.outputs[0]) else { continue };
                 for (i, _) in node.inputs.iter().enumerate().filter(|(_, v)| root(graph, **v) == state.value) {
@@ -302,6 +328,23 @@ mod tests {
         caught("outside of scratch", |plan| plan.scratch_bytes = 0);
         caught("of another's scratch", |plan| {
             arena(plan).into_iter().for_each(|v| plan.places[v] = Place::Scratch(1 << 20));
+        });
+        caught("from nowhere", |plan| {
+            scratch(plan).into_iter().for_each(|v| plan.places[v] = Place::Nowhere);
+        });
+        caught("lies in the place of a state", |plan| {
+            arena(plan).into_iter().for_each(|v| plan.places[v] = Place::State(0));
+        });
+        caught("lies in a constant", |plan| {
+            arena(plan).into_iter().for_each(|v| plan.places[v] = Place::Constant(0));
+        });
+        caught("state `w` does not lie in its place", |plan| {
+            let next = plan.graph.states()[0].next.unwrap();
+            plan.places[next.index()] = Place::Arena(0);
+        });
+        caught("state `w` is overwritten before it is put out", |plan| {
+            let value = plan.graph.states()[0].value;
+            plan.graph.outputs.push(("old".into(), value));
         });
         caught("state `w` is overwritten before", |plan| {
             let last = plan.phases.pop().unwrap();

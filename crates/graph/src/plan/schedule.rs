@@ -14,6 +14,7 @@ pub(crate) struct Scheduled {
 
 /// Gives every changed state a last step of its own that may overwrite it: an elementwise op that reads the state by
 /// rows, or a copy where the next value is made otherwise, is needed elsewhere, or must wait for a reader of the old one.
+/// An output that is the old value of such a state is taken aside.
 pub(crate) fn write_states_in_place(graph: &Graph) -> Result<Graph, Error> {
     let mut taken: HashSet<Value> = graph.outputs().iter().map(|(_, v)| root(graph, *v)).collect();
     let copies: Vec<(Value, Value)> = graph
@@ -22,7 +23,11 @@ pub(crate) fn write_states_in_place(graph: &Graph) -> Result<Graph, Error> {
         .filter_map(|state| state.next.filter(|next| *next != state.value).map(|next| (state.value, next)))
         .filter(|(value, next)| !is_writer(graph, *value, *next) || !taken.insert(*next))
         .collect();
-    if copies.is_empty() {
+    let is_changed =
+        |value| graph.states().iter().any(|s| s.value == value && s.next.is_some_and(|next| next != value));
+    let overwritten: Vec<usize> =
+        (0..graph.outputs().len()).filter(|i| is_changed(root(graph, graph.outputs()[*i].1))).collect();
+    if copies.is_empty() && overwritten.is_empty() {
         return Ok(graph.clone());
     }
     let mut builder = Builder::extend(graph.clone());
@@ -34,7 +39,12 @@ pub(crate) fn write_states_in_place(graph: &Graph) -> Result<Graph, Error> {
         let copy = builder.unary(Unary::Identity, next);
         builder.set_next(value, copy);
     }
-    builder.finish()
+    let aside: Vec<Value> = overwritten.iter().map(|i| builder.unary(Unary::Identity, graph.outputs()[*i].1)).collect();
+    let mut graph = builder.finish()?;
+    for (i, value) in overwritten.into_iter().zip(aside) {
+        graph.outputs[i].1 = value;
+    }
+    Ok(graph)
 }
 
 /// Whether the node that makes `next` may write it over `value`.

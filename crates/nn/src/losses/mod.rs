@@ -218,18 +218,23 @@ impl Loss {
         if let Loss::Unknown(name) = self {
             return Err(suggest::unknown("loss", name, &Loss::known()));
         }
-        if let Loss::Custom(_) = self {
-            return Ok(());
-        }
-        let legal = |key: &str, x: f32| match key {
-            "label_smoothing" => config::within(key, x, 0.0..=1.0),
-            "q" => config::within(key, x, (Bound::Excluded(0.0), Bound::Excluded(1.0))),
-            "delta" | "alpha" | "beta" | "gamma" => config::within(key, x, 0.0..f32::INFINITY),
+        let weight = |key: &str, x: &f32| config::within(key, *x, 0.0..f32::INFINITY);
+        let smoothing = |x: &f32| config::within("label_smoothing", *x, 0.0..=1.0);
+        let checked = match self {
+            Loss::Huber { delta } => weight("delta", delta),
+            Loss::BinaryCrossentropy { label_smoothing, .. }
+            | Loss::CategoricalCrossentropy { label_smoothing, .. } => smoothing(label_smoothing),
+            Loss::BinaryFocalCrossentropy { alpha, gamma, label_smoothing, .. }
+            | Loss::CategoricalFocalCrossentropy { alpha, gamma, label_smoothing, .. } => {
+                weight("alpha", alpha).and_then(|()| weight("gamma", gamma)).and_then(|()| smoothing(label_smoothing))
+            }
+            Loss::CategoricalGeneralizedCrossEntropy { q } => {
+                config::within("q", *q, (Bound::Excluded(0.0), Bound::Excluded(1.0)))
+            }
+            Loss::Tversky { alpha, beta, .. } => weight("alpha", alpha).and_then(|()| weight("beta", beta)),
             _ => Ok(()),
         };
-        let settings = self.settings();
-        let mut numbers = settings.iter().filter_map(|(key, value)| Some((key, value.as_f64()? as f32)));
-        numbers.try_for_each(|(key, x)| legal(key, x)).map_err(|e| e.at(format!("loss `{}`", self.class_name())))
+        checked.map_err(|e| e.at(format!("loss `{}`", self.class_name())))
     }
 
     /// Whether targets are integer classes.
@@ -422,4 +427,26 @@ pub fn target_mismatch(loss: &Loss, got: &[usize], prediction: &[usize]) -> Erro
         _ => "make the last layer as wide as the targets",
     };
     Error::new(ErrorKind::Shape, message).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_are_no_finite_numbers_are_refused() {
+        for x in [f32::NAN, f32::INFINITY, -1.0] {
+            for loss in [
+                Loss::Huber { delta: x },
+                Loss::BinaryCrossentropy { from_logits: false, label_smoothing: x },
+                Loss::CategoricalFocalCrossentropy { alpha: 0.25, gamma: x, from_logits: false, label_smoothing: 0.0 },
+                Loss::CategoricalGeneralizedCrossEntropy { q: x },
+                Loss::Tversky { alpha: 0.5, beta: x, axis: None },
+            ] {
+                let error = loss.check().unwrap_err();
+                assert!(error.message().contains(&format!(" = {x} must be in ")), "{error}");
+            }
+        }
+        assert!(Loss::all().iter().all(|loss| loss.check().is_ok()));
+    }
 }

@@ -136,15 +136,13 @@ impl Decisions {
     pub fn counts(&self, sums: &[Vec<f64>]) -> Vec<Vec<Counts>> {
         let buckets = self.thresholds.len() + 1;
         let of_label = |(positives, negatives): (&[f64], &[f64])| -> Vec<Counts> {
-            let above = |weights: &[f64], i: usize| weights[i + 1..].iter().sum::<f64>();
-            let below = |weights: &[f64], i: usize| weights[..=i].iter().sum::<f64>();
-            let at = |i: usize| Counts {
-                tp: above(positives, i),
-                fp: above(negatives, i),
-                tn: below(negatives, i),
-                fn_: below(positives, i),
-            };
-            (0..self.thresholds.len()).map(at).collect()
+            let [tp, fp] = [positives, negatives].map(|weights| {
+                let mut above: Vec<f64> = running_sums(weights.iter().rev()).collect();
+                above.reverse();
+                above.into_iter().skip(1)
+            });
+            let [fn_, tn] = [positives, negatives].map(|weights| running_sums(weights.iter()));
+            tp.zip(fp).zip(tn.zip(fn_)).map(|((tp, fp), (tn, fn_))| Counts { tp, fp, tn, fn_ }).collect()
         };
         sums[0].chunks(buckets).zip(sums[1].chunks(buckets)).map(of_label).collect()
     }
@@ -157,6 +155,14 @@ impl Decisions {
     }
 }
 
+/// The sum of all numbers up to each.
+fn running_sums<'a>(numbers: impl Iterator<Item = &'a f64>) -> impl Iterator<Item = f64> {
+    numbers.scan(0.0, |sum, number| {
+        *sum += number;
+        Some(*sum)
+    })
+}
+
 pub(super) fn check_thresholds(thresholds: &Thresholds) -> Result<(), Error> {
     match thresholds {
         Thresholds::List(list) if list.is_empty() => Err(Error::config("thresholds = [], at least one is needed")),
@@ -167,9 +173,16 @@ pub(super) fn check_thresholds(thresholds: &Thresholds) -> Result<(), Error> {
         Thresholds::Even { n, .. } if *n < 2 => {
             Err(Error::config(format!("num_thresholds = {n}, at least 2 are needed")).help("200 is the default"))
         }
+        Thresholds::Even { n, .. } if *n > MOST_THRESHOLDS => {
+            let message = format!("num_thresholds = {n}, at most {MOST_THRESHOLDS} can be told apart");
+            Err(Error::config(message).help("200 is the default"))
+        }
         Thresholds::Even { .. } => Ok(()),
     }
 }
+
+/// Counts up to this are exact in single precision.
+const MOST_THRESHOLDS: usize = 1 << 24;
 
 /// What stands for minus infinity, as in Keras.
 const NEGATIVE: f32 = -1e10;

@@ -77,8 +77,15 @@ impl F1Score {
     }
 
     pub(super) fn from_settings(read: &mut Reader<'_>) -> Result<Self, Error> {
-        let (average, threshold) = (read.string("average")?, read.f32s("threshold")?);
-        Ok(F1Score(FBetaScore { average, beta: 1.0, threshold: threshold.and_then(|t| t.first().copied()) }))
+        let average = read.string("average")?;
+        let threshold = match read.f32s("threshold")?.as_deref() {
+            None => None,
+            Some([threshold]) => Some(*threshold),
+            Some(list) => {
+                return Err(Error::config(format!("threshold = {list:?}: one number is needed")).in_key("threshold"));
+            }
+        };
+        Ok(F1Score(FBetaScore { average, beta: 1.0, threshold }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Observed, Rule, weigh};
 use crate::Error;
-use crate::config::{self, Config, Reader, config};
+use crate::config::{self, Config, Reader, Setting, config};
 use crate::losses::FUZZ;
 use footlight_graph::ops::Binary;
 use footlight_graph::{Builder, Type, Value};
@@ -102,7 +102,7 @@ impl Overlap {
         if has("target_class_ids") {
             made.target_class_ids = Some(class_ids(read)?.ok_or_else(|| config::missing("target_class_ids"))?);
         }
-        made.ignore_class = read.i64s("ignore_class")?.and_then(|class| class.first().map(|class| *class as i32));
+        made.ignore_class = Setting::read(read, "ignore_class")?.flatten();
         made.sparse_y_true = has("sparse_y_true") && read.bool("sparse_y_true", true)?;
         made.sparse_y_pred = read.bool("sparse_y_pred", has("sparse_y_true"))?;
         read.only("axis", -1)?;

@@ -189,7 +189,7 @@ pub struct RootMeanSquaredError;
 ///
 /// # Numerics
 /// The variance comes from sums of `y` and `y^2`, which loses digits where the mean is far larger than the spread. An
-/// output whose targets are all equal scores 0.
+/// output whose targets are all equal scores 0, in Keras NaN if they are met exactly.
 ///
 /// # Examples
 /// ```
@@ -291,8 +291,8 @@ impl Rule for R2Score {
     fn result(&self, sums: &[Vec<f64>]) -> Vec<f64> {
         let [squares, sum, residual, count, samples] = sums else { return Vec::new() };
         let totals: Vec<f64> = (0..sum.len()).map(|i| squares[i] - sum[i] * (sum[i] / count[i])).collect();
-        let score = |i: usize| 1.0 - residual[i] / totals[i];
-        let scores: Vec<f64> = (0..sum.len()).map(|i| if score(i).is_infinite() { 0.0 } else { score(i) }).collect();
+        let score = |i: usize| if totals[i] == 0.0 { 0.0 } else { 1.0 - residual[i] / totals[i] };
+        let scores: Vec<f64> = (0..sum.len()).map(score).collect();
         let scores = match self.class_aggregation.as_deref() {
             Some("uniform_average") => vec![scores.iter().sum::<f64>() / scores.len() as f64],
             Some(_) => {

@@ -4,7 +4,7 @@ use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
 use footlight_graph::{Builder, Role, Type};
 use footlight_nn::losses::Prediction;
-use footlight_nn::metrics::{AUC, BinaryAccuracy, Direction, FBetaScore, Observed, Precision};
+use footlight_nn::metrics::{AUC, BinaryAccuracy, Direction, FBetaScore, Observed, Precision, R2Score};
 use footlight_nn::{Metric, metrics};
 use footlight_tensor::DType;
 use serde_json::{Value as Json, json};
@@ -184,6 +184,32 @@ fn settings_out_of_range_are_refused() {
         report.equal(&format!("{metric:?}"), metric.check().is_err(), true);
     }
     report.finish();
+}
+
+#[test]
+fn a_list_in_place_of_a_number_is_refused_and_never_cut() {
+    for (class, key, config) in [
+        ("MeanIoU", "ignore_class", json!({ "num_classes": 3, "ignore_class": [0, 1] })),
+        ("F1Score", "threshold", json!({ "threshold": [0.5, 0.75] })),
+    ] {
+        let error = Metric::from_config(&json!({ "class_name": class, "config": config })).unwrap_err();
+        assert_eq!(error.key(), Some(key), "{error}");
+    }
+}
+
+#[test]
+fn constant_targets_score_nothing_even_if_they_are_met() {
+    let constant = [vec![18.0], vec![6.0], vec![0.0], vec![2.0], vec![2.0]];
+    assert_eq!(Metric::from(R2Score::new()).result(&constant), [0.0]);
+}
+
+#[test]
+fn curves_of_many_thresholds_are_drawn_in_good_time() {
+    let count = 1 << 20;
+    let auc = Metric::from(AUC::new().num_thresholds(count));
+    let [mut positives, mut negatives] = [vec![0.0; count + 1], vec![0.0; count + 1]];
+    (positives[count], negatives[1]) = (3.0, 5.0);
+    assert_eq!(auc.result(&[positives, negatives]), [1.0]);
 }
 
 #[test]
