@@ -160,6 +160,12 @@ impl Builder {
         }
     }
 
+    /// What state `value` is to become, as far as that is known; `value` itself if it is none or stays as it is.
+    pub fn next_of(&self, value: Value) -> Value {
+        let state = self.graph.states.iter().find(|s| s.value == value || s.next == Some(value));
+        state.and_then(|s| s.next).unwrap_or(value)
+    }
+
     /// Makes `value` readable after a run under `name`.
     pub fn output(&mut self, name: &str, value: Value) {
         if !self.is_poison(value) {

@@ -168,7 +168,7 @@ impl Compile {
         let lowered = architecture.lower(&mut g, batch.size, Mode::Infer, 0)?;
         let loss = self.lower_loss(&mut g, architecture, &lowered, batch)?;
         g.output("loss", loss);
-        g.output("output_0", lowered.output);
+        g.output("output_0", lowered.outputs[0].value);
         Ok(g.finish()?)
     }
 
@@ -180,7 +180,7 @@ impl Compile {
         lowered: &Lowered,
         batch: Batch,
     ) -> Result<Value, Error> {
-        let output = lowered.output;
+        let output = lowered.outputs[0].value;
         let y = g.input("y", self.loss.target_type(&g.shape(output)));
         let weight = batch.is_weighted.then(|| g.input("sample_weight", Type::f32([batch.size])));
         let p = Prediction::of(g.graph(), output);

@@ -4,6 +4,8 @@ use crate::config::Config;
 use crate::{Constraint, Error, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
 use footlight_tensor::RandomKey;
+use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Whether a graph trains or answers; chosen once, when the model is lowered.
@@ -39,8 +41,10 @@ impl Masked {
 /// A weight that a layer asks for.
 #[derive(Clone, Debug)]
 pub struct WeightSpec {
-    /// Keras' name, such as `kernel`.
-    pub name: &'static str,
+    /// Keras' name, such as `kernel`; that of a part of the layer is with it, such as `forward/kernel`.
+    pub name: Cow<'static, str>,
+    /// The part of the layer that has it in Keras' files, such as `cell`; empty for the layer itself.
+    pub part: Cow<'static, str>,
     /// The extents.
     pub shape: Vec<usize>,
     /// How it begins.
@@ -55,13 +59,35 @@ pub struct WeightSpec {
 
 impl WeightSpec {
     /// A learned weight.
-    pub fn new(name: &'static str, shape: impl Into<Vec<usize>>, initializer: Initializer) -> WeightSpec {
-        WeightSpec { name, shape: shape.into(), initializer, trainable: true, regularizer: None, constraint: None }
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        shape: impl Into<Vec<usize>>,
+        initializer: Initializer,
+    ) -> WeightSpec {
+        WeightSpec {
+            name: name.into(),
+            part: "".into(),
+            shape: shape.into(),
+            initializer,
+            trainable: true,
+            regularizer: None,
+            constraint: None,
+        }
     }
 
     /// A statistic that is carried along.
-    pub fn statistic(name: &'static str, shape: impl Into<Vec<usize>>, initializer: Initializer) -> WeightSpec {
+    pub fn statistic(
+        name: impl Into<Cow<'static, str>>,
+        shape: impl Into<Vec<usize>>,
+        initializer: Initializer,
+    ) -> WeightSpec {
         WeightSpec { trainable: false, ..WeightSpec::new(name, shape, initializer) }
+    }
+
+    /// The same as that of a part of the layer, such as `cell`.
+    pub fn within(mut self, part: impl Into<Cow<'static, str>>) -> WeightSpec {
+        self.part = part.into();
+        self
     }
 
     /// The same with a penalty.
@@ -105,6 +131,23 @@ pub struct Call<'a> {
     pub step: Option<Value>,
     /// The random stream of this call.
     pub key: RandomKey,
+    /// Further values that the call was given by name, such as `attention_mask`.
+    pub named: &'a [(String, Vec<Masked>)],
+    /// Where a layer made of layers puts the penalties on what they put out.
+    pub penalties: Vec<(Regularizer, Value)>,
+}
+
+impl<'a> Call<'a> {
+    /// A call that is given nothing by name.
+    pub fn new(graph: &'a mut Builder, weights: &'a [Value], step: Option<Value>, key: RandomKey) -> Call<'a> {
+        let mode = if step.is_some() { Mode::Train } else { Mode::Infer };
+        Call { graph, mode, weights, step, key, named: &[], penalties: Vec::new() }
+    }
+
+    /// The value that the call was given as `name`.
+    pub fn get(&self, name: &str) -> Option<Masked> {
+        self.named.iter().find(|(known, _)| known == name).and_then(|(_, values)| values.first().copied())
+    }
 }
 
 /// A layer: data that a user names, and how it becomes ops.
@@ -175,6 +218,90 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
 
     /// Records the layer's ops.
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked;
+
+    /// The shapes of all outputs for those of all inputs, without the batch; of one each unless written.
+    ///
+    /// # Errors
+    /// Another number of inputs than the layer takes, or what does not fit, with the shapes.
+    fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
+        Ok(vec![self.output_shape(single(inputs)?)?])
+    }
+
+    /// As [`Layer::weights`], for the shapes of all inputs.
+    ///
+    /// # Errors
+    /// As [`Layer::output_shapes`].
+    fn weights_for(&self, inputs: &[Vec<usize>]) -> Result<Vec<WeightSpec>, Error> {
+        self.weights(single(inputs)?)
+    }
+
+    /// As [`Layer::call`], with all inputs and outputs.
+    fn call_all(&self, cx: &mut Call<'_>, inputs: &[Masked]) -> Vec<Masked> {
+        vec![self.call(cx, inputs[0])]
+    }
+
+    /// How the layer stands in Keras' files.
+    fn form(&self) -> Form {
+        Form::Layer
+    }
+
+    /// The arguments of a call in Keras' files, from the values the layer is called on: these, one after another, unless
+    /// written.
+    fn write_arguments(&self, values: Vec<Json>) -> Vec<Json> {
+        values
+    }
+
+    /// Takes over what a call in Keras' files is given beside values of the model, which are null here; nothing unless
+    /// written.
+    ///
+    /// # Errors
+    /// Something that the layer cannot be given.
+    fn read_arguments(&mut self, arguments: Vec<Json>) -> Result<(), Error> {
+        match arguments.iter().find(|value| !value.is_null()) {
+            Some(value) => {
+                let value = crate::config::shorten(value);
+                Err(Error::config(format!("is called on {value}, which is no value of the model")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The whole entry in Keras' files of what is written in another way than layers are.
+    fn entry(&self, _name: &str) -> Option<Json> {
+        None
+    }
+
+    /// The keys of a call in Keras' files that are no values of the model, such as `use_causal_mask`; none unless written.
+    fn call_options(&self) -> Config {
+        Config::new()
+    }
+
+    /// Takes over a key of a call in Keras' files; none but what says nothing unless written.
+    ///
+    /// # Errors
+    /// A key that is not known, or a value out of range.
+    fn set_call_option(&mut self, key: &str, _value: &Json) -> Result<(), Error> {
+        Err(Error::config(format!("the call is given `{key}`, which this layer does not take")).in_key(key))
+    }
+}
+
+/// How a layer stands in Keras' files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A layer.
+    Layer,
+    /// An operator of tensors, which is no layer there: it has no place among the weights.
+    Operator,
+    /// A model within a model.
+    Model,
+}
+
+/// The one input of a layer that takes one.
+fn single(inputs: &[Vec<usize>]) -> Result<&[usize], Error> {
+    match inputs {
+        [one] => Ok(one),
+        many => Err(Error::config(format!("takes one input, got {}", many.len()))),
+    }
 }
 
 /// Copies a layer whose type is not known; every layer that can be cloned has it.

@@ -21,17 +21,18 @@ pub mod optimizers;
 mod regularizers;
 pub mod suggest;
 mod summary;
+mod symbol;
 mod vocabulary;
 
 pub use activations::Activation;
-pub use architecture::{Architecture, Recorded, Weight};
+pub use architecture::{Architecture, Kind, LayerCall, ModelInput, Port, Recorded, Weight};
 pub use compile::{Batch, Compile};
 pub use config::{Axes, Config, Key, KeyKind};
 pub use constraints::Constraint;
 pub use custom::Custom;
 pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
-pub use layer::{Call, Common, Layer, Masked, Mode, WeightSpec};
+pub use layer::{Call, Common, Form, Layer, Masked, Mode, WeightSpec};
 pub use layers::{
     ActivationLayer, ActivityRegularization, AlphaDropout, BatchNormalization, Cropping1D, Cropping2D, Cropping3D,
     Dense, Dropout, ELU, EinsumDense, Embedding, Flatten, GaussianDropout, GaussianNoise, GroupNormalization, Identity,
@@ -58,3 +59,4 @@ pub use optimizers::{
 };
 pub use regularizers::{L1, L2, OrthogonalRegularizer, Regularizer, Vectors};
 pub use summary::{grouped, readable_size};
+pub use symbol::{On, Shared, Symbol, Symbols};

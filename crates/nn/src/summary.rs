@@ -31,7 +31,7 @@ impl Architecture {
             .filter(|(_, (layer, _))| layer.class_name() != "InputLayer")
             .map(|(index, (layer, name))| {
                 let first = format!("{name} ({})", layer.class_name());
-                let Some(shape) = self.output_shapes().get(index) else {
+                let Some(shape) = self.layer_shape(index) else {
                     return [first, "?".into(), "0 (unbuilt)".into()];
                 };
                 let extents: Vec<String> = shape.iter().map(|d| format!(", {d}")).collect();

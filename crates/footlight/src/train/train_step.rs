@@ -6,7 +6,9 @@ use std::fmt;
 use footlight_cpu::{Engine, Feed, Session};
 use footlight_graph::{Builder, Graph, Role, Type, Value, differentiate};
 use footlight_nn::losses::Prediction;
-use footlight_nn::{Architecture, Constraint, Loss, Optimizer, OptimizerChoice, Regularizer, optimizers, suggest};
+use footlight_nn::{
+    Architecture, Constraint, Loss, Masked, Optimizer, OptimizerChoice, Regularizer, optimizers, suggest,
+};
 use footlight_tensor::{RandomKey, Tensor, display_shape};
 
 use super::Logs;
@@ -372,17 +374,13 @@ impl StepBuilder<'_> {
             return self.graph.fault(footlight_graph::ErrorKind::Shape, message, Some("reshape the value first"));
         }
         self.graph.enter(name);
-        let recorded = architecture.record(self.graph, x, &weights, Some(self.step), key);
+        let recorded = architecture.record(self.graph, &[Masked::new(x)], &weights, Some(self.step), key);
         self.graph.leave();
         // A further call in the same step goes on from the statistics that this one leaves.
-        let next = |value: Value| {
-            let state =
-                self.graph.graph().states().iter().find(|state| state.value == value || state.next == Some(value));
-            state.and_then(|state| state.next).unwrap_or(value)
-        };
-        self.weights.insert(position, weights.into_iter().map(next).collect());
+        let latest = weights.into_iter().map(|value| self.graph.next_of(value)).collect();
+        self.weights.insert(position, latest);
         self.activities.extend(recorded.activities.into_iter().map(|(penalty, value)| (position, penalty, value)));
-        recorded.output
+        recorded.outputs[0].value
     }
 
     /// The mean loss of predictions for targets; of probabilities straight from a softmax or sigmoid it is computed from

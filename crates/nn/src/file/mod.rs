@@ -17,7 +17,7 @@ mod saved;
 mod tree;
 
 pub use archive::{Archive, KERAS_VERSION};
-pub use model::{LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, read_vars, weights_tree};
+pub use model::{LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, VarShape, read_vars, weights_tree};
 pub use save::write_atomically;
 pub use saved::{SavedModel, States, to_archive};
 pub use tree::{Entry, Group};

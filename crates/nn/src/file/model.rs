@@ -4,12 +4,15 @@
 //! optimizer's lie in `optimizer/vars`. Keys come from classes ([`container_keys`]). Nothing here knows a layer: what a
 //! model has and expects comes as plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use footlight_tensor::{Error, ErrorKind, Tensor, display_shape};
 
 use super::{Entry, Group};
 use crate::container_keys;
+
+/// What TF-Keras 2.13 calls the layers of a model.
+const OLDER_LAYERS: &str = "_layer_checkpoint_dependencies";
 
 /// A layer's variables.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +21,9 @@ pub struct LayerVars {
     pub class_name: String,
     /// The layer's own name.
     pub name: String,
-    /// The variables in the order in which Keras creates them, trainable ones first.
-    pub vars: Vec<Tensor>,
+    /// The variables in the order in which Keras creates them, trainable ones first, each with the part of the layer that
+    /// has it, such as `cell`; empty for the layer itself.
+    pub vars: Vec<(String, Tensor)>,
 }
 
 /// An optimizer's variables.
@@ -34,11 +38,9 @@ pub struct OptimizerVars {
 /// All variables of a model, given to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelVars {
-    /// `Sequential` or `Functional`.
-    pub class_name: String,
     /// The model's own name.
     pub name: String,
-    /// The layers in the order of the model's configuration, those without variables too.
+    /// The layers that have a place in files, in the order of the model's configuration, those without variables too.
     pub layers: Vec<LayerVars>,
     /// The optimizer, if the model was compiled.
     pub optimizer: Option<OptimizerVars>,
@@ -51,26 +53,32 @@ pub struct LayerShapes {
     pub class_name: String,
     /// The layer's own name, for messages.
     pub name: String,
-    /// What each variable is called, for messages, and its shape.
-    pub vars: Vec<(String, Vec<usize>)>,
+    /// Of each variable the part of the layer that has it, what it is called, for messages, and its shape.
+    pub vars: Vec<VarShape>,
+}
+
+/// What a variable has to look like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VarShape {
+    /// The part of the layer that has it, such as `cell`; empty for the layer itself.
+    pub part: String,
+    /// What it is called, for messages.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
 }
 
 /// What a model's variables have to look like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelShapes {
-    /// `Sequential` or `Functional`.
-    pub class_name: String,
-    /// The layers in the order of the model's configuration, those without variables too.
+    /// The layers that have a place in files, in the order of the model's configuration, those without variables too.
     pub layers: Vec<LayerShapes>,
 }
 
 /// The tree of a model's variables, as Keras 3.15 writes it.
 pub fn weights_tree(model: ModelVars) -> Group {
-    let keys = layer_keys(&model.class_name, model.layers.iter().map(|layer| layer.class_name.as_str()));
-    let layers = keys.into_iter().zip(model.layers).filter_map(|(key, layer)| {
-        let vars = vars_group(layer.name, layer.vars);
-        Some((key?, Entry::Group(holding("vars", vars))))
-    });
+    let keys = container_keys(model.layers.iter().map(|layer| layer.class_name.as_str()));
+    let layers = keys.into_iter().zip(model.layers).map(|(key, layer)| (key, Entry::Group(layer_group(layer))));
     let layers = Group { name: None, entries: layers.collect() };
     let mut root = holding("vars", vars_group(model.name, Vec::new()));
     root.entries.insert("layers".into(), Entry::Group(layers));
@@ -81,6 +89,30 @@ pub fn weights_tree(model: ModelVars) -> Group {
     root
 }
 
+fn layer_group(layer: LayerVars) -> Group {
+    let mut parts: Vec<(String, Vec<Tensor>)> = vec![(String::new(), Vec::new())];
+    for (part, tensor) in layer.vars {
+        match parts.iter_mut().find(|(known, _)| *known == part) {
+            Some((_, tensors)) => tensors.push(tensor),
+            None => parts.push((part, vec![tensor])),
+        }
+    }
+    let mut group = Group::default();
+    for (part, tensors) in parts {
+        let mut place = &mut group;
+        for key in part.split('/').filter(|key| !key.is_empty()) {
+            let below = place.entries.entry(key.into()).or_insert_with(|| Entry::Group(Group::default()));
+            match below {
+                Entry::Group(below) => place = below,
+                Entry::Dataset(_) => unreachable!("variables lie in `vars` alone"),
+            }
+        }
+        let name = if part.is_empty() { layer.name.clone() } else { part };
+        place.entries.insert("vars".into(), Entry::Group(vars_group(name, tensors)));
+    }
+    group
+}
+
 fn vars_group(name: String, vars: Vec<Tensor>) -> Group {
     let entries = vars.into_iter().enumerate().map(|(index, tensor)| (index.to_string(), Entry::Dataset(tensor)));
     Group { name: Some(name), entries: entries.collect() }
@@ -88,13 +120,6 @@ fn vars_group(name: String, vars: Vec<Tensor>) -> Group {
 
 fn holding(key: &str, group: Group) -> Group {
     Group { name: None, entries: BTreeMap::from([(key.to_owned(), Entry::Group(group))]) }
-}
-
-/// The key of each layer; a `Sequential` leaves out its input layer, so that one has none.
-fn layer_keys<'a>(class_name: &str, layers: impl Iterator<Item = &'a str> + Clone) -> Vec<Option<String>> {
-    let is_kept = |layer: &&str| class_name != "Sequential" || *layer != "InputLayer";
-    let mut keys = container_keys(layers.clone().filter(is_kept)).into_iter();
-    layers.map(|layer| if is_kept(&layer) { keys.next() } else { None }).collect()
 }
 
 /// Takes a model's variables out of a tree: those of each layer in order, and the optimizer's if there are any.
@@ -110,14 +135,13 @@ pub fn read_vars(mut tree: Group, model: &ModelShapes) -> Result<(Vec<Vec<Tensor
     let mut faults = Vec::new();
     let (prefix, mut groups) = match take_group(&mut tree, "layers") {
         Some(groups) => ("layers", groups),
-        None => match take_group(&mut tree, "_layer_checkpoint_dependencies") {
-            Some(groups) => ("_layer_checkpoint_dependencies", groups),
+        None => match take_group(&mut tree, OLDER_LAYERS) {
+            Some(groups) => (OLDER_LAYERS, groups),
             None => ("layers", Group::default()),
         },
     };
-    let keys = layer_keys(&model.class_name, model.layers.iter().map(|layer| layer.class_name.as_str()));
+    let keys = container_keys(model.layers.iter().map(|layer| layer.class_name.as_str()));
     let layers = model.layers.iter().zip(keys).map(|(layer, key)| {
-        let Some(key) = key else { return Vec::new() };
         let path = format!("{prefix}/{key}");
         let group = take_group(&mut groups, &key).unwrap_or_default();
         take_layer(group, &path, layer, &mut faults)
@@ -132,25 +156,48 @@ pub fn read_vars(mut tree: Group, model: &ModelShapes) -> Result<(Vec<Vec<Tensor
 
 fn take_layer(mut group: Group, path: &str, layer: &LayerShapes, faults: &mut Vec<String>) -> Vec<Tensor> {
     let whose = format!("layer `{}` ({})", layer.name, layer.class_name);
-    let mut found = take_group(&mut group, "vars").unwrap_or_default();
-    let mut vars = Vec::new();
-    for (index, (name, shape)) in layer.vars.iter().enumerate() {
+    // The state of a random generator is nothing to restore.
+    drop_seeds(&mut group);
+    let (mut vars, mut taken): (Vec<Tensor>, HashMap<&str, usize>) = Default::default();
+    for VarShape { part, name, shape } in &layer.vars {
+        let index = taken.entry(part.as_str()).or_default();
+        let key = index.to_string();
+        *index += 1;
+        let below = if part.is_empty() { String::new() } else { format!("/{part}") };
+        let place = format!("`{path}{below}/vars/{key}`");
         let expected = format!("{whose} expects {name} {}", display_shape(shape));
-        match found.entries.remove(&index.to_string()) {
+        match place_of(&mut group, part).and_then(|vars| vars.entries.remove(&key)) {
             Some(Entry::Dataset(tensor)) if tensor.shape() == shape => vars.push(tensor),
             Some(Entry::Dataset(tensor)) => {
-                faults.push(format!("`{path}/vars/{index}`: {expected}, file has {}", display_shape(tensor.shape())));
+                faults.push(format!("{place}: {expected}, file has {}", display_shape(tensor.shape())));
             }
-            Some(Entry::Group(_)) => faults.push(format!("`{path}/vars/{index}`: {expected}, file has a group")),
-            None => faults.push(format!("`{path}/vars/{index}`: {expected}, missing")),
+            Some(Entry::Group(_)) => faults.push(format!("{place}: {expected}, file has a group")),
+            None => faults.push(format!("{place}: {expected}, missing")),
         }
     }
-    // The state of a random generator, which some versions save, is nothing to restore.
-    group.entries.remove("seed_generator");
-    let why = format!("{whose} has no such variable");
-    unexpected(&found, &format!("{path}/vars"), &why, faults);
-    unexpected(&group, path, &why, faults);
+    unexpected(&group, path, &format!("{whose} has no such variable"), faults);
     vars
+}
+
+/// The variables of a part of a layer.
+fn place_of<'a>(group: &'a mut Group, part: &str) -> Option<&'a mut Group> {
+    part.split('/').filter(|key| !key.is_empty()).chain(["vars"]).try_fold(group, |group, key| {
+        // Before Keras 3 a model had another word for its layers.
+        let is_older = key == "layers" && !group.entries.contains_key(key);
+        match group.entries.get_mut(if is_older { OLDER_LAYERS } else { key }) {
+            Some(Entry::Group(below)) => Some(below),
+            _ => None,
+        }
+    })
+}
+
+fn drop_seeds(group: &mut Group) {
+    group.entries.retain(|key, _| key != "seed_generator");
+    for entry in group.entries.values_mut() {
+        if let Entry::Group(below) = entry {
+            drop_seeds(below);
+        }
+    }
 }
 
 fn take_optimizer(mut group: Group, faults: &mut Vec<String>) -> OptimizerVars {

@@ -5,9 +5,11 @@ use std::time::SystemTime;
 use footlight_graph::{Role, Type};
 use footlight_tensor::{DType, Data, Tensor, display_shape};
 
-use super::{Archive, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, read_vars, weights_tree};
+use super::{
+    Archive, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, VarShape, read_vars, weights_tree,
+};
 use crate::optimizers::LEARNING_RATE;
-use crate::{Architecture, Compile, Custom, Error, ErrorKind};
+use crate::{Architecture, Compile, Custom, Error, ErrorKind, Weight};
 
 /// The values of a model's states by name.
 pub type States = Vec<(String, Role, Tensor)>;
@@ -60,11 +62,14 @@ pub fn to_archive(
     state: &dyn Fn(&str) -> Option<Tensor>,
     time: SystemTime,
 ) -> Archive {
-    let of_layer = |index| architecture.weights_of(index).filter_map(|weight| state(&weight.path)).collect();
-    let named = architecture.layers().iter().zip(architecture.layer_names()).enumerate();
-    let layers = named.map(|(index, (layer, name))| LayerVars {
-        class_name: layer.class_name().into(),
-        name: name.clone(),
+    let part = |weight: &Weight| weight.spec.part.clone().into_owned();
+    let of_layer = |index| {
+        let own = architecture.weights_of(index);
+        own.filter_map(|weight| Some((part(weight), state(&weight.path)?))).collect()
+    };
+    let layers = kept_layers(architecture).map(|(index, class_name, name)| LayerVars {
+        class_name,
+        name,
         vars: of_layer(index),
     });
     let optimizer = compile.map(|compile| OptimizerVars {
@@ -75,8 +80,7 @@ pub fn to_archive(
             .map(|(name, ty)| state(name).unwrap_or(zeros(ty)))
             .collect(),
     });
-    let vars =
-        ModelVars { class_name: CLASS.into(), name: architecture.name().into(), layers: layers.collect(), optimizer };
+    let vars = ModelVars { name: architecture.name().into(), layers: layers.collect(), optimizer };
     let mut config = architecture.to_config();
     if let Some(mut compile) = compile.cloned() {
         set_learning_rate(&mut compile, state(LEARNING_RATE).as_ref());
@@ -85,7 +89,12 @@ pub fn to_archive(
     Archive::new(config, weights_tree(vars), time)
 }
 
-const CLASS: &str = "Sequential";
+/// The layers that have a place among the weights of a file: position, class and name.
+fn kept_layers(architecture: &Architecture) -> impl Iterator<Item = (usize, String, String)> {
+    let named = architecture.layers().iter().zip(architecture.layer_names()).zip(architecture.layer_keys());
+    let named = named.enumerate().filter(|(_, (_, key))| key.is_some());
+    named.map(|(index, ((layer, name), _))| (index, layer.class_name().to_string(), name.clone()))
+}
 
 /// The rate in force, which callbacks move, is the one of the state.
 fn set_learning_rate(compile: &mut Compile, state: Option<&Tensor>) {
@@ -100,17 +109,17 @@ fn optimizer_name(compile: &Compile) -> String {
 }
 
 fn shapes(architecture: &Architecture) -> ModelShapes {
-    let vars = |index: usize| {
-        let own = architecture.weights_of(index);
-        own.map(|weight| (weight.spec.name.to_string(), weight.spec.shape.clone())).collect()
+    let var = |weight: &Weight| VarShape {
+        part: weight.spec.part.clone().into_owned(),
+        name: weight.spec.name.clone().into_owned(),
+        shape: weight.spec.shape.clone(),
     };
-    let named = architecture.layers().iter().zip(architecture.layer_names()).enumerate();
-    let layers = named.map(|(index, (layer, name))| LayerShapes {
-        class_name: layer.class_name().into(),
-        name: name.clone(),
-        vars: vars(index),
+    let layers = kept_layers(architecture).map(|(index, class_name, name)| LayerShapes {
+        class_name,
+        name,
+        vars: architecture.weights_of(index).map(var).collect(),
     });
-    ModelShapes { class_name: CLASS.into(), layers: layers.collect() }
+    ModelShapes { layers: layers.collect() }
 }
 
 fn weights(architecture: &Architecture, layers: Vec<Vec<Tensor>>) -> Result<States, Error> {

@@ -195,8 +195,4 @@ impl Layer for EinsumDense {
         }
         Masked::new(self.activation.lower(g, y))
     }
-
-    fn output_activation(&self) -> Option<&Activation> {
-        Some(&self.activation)
-    }
 }

@@ -18,9 +18,12 @@ mod identity;
 mod input;
 mod layer_normalization;
 mod masking;
+mod merge;
+mod nested;
 mod noise;
 mod normalization;
 mod numbers;
+mod operator;
 mod permute;
 mod prelu;
 mod rectifiers;
@@ -52,8 +55,11 @@ pub use identity::Identity;
 pub use input::Input;
 pub use layer_normalization::LayerNormalization;
 pub use masking::Masking;
+pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract};
+pub use nested::Nested;
 pub use normalization::Normalization;
 pub use numbers::Numbers;
+pub use operator::Operator;
 pub use permute::Permute;
 pub use prelu::PReLU;
 pub use rectifiers::{ELU, LeakyReLU, ReLU};
@@ -69,7 +75,7 @@ pub use up_sampling::{Factors, Interpolation, UpSampling1D, UpSampling2D, UpSamp
 pub use zero_padding::{ZeroPadding1D, ZeroPadding2D, ZeroPadding3D};
 
 use crate::config::{self, Config, Key, Reader};
-use crate::{Custom, Error, Layer, Regularizer, suggest};
+use crate::{Architecture, Custom, Error, Layer, Regularizer, suggest};
 use serde_json::Value;
 
 macro_rules! catalogue {
@@ -128,6 +134,14 @@ catalogue! {
     "UnitNormalization" => UnitNormalization,
     "Rescaling" => Rescaling,
     "Normalization" => Normalization,
+    "Add" => Add,
+    "Subtract" => Subtract,
+    "Multiply" => Multiply,
+    "Average" => Average,
+    "Maximum" => Maximum,
+    "Minimum" => Minimum,
+    "Concatenate" => Concatenate,
+    "Dot" => Dot,
 }
 
 /// A layer from what Keras writes.
@@ -150,12 +164,35 @@ pub fn from_config_with(value: &Value, custom: &Custom) -> Result<Box<dyn Layer>
     let (name, class) = (text("/config/name"), text("/class_name"));
     let named = |e: Error| if name.is_empty() { e } else { e.at(format!("layer `{name}` ({class})")) };
     let (class, config) = config::open(value).map_err(named)?;
+    if matches!(class.as_str(), "Sequential" | "Functional" | "Model") {
+        if nesting(value) > DEEPEST {
+            let fault = Error::config(format!("models lie more than {DEEPEST} deep within each other"));
+            return Err(named(fault.help("the file is damaged, or made to keep its reader busy")));
+        }
+        let model = Architecture::from_config_with(value, custom).map_err(named)?;
+        let trainable = config.get("trainable").and_then(Value::as_bool).unwrap_or(true);
+        return Ok(Box::new(Nested::new(model).trainable(trainable)));
+    }
+    let is_operator = Operator::is_module(&text("/module"));
     let is_bare = name.is_empty() && CLASSES.contains(&class.as_str());
     let place = |e: Error| if is_bare { e.at(format!("layer `{class}`")) } else { named(e) };
     let mut reader = Reader::new(&config);
-    let layer = read(&class, &config, &mut reader).map_err(place)?;
+    let layer = match is_operator {
+        true => Operator::from_config(&class, &mut reader).and_then(|layer| with_common(Box::new(layer), &mut reader)),
+        false => read(&class, &config, &mut reader),
+    };
+    let layer = layer.map_err(place)?;
     reader.finish().map_err(place)?;
     Ok(layer)
+}
+
+/// Models within models that are read.
+const DEEPEST: usize = 8;
+
+/// How deep models lie within each other.
+fn nesting(value: &Value) -> usize {
+    let layers = value.pointer("/config/layers").and_then(Value::as_array);
+    layers.map_or(0, |layers| 1 + layers.iter().map(nesting).max().unwrap_or(0))
 }
 
 fn read(class: &str, config: &Config, read: &mut Reader<'_>) -> Result<Box<dyn Layer>, Error> {
@@ -189,7 +226,10 @@ pub fn keys(class: &str) -> Vec<Key> {
 }
 
 /// A layer as Keras writes it, under the name the model gave.
-pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Vec<Option<usize>>>) -> Value {
+pub fn to_config(layer: &dyn Layer, name: &str, build_shape: Option<Value>) -> Value {
+    if let Some(entry) = layer.entry(name) {
+        return entry;
+    }
     let mut config = match layer.class_name() {
         "InputLayer" => config::config! { "name": name },
         // Keras' class takes no `trainable`.

@@ -113,7 +113,7 @@ impl Normalization {
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Normalization, Error> {
-        let mut layer = Normalization::new().axis(Axes::read(read, "axis", Axes::from(-1))?);
+        let mut layer = Normalization::new().axis(Axes::read(read, "axis")?.unwrap_or(Axes::from(-1)));
         layer.invert = read.bool("invert", false)?;
         let mean = read.parse("mean", KeyKind::Numbers, Numbers::read)?;
         let variance = read.parse("variance", KeyKind::Numbers, Numbers::read)?;

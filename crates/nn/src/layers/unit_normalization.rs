@@ -48,7 +48,7 @@ impl UnitNormalization {
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<UnitNormalization, Error> {
-        Ok(UnitNormalization::new().axis(Axes::read(read, "axis", Axes::from(-1))?))
+        Ok(UnitNormalization::new().axis(Axes::read(read, "axis")?.unwrap_or(Axes::from(-1))))
     }
 }
 

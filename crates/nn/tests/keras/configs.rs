@@ -221,7 +221,6 @@ fn settings_that_change_the_numbers_are_refused_and_never_dropped() {
         ("quantization_config", dense("quantization_config", json!({ "class_name": "Int8" }))),
         ("dtype", dense("dtype", json!({ "class_name": "DTypePolicy", "config": { "name": "mixed_float16" } }))),
         ("noise_shape", norm("Dropout", "noise_shape", json!([null, 1]))),
-        ("softmax axis 1", norm("Softmax", "axis", json!(1))),
         ("renorm", norm("BatchNormalization", "renorm", json!(true))),
         ("batch axis 1", norm("BatchNormalization", "axis", json!(1))),
         ("layer axis 1", norm("LayerNormalization", "axis", json!([1]))),

@@ -210,20 +210,19 @@ fn losses_give_the_golden_values() {
 /// A layer's output, gradients by input and trained weights, and the weights after the step.
 fn normalize(layer: &dyn Layer, case: &Json) -> (Vec<f64>, Vec<f64>, Values<f32>, Values<f32>) {
     let (x, dy) = (tensor::<f32>(&case["x"]), tensor::<f32>(&case["dy"]));
-    let mode = if case["training"] == false { Mode::Infer } else { Mode::Train };
     let specs = layer.weights(&x.shape[1..]).unwrap();
     let mut g = Builder::new();
     let (xv, dyv) = (input(&mut g, "x", &x), input(&mut g, "dy", &dy));
     let role = |trainable| if trainable { Role::Parameter } else { Role::Statistic };
     let weights: Vec<Value> =
-        specs.iter().map(|s| g.state(s.name, Type::f32(s.shape.clone()), role(s.trainable))).collect();
-    let step = Some(g.constant_i32(0));
-    let mut call = Call { graph: &mut g, mode, weights: &weights, step, key: RandomKey::new(0) };
+        specs.iter().map(|s| g.state(&s.name, Type::f32(s.shape.clone()), role(s.trainable))).collect();
+    let step = (case["training"] != false).then(|| g.constant_i32(0));
+    let mut call = Call::new(&mut g, &weights, step, RandomKey::new(0));
     let y = layer.call(&mut call, Masked::new(xv)).value;
     let product = g.mul(y, dyv);
     let scalar = g.sum_all(product);
     let trained: Vec<(&str, Value)> =
-        specs.iter().zip(&weights).filter(|(s, _)| s.trainable).map(|(s, v)| (s.name, *v)).collect();
+        specs.iter().zip(&weights).filter(|(s, _)| s.trainable).map(|(s, v)| (s.name.as_ref(), *v)).collect();
     let by: Vec<Value> = [xv].into_iter().chain(trained.iter().map(|(_, v)| *v)).collect();
     let mut known: Values<f32> = ["parameters", "state"]
         .iter()

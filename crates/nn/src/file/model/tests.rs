@@ -7,15 +7,22 @@ fn floats(shape: &[usize], first: f32) -> Tensor {
 }
 
 fn vars() -> ModelVars {
-    let layer = |class: &str, name: &str, vars| LayerVars { class_name: class.into(), name: name.into(), vars };
+    let layer = |class: &str, name: &str, vars: Vec<(&str, Tensor)>| LayerVars {
+        class_name: class.into(),
+        name: name.into(),
+        vars: vars.into_iter().map(|(part, tensor)| (part.into(), tensor)).collect(),
+    };
     ModelVars {
-        class_name: "Sequential".into(),
         name: "article".into(),
         layers: vec![
-            layer("InputLayer", "input_layer", vec![]),
             layer("Flatten", "flatten", vec![]),
-            layer("Dense", "dense", vec![floats(&[2, 3], 0.0), floats(&[3], 10.0)]),
-            layer("Dense", "head", vec![floats(&[3, 1], 20.0)]),
+            layer("Dense", "dense", vec![("", floats(&[2, 3], 0.0)), ("", floats(&[3], 10.0))]),
+            layer("Dense", "head", vec![("", floats(&[3, 1], 20.0))]),
+            layer(
+                "Wrapper",
+                "wrapper",
+                vec![("a/cell", floats(&[2], 30.0)), ("b", floats(&[1], 40.0)), ("a/cell", floats(&[1], 50.0))],
+            ),
         ],
         optimizer: Some(OptimizerVars {
             name: "adam".into(),
@@ -28,15 +35,20 @@ fn shapes() -> ModelShapes {
     let layer = |class: &str, name: &str, vars: &[(&str, &[usize])]| LayerShapes {
         class_name: class.into(),
         name: name.into(),
-        vars: vars.iter().map(|(name, shape)| (name.to_string(), shape.to_vec())).collect(),
+        vars: vars
+            .iter()
+            .map(|(name, shape)| {
+                let (part, name) = name.rsplit_once(':').unwrap_or(("", name));
+                VarShape { part: part.into(), name: name.into(), shape: shape.to_vec() }
+            })
+            .collect(),
     };
     ModelShapes {
-        class_name: "Sequential".into(),
         layers: vec![
-            layer("InputLayer", "input_layer", &[]),
             layer("Flatten", "flatten", &[]),
             layer("Dense", "dense", &[("kernel", &[2, 3]), ("bias", &[3])]),
             layer("Dense", "head", &[("kernel", &[3, 1])]),
+            layer("Wrapper", "wrapper", &[("a/cell:u", &[2]), ("b:v", &[1]), ("a/cell:w", &[1])]),
         ],
     }
 }
@@ -47,16 +59,16 @@ fn places_are_those_of_keras() {
     assert_eq!(tree.tensor("layers/dense_1/vars/0"), Some(&floats(&[3, 1], 20.0)));
     assert_eq!(tree.group("layers/dense_1/vars").unwrap().name.as_deref(), Some("head"));
     assert!(tree.group("layers/flatten/vars").is_some(), "a layer without variables has its group");
-    assert!(tree.group("layers/input_layer").is_none(), "a Sequential leaves its input out");
+    assert_eq!(tree.tensor("layers/wrapper/a/cell/vars/1"), Some(&floats(&[1], 50.0)));
+    assert_eq!(tree.tensor("layers/wrapper/b/vars/0"), Some(&floats(&[1], 40.0)));
     assert_eq!(tree.group("vars").unwrap().name.as_deref(), Some("article"));
-    let functional = weights_tree(ModelVars { class_name: "Functional".into(), ..vars() });
-    assert!(functional.group("layers/input_layer").is_some());
 }
 
 #[test]
 fn variables_come_back_by_layer() {
     let (layers, optimizer) = read_vars(weights_tree(vars()), &shapes()).unwrap();
-    let want: Vec<Vec<Tensor>> = vars().layers.into_iter().map(|l| l.vars).collect();
+    let tensors = |layer: LayerVars| layer.vars.into_iter().map(|(_, tensor)| tensor).collect();
+    let want: Vec<Vec<Tensor>> = vars().layers.into_iter().map(tensors).collect();
     assert_eq!(layers, want);
     assert_eq!(optimizer, vars().optimizer);
 }
@@ -77,8 +89,12 @@ fn files_of_older_versions_are_read() {
 #[test]
 fn all_mismatches_are_told_together_with_their_paths() {
     let mut saved = vars();
-    saved.layers[2].vars = vec![floats(&[2, 4], 0.0)];
-    saved.layers.push(LayerVars { class_name: "Dense".into(), name: "more".into(), vars: vec![floats(&[1], 0.0)] });
+    saved.layers[1].vars = vec![(String::new(), floats(&[2, 4], 0.0))];
+    saved.layers.push(LayerVars {
+        class_name: "Dense".into(),
+        name: "more".into(),
+        vars: vec![(String::new(), floats(&[1], 0.0))],
+    });
     let error = read_vars(weights_tree(saved), &shapes()).unwrap_err();
     assert_eq!(
         error.message(),

@@ -1,0 +1,352 @@
+//! A model's configuration as Keras writes it.
+
+use super::{Architecture, Kind, LayerCall, ModelInput, Port};
+use crate::config::{Config, Reader, config, object, open, shorten};
+use crate::layer::{Form, Layer};
+use crate::{Custom, Error, layers};
+use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+
+/// The deepest networks that were ever described have some thousand layers.
+pub(super) const LAYER_LIMIT: usize = 10_000;
+
+fn batched(shape: &[usize]) -> Json {
+    json!([None].into_iter().chain(shape.iter().map(|d| Some(*d))).collect::<Vec<Option<usize>>>())
+}
+
+impl Architecture {
+    /// The configuration as Keras writes it.
+    pub fn to_config(&self) -> Json {
+        match self.kind {
+            Kind::Sequential => self.sequential_config(),
+            Kind::Functional => self.functional_config(),
+        }
+    }
+
+    fn sequential_config(&self) -> Json {
+        let mut list = Vec::new();
+        let has_input = self.layers.first().is_some_and(|l| l.class_name() == "InputLayer");
+        if let Some(shape) = self.input_shape().filter(|_| !has_input) {
+            list.push(layers::to_config(&crate::Input::new(shape), "input_layer", None));
+        }
+        for (call, (layer, name)) in self.calls.iter().zip(self.layers.iter().zip(&self.names)) {
+            let is_input = layer.class_name() == "InputLayer";
+            let shape = self.shape_of(call.inputs[0]).filter(|_| self.is_built && !is_input).map(batched);
+            list.push(layers::to_config(layer.as_ref(), name, shape));
+        }
+        let policy = object("keras", "DTypePolicy", config! { "name": "float32" });
+        let config = config! { "name": self.name, "trainable": true, "dtype": policy, "layers": list };
+        let mut value = object("keras", "Sequential", config);
+        if let Some(shape) = self.input_shape() {
+            value["config"]["build_input_shape"] = batched(shape);
+            value["build_config"] = json!({ "input_shape": batched(shape) });
+        }
+        value
+    }
+
+    fn functional_config(&self) -> Json {
+        let list: Vec<Json> = (0..self.layers.len()).map(|layer| self.entry(layer)).collect();
+        let inputs: Vec<Json> = self.inputs.iter().map(|input| json!([input.name, 0, 0])).collect();
+        let outputs: Vec<Json> = self.outputs.iter().map(|port| self.history(*port)).collect();
+        let one_or_all = |mut list: Vec<Json>| if list.len() == 1 { list.swap_remove(0) } else { list.into() };
+        let config = config! {
+            "name": self.name,
+            "trainable": true,
+            "layers": list,
+            "input_layers": one_or_all(inputs),
+            "output_layers": one_or_all(outputs),
+        };
+        object("keras", "Functional", config)
+    }
+
+    /// A layer with all calls of it.
+    fn entry(&self, layer: usize) -> Json {
+        let (own, name) = (self.layers[layer].as_ref(), &self.names[layer]);
+        let calls = || self.calls.iter().filter(|call| call.layer == layer);
+        let is_input = own.class_name() == "InputLayer";
+        let shape =
+            calls().next().filter(|_| !is_input && own.form() == Form::Layer).and_then(|call| match *call.inputs {
+                [port] => self.shape_of(port).map(batched),
+                _ => None,
+            });
+        let mut value = layers::to_config(own, name, shape);
+        value["name"] = json!(name);
+        let nodes: Vec<Json> = calls().filter(|_| !is_input).map(|call| self.node(own, call)).collect();
+        value["inbound_nodes"] = nodes.into();
+        value
+    }
+
+    fn node(&self, layer: &dyn Layer, call: &LayerCall) -> Json {
+        let inputs: Vec<Json> = call.inputs.iter().map(|port| self.tensor(*port)).collect();
+        let args = layer.write_arguments(inputs);
+        let mut kwargs = layer.call_options();
+        for (key, ports) in &call.named {
+            let mut tensors: Vec<Json> = ports.iter().map(|port| self.tensor(*port)).collect();
+            kwargs.insert(key.clone(), if tensors.len() == 1 { tensors.swap_remove(0) } else { tensors.into() });
+        }
+        if call.infers {
+            kwargs.insert("training".into(), false.into());
+        }
+        json!({ "args": args, "kwargs": kwargs })
+    }
+
+    fn tensor(&self, port: Port) -> Json {
+        let shape = batched(self.shape_of(port).unwrap_or_default());
+        let config = json!({ "shape": shape, "dtype": "float32", "keras_history": self.history(port) });
+        json!({ "class_name": "__keras_tensor__", "config": config })
+    }
+
+    /// Layer, number of the call of it, number of the output.
+    fn history(&self, port: Port) -> Json {
+        match port {
+            Port::Input(input) => json!([self.inputs[input].name, 0, 0]),
+            Port::Output(call, output) => {
+                let layer = self.calls[call].layer;
+                let number = self.calls[..call].iter().filter(|before| before.layer == layer).count();
+                json!([self.names[layer], number, output])
+            }
+        }
+    }
+
+    /// A model from what Keras writes.
+    ///
+    /// # Errors
+    /// Another kind of model, a layer that is not known or no built-in, a setting out of range; named by layer.
+    pub fn from_config(value: &Json) -> Result<Architecture, Error> {
+        Architecture::from_config_with(value, &Custom::new())
+    }
+
+    /// As [`Architecture::from_config`], with layers of one's own.
+    ///
+    /// # Errors
+    /// As [`Architecture::from_config`].
+    pub fn from_config_with(value: &Json, custom: &Custom) -> Result<Architecture, Error> {
+        let (class, config) = open(value)?;
+        match class.as_str() {
+            "Sequential" => read_sequential(&config, custom),
+            "Functional" | "Model" => read_functional(&config, custom),
+            other => Err(Error::config(format!("a model of class `{other}` cannot be read"))
+                .help("models made by keras.Sequential or of calls of layers can")),
+        }
+    }
+}
+
+fn list_of_layers<'a>(read: &mut Reader<'a>) -> Result<&'a [Json], Error> {
+    let list = read.get("layers").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    if list.len() > LAYER_LIMIT {
+        let message = format!("the model has {} layers, at most {LAYER_LIMIT} are read", list.len());
+        return Err(Error::config(message).help("the file is damaged, or made to keep its reader busy"));
+    }
+    Ok(list)
+}
+
+fn read_sequential(config: &Config, custom: &Custom) -> Result<Architecture, Error> {
+    let mut read = Reader::new(config);
+    read.ignore(&["trainable"]);
+    read.dtype()?;
+    let name = read.string("name")?.unwrap_or_else(|| "sequential".into());
+    let list = list_of_layers(&mut read)?;
+    let shape: Option<Vec<usize>> = read
+        .get("build_input_shape")
+        .and_then(Json::as_array)
+        .and_then(|shape| shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect());
+    read.finish()?;
+    let list: Vec<Box<dyn Layer>> =
+        list.iter().map(|layer| layers::from_config_with(layer, custom)).collect::<Result<_, _>>()?;
+    let mut architecture = Architecture::named(&name, list)?;
+    if let (false, Some(shape)) = (architecture.is_built, shape) {
+        architecture.build(&shape)?;
+    }
+    Ok(architecture)
+}
+
+/// A value as files name it: layer, number of the call of it, number of the output.
+type History = (String, usize, usize);
+
+/// A call that waits for what it reads.
+struct Waiting {
+    layer: usize,
+    number: usize,
+    inputs: Vec<History>,
+    named: Vec<(String, Vec<History>)>,
+    infers: bool,
+}
+
+fn read_functional(config: &Config, custom: &Custom) -> Result<Architecture, Error> {
+    let mut read = Reader::new(config);
+    read.ignore(&["trainable", "dtype"]);
+    let name = read.string("name")?.unwrap_or_else(|| "functional".into());
+    let list = list_of_layers(&mut read)?;
+    let (inputs, outputs) = (read.get("input_layers"), read.get("output_layers"));
+    read.finish()?;
+    let (mut layers, mut waiting) = (Vec::new(), Vec::new());
+    for entry in list {
+        let (layer, calls) = read_entry(entry, layers.len(), custom)?;
+        layers.push(layer);
+        waiting.extend(calls);
+    }
+    let names: Vec<String> = layers.iter().map(|layer| layer.common().name.clone().unwrap_or_default()).collect();
+    let mut calls = Calls { place: HashMap::new(), all: Vec::new(), names: &names };
+    let mut model_inputs = Vec::new();
+    for (name, ..) in histories(inputs, "input_layers")? {
+        let layer = names.iter().position(|known| *known == name);
+        let Some(layer) = layer.filter(|layer| layers[*layer].class_name() == "InputLayer") else {
+            return Err(Error::config(format!("`input_layers` names `{name}`, which is no input layer")));
+        };
+        let inputs = vec![Port::Input(model_inputs.len())];
+        calls.push(LayerCall { layer, inputs, named: vec![], infers: false, shapes: vec![] }, 0);
+        model_inputs.push(ModelInput { name, shape: layers[layer].common().input_shape.clone() });
+    }
+    calls.take(waiting)?;
+    let outputs = histories(outputs, "output_layers")?;
+    let port = |history: &History| calls.port(history).ok_or_else(|| unknown(history));
+    let outputs: Vec<Port> = outputs.iter().map(port).collect::<Result<_, _>>()?;
+    let calls = calls.all;
+    Architecture::functional(&name, layers, calls, model_inputs, outputs)
+}
+
+fn unknown((layer, call, output): &History) -> Error {
+    Error::config(format!("output {output} of call {call} of layer `{layer}` is read, and is never made"))
+}
+
+/// The calls of a model so far.
+struct Calls<'a> {
+    /// Where the call of a layer of some number is.
+    place: HashMap<(usize, usize), usize>,
+    all: Vec<LayerCall>,
+    names: &'a [String],
+}
+
+impl Calls<'_> {
+    fn push(&mut self, call: LayerCall, number: usize) {
+        self.place.insert((call.layer, number), self.all.len());
+        self.all.push(call);
+    }
+
+    fn port(&self, (name, number, output): &History) -> Option<Port> {
+        let layer = self.names.iter().position(|known| known == name)?;
+        Some(Port::Output(*self.place.get(&(layer, *number))?, *output))
+    }
+
+    /// Adds calls as soon as all they read is there.
+    fn take(&mut self, mut waiting: Vec<Waiting>) -> Result<(), Error> {
+        while !waiting.is_empty() {
+            let count = waiting.len();
+            let mut still = Vec::new();
+            for call in waiting {
+                let ports =
+                    |list: &[History]| list.iter().map(|history| self.port(history)).collect::<Option<Vec<Port>>>();
+                let named = call.named.iter().map(|(key, list)| Some((key.clone(), ports(list)?)));
+                match (ports(&call.inputs), named.collect()) {
+                    (Some(inputs), Some(named)) => {
+                        let made = LayerCall { layer: call.layer, inputs, named, infers: call.infers, shapes: vec![] };
+                        self.push(made, call.number);
+                    }
+                    _ => still.push(call),
+                }
+            }
+            if still.len() == count {
+                let named = still[0].named.iter().flat_map(|(_, list)| list);
+                let missing = still[0].inputs.iter().chain(named).find(|history| self.port(history).is_none());
+                return Err(missing.map(unknown).unwrap_or_else(|| Error::config("calls of layers form a cycle")));
+            }
+            waiting = still;
+        }
+        Ok(())
+    }
+}
+
+/// A layer and the calls of it.
+fn read_entry(entry: &Json, index: usize, custom: &Custom) -> Result<(Box<dyn Layer>, Vec<Waiting>), Error> {
+    let nodes = entry.get("inbound_nodes").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    if nodes.len() > LAYER_LIMIT {
+        return Err(Error::config(format!("a layer is called {} times, at most {LAYER_LIMIT} are read", nodes.len())));
+    }
+    let mut layer = layers::from_config_with(entry, custom)?;
+    if let Some(name) = entry.get("name").and_then(Json::as_str) {
+        layer.common_mut().name = Some(name.into());
+    }
+    let mut calls = Vec::new();
+    for (number, node) in nodes.iter().enumerate() {
+        let place = |e: Error, layer: &dyn Layer| {
+            let name = layer.common().name.clone().unwrap_or_default();
+            e.at(format!("layer `{name}` ({})", layer.class_name()))
+        };
+        let call = read_node(node, layer.as_mut(), number == 0).map_err(|e| place(e, layer.as_ref()))?;
+        calls.push(Waiting { layer: index, number, ..call });
+    }
+    Ok((layer, calls))
+}
+
+fn read_node(node: &Json, layer: &mut dyn Layer, is_first: bool) -> Result<Waiting, Error> {
+    let mut call = Waiting { layer: 0, number: 0, inputs: vec![], named: vec![], infers: false };
+    // Before Keras 3: a list of `[layer, call, output, keywords]`, or of one such list.
+    if let Some(list) = node.as_array() {
+        for item in list {
+            let keywords = item.get(3).and_then(Json::as_object).filter(|keywords| !keywords.is_empty());
+            if keywords.is_some_and(|keywords| keywords.values().any(|value| !value.is_null())) {
+                return Err(Error::config(format!("is called with {}, which is not supported", shorten(&item[3]))));
+            }
+            call.inputs.push(history(item).ok_or_else(|| Error::config("`inbound_nodes` is damaged"))?);
+        }
+        return Ok(call);
+    }
+    let args = node.get("args").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut rest = Vec::new();
+    for value in args {
+        let before = call.inputs.len();
+        tensors(value, 0, &mut call.inputs);
+        rest.push(if call.inputs.len() > before { Json::Null } else { value.clone() });
+    }
+    layer.read_arguments(rest)?;
+    for (key, value) in node.get("kwargs").and_then(Json::as_object).into_iter().flatten() {
+        let mut given = Vec::new();
+        tensors(value, 0, &mut given);
+        match (key.as_str(), value) {
+            (_, Json::Null) => {}
+            ("training", Json::Bool(training)) => call.infers = !training,
+            _ if !given.is_empty() => call.named.push((key.clone(), given)),
+            _ if is_first => layer.set_call_option(key, value)?,
+            _ if layer.call_options().get(key) == Some(value) => {}
+            _ => {
+                return Err(Error::config(format!("is called with another `{key}` than the first time"))
+                    .help("use a layer for each"));
+            }
+        }
+    }
+    // An operator may be given its operands by name.
+    if layer.form() == Form::Operator {
+        call.inputs.extend(call.named.drain(..).flat_map(|(_, given)| given));
+    }
+    Ok(call)
+}
+
+/// The tensors in an argument, in order.
+fn tensors(value: &Json, depth: usize, found: &mut Vec<History>) {
+    match value {
+        Json::Array(list) if depth < 4 => list.iter().for_each(|item| tensors(item, depth + 1, found)),
+        Json::Object(object) if object.get("class_name").and_then(Json::as_str) == Some("__keras_tensor__") => {
+            found.extend(value.pointer("/config/keras_history").and_then(history));
+        }
+        _ => {}
+    }
+}
+
+fn history(value: &Json) -> Option<History> {
+    let number = |index: usize| value.get(index)?.as_u64().and_then(|n| usize::try_from(n).ok());
+    Some((value.get(0)?.as_str()?.to_string(), number(1)?, number(2)?))
+}
+
+/// One history, a list of them, or an object of them by name.
+fn histories(value: Option<&Json>, key: &str) -> Result<Vec<History>, Error> {
+    let fault = || Error::config(format!("`{key}` must name layers with the numbers of call and output"));
+    let value = value.ok_or_else(fault)?;
+    if let Some(one) = history(value) {
+        return Ok(vec![one]);
+    }
+    match value {
+        Json::Array(list) => list.iter().map(|item| history(item).ok_or_else(fault)).collect(),
+        Json::Object(object) => object.values().map(|item| history(item).ok_or_else(fault)).collect(),
+        _ => Err(fault()),
+    }
+}

@@ -1,0 +1,537 @@
+//! A model as it is described: layers with names, how they are called on each other, and the weights they ask for.
+
+mod config;
+mod lower;
+mod order;
+
+pub(crate) use lower::Lowered;
+pub use lower::Recorded;
+
+use crate::layer::{Form, Layer, WeightSpec};
+use crate::{Error, ErrorKind, Regularizer, naming};
+use footlight_graph::{Role, Type};
+use footlight_tensor::{Philox, RandomKey, Tensor, display_shape};
+
+/// A weight of a model.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// Layer and weight, such as `dense/kernel`.
+    pub path: String,
+    /// The position of its layer.
+    pub layer: usize,
+    /// What the layer asked for; `trainable` also says whether its layer is.
+    pub spec: WeightSpec,
+}
+
+impl Weight {
+    /// The penalty on it, if gradients change it.
+    pub fn penalty(&self) -> Option<Regularizer> {
+        self.spec.regularizer.filter(|_| self.spec.trainable)
+    }
+
+    /// Whether gradients change it or it is carried along.
+    pub fn role(&self) -> Role {
+        if self.spec.trainable { Role::Parameter } else { Role::Statistic }
+    }
+}
+
+/// Whether layers follow one another or are called on each other as one likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A list of layers.
+    Sequential,
+    /// A graph of calls, with its inputs and outputs.
+    Functional,
+}
+
+/// A value within a model: an input of it, or an output of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Port {
+    /// An input, by its position.
+    Input(usize),
+    /// An output of a call, by their positions.
+    Output(usize, usize),
+}
+
+/// One call of a layer.
+#[derive(Clone, Debug)]
+pub struct LayerCall {
+    /// The position of the layer.
+    pub layer: usize,
+    /// What it is called on.
+    pub inputs: Vec<Port>,
+    /// Further values given by name, such as `mask`.
+    pub named: Vec<(String, Vec<Port>)>,
+    /// Whether the layer answers there even while the model trains.
+    pub infers: bool,
+    /// The shapes of its outputs without the batch, once built.
+    pub shapes: Vec<Vec<usize>>,
+}
+
+/// An input of a model.
+#[derive(Clone, Debug)]
+pub struct ModelInput {
+    /// Its name: that of its layer if it has one.
+    pub name: String,
+    /// The shape of one sample, once known.
+    pub shape: Option<Vec<usize>>,
+}
+
+/// A described model: layers with unique names and the calls of them; once built, with shapes and weights.
+#[derive(Clone, Debug)]
+pub struct Architecture {
+    name: String,
+    kind: Kind,
+    layers: Vec<Box<dyn Layer>>,
+    names: Vec<String>,
+    calls: Vec<LayerCall>,
+    inputs: Vec<ModelInput>,
+    outputs: Vec<Port>,
+    weights: Vec<Weight>,
+    is_built: bool,
+}
+
+/// Of more faults than these only the number is told.
+const FAULTS_SHOWN: usize = 10;
+
+impl Architecture {
+    /// Layers one after another; built at once if the first says which shape it is given.
+    ///
+    /// # Errors
+    /// All faults together, each with its layer.
+    pub fn sequential(layers: Vec<Box<dyn Layer>>) -> Result<Architecture, Error> {
+        Architecture::named("sequential", layers)
+    }
+
+    /// As [`Architecture::sequential`], with a name.
+    ///
+    /// # Errors
+    /// All faults together, each with its layer.
+    pub fn named(name: &str, layers: Vec<Box<dyn Layer>>) -> Result<Architecture, Error> {
+        if !layers.iter().any(|l| l.class_name() != "InputLayer") {
+            return Err(Error::config("a model needs at least one layer").help("add one, such as Dense::new(10)"));
+        }
+        let names = naming::unique(&layers)?;
+        let shape = layers.first().and_then(|layer| layer.common().input_shape.clone());
+        let is_input = layers.first().is_some_and(|layer| layer.class_name() == "InputLayer");
+        let input = if is_input { names[0].clone() } else { "input_layer".into() };
+        let call = |layer: usize| {
+            let inputs = vec![layer.checked_sub(1).map_or(Port::Input(0), |before| Port::Output(before, 0))];
+            LayerCall { layer, inputs, named: vec![], infers: false, shapes: vec![] }
+        };
+        let mut architecture = Architecture {
+            name: name.into(),
+            kind: Kind::Sequential,
+            calls: (0..layers.len()).map(call).collect(),
+            outputs: vec![Port::Output(layers.len() - 1, 0)],
+            inputs: vec![ModelInput { name: input, shape: None }],
+            layers,
+            names,
+            weights: vec![],
+            is_built: false,
+        };
+        if let Some(shape) = shape {
+            architecture.build(&shape)?;
+        }
+        Ok(architecture)
+    }
+
+    /// A graph of calls between inputs and outputs; the layers may stand in any order, the calls in one in which each
+    /// reads what is there already. Layers and calls are put in Keras' order.
+    ///
+    /// # Errors
+    /// All faults together, each with its layer.
+    pub fn functional(
+        name: &str,
+        layers: Vec<Box<dyn Layer>>,
+        calls: Vec<LayerCall>,
+        inputs: Vec<ModelInput>,
+        outputs: Vec<Port>,
+    ) -> Result<Architecture, Error> {
+        if outputs.is_empty() || inputs.is_empty() {
+            return Err(Error::config(format!("model `{name}` needs at least one input and one output")));
+        }
+        let names = naming::unique(&layers)?;
+        let mut architecture = Architecture {
+            name: name.into(),
+            kind: Kind::Functional,
+            layers,
+            names,
+            calls,
+            inputs,
+            outputs,
+            weights: vec![],
+            is_built: false,
+        };
+        order::arrange(&mut architecture)?;
+        let shapes: Option<Vec<Vec<usize>>> = architecture.inputs.iter().map(|input| input.shape.clone()).collect();
+        if let Some(shapes) = shapes {
+            architecture.build_all(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        }
+        Ok(architecture)
+    }
+
+    /// Fixes all shapes for samples of `shape` (without the batch) of the one input.
+    ///
+    /// # Errors
+    /// All faults together, each with its layer and both shapes.
+    pub fn build(&mut self, shape: &[usize]) -> Result<(), Error> {
+        self.build_all(&[shape])
+    }
+
+    /// As [`Architecture::build`], with one shape for each input.
+    ///
+    /// # Errors
+    /// As [`Architecture::build`].
+    pub fn build_all(&mut self, shapes: &[&[usize]]) -> Result<(), Error> {
+        if shapes.len() != self.inputs.len() {
+            let message = format!("model `{}` has {} inputs, got {}", self.name, self.inputs.len(), shapes.len());
+            return Err(Error::new(ErrorKind::Shape, message));
+        }
+        for (input, shape) in self.inputs.iter().zip(shapes).filter(|_| self.is_built) {
+            let built = input.shape.as_deref().unwrap_or_default();
+            if built != *shape {
+                let which = if shapes.len() == 1 { String::new() } else { format!(" of input `{}`", input.name) };
+                let message = format!(
+                    "model `{}`: samples{which} have shape {}, the model was built for {}",
+                    self.name,
+                    display_shape(shape),
+                    display_shape(built)
+                );
+                return Err(Error::new(ErrorKind::Shape, message).help("reshape the data, or describe a new model"));
+            }
+        }
+        if self.is_built {
+            return Ok(());
+        }
+        for shape in shapes {
+            if let Some(axis) = shape.iter().position(|d| *d == 0) {
+                return Err(Error::new(ErrorKind::Shape, format!("axis {axis} of the samples is empty: {shape:?}")));
+            }
+            check_size("the samples", shape)?;
+        }
+        let built = self.built(shapes)?;
+        (self.weights, self.is_built) = (built.weights, true);
+        self.calls.iter_mut().zip(built.shapes).for_each(|(call, shapes)| call.shapes = shapes);
+        self.inputs.iter_mut().zip(shapes).for_each(|(input, shape)| input.shape = Some(shape.to_vec()));
+        Ok(())
+    }
+
+    /// The shapes of all calls and the weights of all layers, or all faults.
+    fn built(&self, shapes: &[&[usize]]) -> Result<Built, Error> {
+        let mut built = Built { shapes: Vec::new(), weights: Vec::new() };
+        let mut of_layer: Vec<Option<Vec<Weight>>> = vec![None; self.layers.len()];
+        let mut faults = Vec::new();
+        for call in &self.calls {
+            let (layer, name) = (self.layers[call.layer].as_ref(), &self.names[call.layer]);
+            let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
+            let given = |port: &Port| match port {
+                Port::Input(input) => Some(shapes[*input].to_vec()),
+                Port::Output(call, output) => built.shapes.get(*call).and_then(|shapes| shapes.get(*output)).cloned(),
+            };
+            let read: Option<Vec<Vec<usize>>> = call.inputs.iter().map(given).collect();
+            // What follows a fault would be told about a shape that is not there.
+            let Some(read) = read else {
+                built.shapes.push(vec![]);
+                continue;
+            };
+            match self.weights_of_call(call.layer, &read) {
+                Err(error) => faults.push(place(error)),
+                Ok(weights) => match &of_layer[call.layer] {
+                    None => of_layer[call.layer] = Some(weights),
+                    Some(first) if shapes_of(first) != shapes_of(&weights) => {
+                        let message =
+                            "is called on samples of another shape than the first time, which its weights fit";
+                        faults.push(place(Error::new(ErrorKind::Shape, message).help("use a layer for each")));
+                    }
+                    Some(_) => {}
+                },
+            }
+            let outputs = layer.output_shapes(&read).and_then(|outputs| {
+                outputs.iter().try_for_each(|shape| check_size("its output", shape)).map(|()| outputs)
+            });
+            built.shapes.push(outputs.unwrap_or_else(|error| {
+                faults.push(place(error));
+                vec![]
+            }));
+        }
+        for port in &self.outputs {
+            if let Port::Output(call, output) = port
+                && faults.is_empty()
+                && built.shapes[*call].len() <= *output
+            {
+                let name = &self.names[self.calls[*call].layer];
+                faults.push(Error::config(format!("layer `{name}` has no output {output}, which the model puts out")));
+            }
+        }
+        faults.dedup();
+        built.weights = of_layer.into_iter().flatten().flatten().collect();
+        if faults.is_empty() { Ok(built) } else { Err(together(&faults)) }
+    }
+
+    fn weights_of_call(&self, index: usize, shapes: &[Vec<usize>]) -> Result<Vec<Weight>, Error> {
+        let (layer, name) = (self.layers[index].as_ref(), &self.names[index]);
+        let specs = layer.check().and_then(|()| layer.weights_for(shapes)).and_then(|specs| check(layer, specs))?;
+        specs.iter().try_for_each(|spec| check_size(&spec.name, &spec.shape))?;
+        let weight = |mut spec: WeightSpec| {
+            spec.trainable &= layer.common().trainable;
+            Weight { path: format!("{name}/{}", spec.name), layer: index, spec }
+        };
+        Ok(specs.into_iter().map(weight).collect())
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is a list of layers or a graph of calls.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The layers, input layers included if they were listed.
+    pub fn layers(&self) -> &[Box<dyn Layer>] {
+        &self.layers
+    }
+
+    /// The unique name of each layer.
+    pub fn layer_names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The calls of layers, each after those whose outputs it reads.
+    pub fn calls(&self) -> &[LayerCall] {
+        &self.calls
+    }
+
+    /// The inputs.
+    pub fn inputs(&self) -> &[ModelInput] {
+        &self.inputs
+    }
+
+    /// What the model puts out.
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// The name of each output: that of the layer it comes from.
+    pub fn output_names(&self) -> Vec<String> {
+        let name = |port: &Port| match port {
+            Port::Input(input) => self.inputs[*input].name.clone(),
+            Port::Output(call, _) => self.names[self.calls[*call].layer].clone(),
+        };
+        self.outputs.iter().map(name).collect()
+    }
+
+    /// Whether all shapes are known.
+    pub fn is_built(&self) -> bool {
+        self.is_built
+    }
+
+    /// The shape of one sample of the first input, once known.
+    pub fn input_shape(&self) -> Option<&[usize]> {
+        self.inputs[0].shape.as_deref().filter(|_| self.is_built)
+    }
+
+    /// The first output's shape of the first call of a layer, without the batch, once known.
+    pub fn layer_shape(&self, layer: usize) -> Option<&[usize]> {
+        let call = self.calls.iter().find(|call| call.layer == layer)?;
+        call.shapes.first().map(Vec::as_slice)
+    }
+
+    /// The shape of a value without the batch, once known.
+    pub fn shape_of(&self, port: Port) -> Option<&[usize]> {
+        match port {
+            Port::Input(input) => self.inputs[input].shape.as_deref(),
+            Port::Output(call, output) => self.calls[call].shapes.get(output).map(Vec::as_slice),
+        }
+    }
+
+    /// The shape of the first output without the batch, once known.
+    pub fn output_shape(&self) -> Option<&[usize]> {
+        self.shape_of(self.outputs[0]).filter(|_| self.is_built)
+    }
+
+    /// All weights, in the order of layers.
+    pub fn weights(&self) -> &[Weight] {
+        &self.weights
+    }
+
+    /// The weights that gradients change.
+    pub fn trainable_weights(&self) -> impl Iterator<Item = &Weight> {
+        self.weights.iter().filter(|w| w.spec.trainable)
+    }
+
+    /// The weights of the layer at `index`.
+    pub fn weights_of(&self, index: usize) -> impl Iterator<Item = &Weight> {
+        self.weights.iter().filter(move |weight| weight.layer == index)
+    }
+
+    /// The key of each layer in a file of weights; `None` where it has no place there.
+    pub(crate) fn layer_keys(&self) -> Vec<Option<String>> {
+        let is_kept = |layer: &dyn Layer| match self.kind {
+            Kind::Sequential => layer.class_name() != "InputLayer",
+            Kind::Functional => layer.form() != Form::Operator,
+        };
+        let kept: Vec<bool> = self.layers.iter().map(|layer| is_kept(layer.as_ref())).collect();
+        let classes = self.layers.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(layer, _)| layer.class_name());
+        let mut keys = naming::container_keys(classes).into_iter();
+        kept.iter().map(|kept| if *kept { keys.next() } else { None }).collect()
+    }
+
+    fn require_built(&self) -> Result<(), Error> {
+        if self.is_built {
+            return Ok(());
+        }
+        let message = format!("model `{}` does not know the shape of its samples yet", self.name);
+        Err(Error::new(ErrorKind::Shape, message)
+            .help("give the first layer one, such as .input_shape([28, 28]), or train it on data"))
+    }
+
+    /// The first values of all weights.
+    pub fn initial_values(&self, seed: u64) -> Vec<(String, Role, Tensor)> {
+        let key = RandomKey::new(seed).child("initializer");
+        let value = |weight: &Weight| {
+            let mut rng = Philox::new(key.child(&weight.path));
+            let data = weight.spec.initializer.sample(&weight.spec.shape, &mut rng);
+            Tensor::new(weight.spec.shape.clone(), data).expect("an initializer fills the shape")
+        };
+        self.weights.iter().map(|w| (w.path.clone(), w.role(), value(w))).collect()
+    }
+}
+
+/// What building finds.
+struct Built {
+    shapes: Vec<Vec<Vec<usize>>>,
+    weights: Vec<Weight>,
+}
+
+fn shapes_of(weights: &[Weight]) -> Vec<&[usize]> {
+    weights.iter().map(|weight| weight.spec.shape.as_slice()).collect()
+}
+
+/// All faults as one.
+fn together(faults: &[Error]) -> Error {
+    let mut told: Vec<String> = faults.iter().take(FAULTS_SHOWN).map(|fault| fault.message().into()).collect();
+    if let Some(more) = faults.len().checked_sub(FAULTS_SHOWN).filter(|more| *more > 0) {
+        told.push(format!("and {more} more"));
+    }
+    let all = Error::new(faults[0].kind(), told.join("\n"));
+    match faults.iter().find_map(Error::help_text) {
+        Some(help) => all.help(help),
+        None => all,
+    }
+}
+
+/// Refuses what no machine holds, so that nobody has to think of the product of extents as larger than a number.
+fn check_size(what: &str, shape: &[usize]) -> Result<(), Error> {
+    let count = shape.iter().try_fold(1usize, |count, extent| count.checked_mul(*extent));
+    if count.is_some_and(|count| count <= Type::LARGEST) {
+        return Ok(());
+    }
+    let (shape, largest) = (display_shape(shape), Type::LARGEST);
+    let message = format!("{what} of shape {shape} would be more than {largest} numbers");
+    Err(Error::new(ErrorKind::Shape, message).help("make the model smaller"))
+}
+
+/// Complains of what does not suit the layer's weights, and of a penalty that does not suit its output.
+fn check(layer: &dyn Layer, specs: Vec<WeightSpec>) -> Result<Vec<WeightSpec>, Error> {
+    specs.iter().try_for_each(WeightSpec::check)?;
+    match layer.common().activity_regularizer {
+        Some(Regularizer::Orthogonal { .. }) => {
+            Err(Error::config("an activity has no orthogonal regularizer here").help("use L1, L2 or both"))
+        }
+        Some(penalty) => penalty.check(&[]).map_err(|e| e.at("activity_regularizer")).map(|()| specs),
+        None => Ok(specs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Dense, Dropout, Flatten};
+    use config::LAYER_LIMIT;
+    use serde_json::json;
+
+    fn article() -> Architecture {
+        Architecture::sequential(crate::layers![
+            Flatten::new().input_shape([28, 28]),
+            Dense::new(128).activation(Activation::Relu),
+            Dropout::new(0.2),
+            Dense::new(10).activation("softmax"),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn names_shapes_and_weights_are_those_of_keras() {
+        let model = article();
+        assert_eq!(model.layer_names(), ["flatten", "dense", "dropout", "dense_1"]);
+        let weights: Vec<(String, Vec<usize>)> =
+            model.weights().iter().map(|w| (w.path.clone(), w.spec.shape.clone())).collect();
+        assert_eq!(weights[0], ("dense/kernel".into(), vec![784, 128]));
+        assert_eq!(weights[3], ("dense_1/bias".into(), vec![10]));
+        assert_eq!(model.output_shape(), Some(&[10][..]));
+    }
+
+    #[test]
+    fn the_answering_graph_has_no_dropout() {
+        let text = article().lower_infer(4).unwrap().to_string();
+        assert!(!text.contains("random_uniform"), "{text}");
+    }
+
+    #[test]
+    fn all_faults_are_reported_together() {
+        let error = Architecture::sequential(crate::layers![
+            Dense::new(4).activation("rleu").input_shape([3]),
+            Dropout::new(1.5),
+        ])
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("layer `dense` (Dense): unknown activation `rleu`"), "{error}");
+        assert!(error.contains("layer `dropout` (Dropout): rate = 1.5"), "{error}");
+    }
+
+    #[test]
+    fn shapes_beyond_all_measure_are_refused_and_never_overflow() {
+        let huge = usize::MAX / 2;
+        let error = |layers| Architecture::sequential(layers).unwrap_err().to_string();
+        let message = error(crate::layers![Flatten::new().input_shape([huge, huge])]);
+        assert!(message.starts_with("the samples of shape [9223372036854775807, 922"), "{message}");
+        let message = error(crate::layers![Dense::new(huge).input_shape([4])]);
+        assert!(
+            message.contains("layer `dense` (Dense): kernel of shape [4, 9223372036854775807] would be"),
+            "{message}"
+        );
+        let target = [i64::MAX, i64::MAX, 4];
+        let message = error(crate::layers![crate::Reshape::new(target).input_shape([4])]);
+        assert!(message.contains("cannot take shape"), "{message}");
+    }
+
+    #[test]
+    fn of_many_faults_ten_are_told() {
+        let layers: Vec<Box<dyn Layer>> = (0..1000).map(|_| Box::new(Dense::new(0)) as Box<dyn Layer>).collect();
+        let mut model = Architecture::sequential(layers).unwrap();
+        let error = model.build(&[3]).unwrap_err();
+        assert_eq!(error.message().lines().count(), 11, "{error}");
+        assert!(error.message().ends_with("and 990 more"), "{error}");
+    }
+
+    #[test]
+    fn a_description_of_endless_layers_is_refused() {
+        let layer = json!({ "class_name": "Flatten" });
+        let value = json!({ "class_name": "Sequential", "config": { "layers": vec![layer; LAYER_LIMIT + 1] } });
+        let error = Architecture::from_config(&value).unwrap_err();
+        assert!(error.message().contains("has 10001 layers, at most 10000 are read"), "{error}");
+    }
+
+    #[test]
+    fn configurations_round_trip() {
+        let model = article();
+        let again = Architecture::from_config(&model.to_config()).unwrap();
+        assert_eq!(again.to_config()["config"]["layers"][1], model.to_config()["config"]["layers"][1]);
+        assert_eq!(again.weights().len(), model.weights().len());
+        assert_eq!(again.input_shape(), model.input_shape());
+    }
+}
