@@ -128,3 +128,45 @@ fn every_instruction_set_gives_the_same_bytes_for_any_number_of_threads() {
         }
     }
 }
+
+/// Rows looked up, moved, masked, padded and normalised, with reshapes that change the rows between.
+#[test]
+fn layers_of_sequences_give_the_same_bytes_for_any_number_of_threads() {
+    let mut rng = Philox::new(RandomKey::new(9));
+    let x: Vec<f32> = (0..96 * 20).map(|_| rng.below(300) as f32).collect();
+    let y: Vec<i32> = (0..96).map(|_| rng.below(5) as i32).collect();
+    let (x, y) = (Tensor::new([96, 20], x).unwrap(), Tensor::new([96], y).unwrap());
+    let trained = |threads: usize| {
+        let layers = layers![
+            Embedding::new(300, 32).mask_zero(true).input_shape([20]),
+            SpatialDropout1D::new(0.2),
+            EinsumDense::new("abc,cde->adbe", [4, 20, 16]).bias_axes("de"),
+            RMSNormalization::new(),
+            Permute::new([2, 1, 3]),
+            Reshape::new([20, 64]),
+            Dense::new(48).activation("gelu"),
+            GroupNormalization::new(4),
+            GaussianNoise::new(0.1),
+            ZeroPadding1D::new(2),
+            Cropping1D::new([1, 3]),
+            Flatten::new(),
+            Dense::new(5).activation(Softmax),
+        ];
+        let mut model = Sequential::new(layers).unwrap().threads(threads).seed(4);
+        model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"]).unwrap();
+        let fit = Fit::new().epochs(3).batch_size(40).progress(Progress::None);
+        let history = model.fit(&Samples::from(x.clone()), &Samples::from(y.clone()), fit).unwrap();
+        let weights: Vec<Bits> = model
+            .architecture()
+            .weights()
+            .iter()
+            .map(|weight| (weight.path.clone(), bits(&model.state(&weight.path).unwrap())))
+            .collect();
+        (weights, format!("{history:?}"))
+    };
+    let want = trained(1);
+    assert!(!want.1.contains("NaN"), "{}", want.1);
+    for threads in [2, 3, 4] {
+        assert_eq!(trained(threads), want, "{threads} threads");
+    }
+}

@@ -30,7 +30,7 @@ impl Equation {
             Error::config(message).in_key("equation").help("write such as \"abc,cd->abd\" or \"...x,xy->...y\"")
         };
         let parts = text.split_once("->").and_then(|(left, output)| Some((left.split_once(',')?, output)));
-        let Some(((input, kernel), output)) = parts else { return Err(fault("a comma and an arrow make it")) };
+        let Some(((input, kernel), output)) = parts else { return Err(fault("it has the form [X],[Y]->[Z]")) };
         let (is_left, is_right) = (input.starts_with("..."), input.ends_with("..."));
         if (is_left, is_right) != (output.starts_with("..."), output.ends_with("...")) || (is_left && is_right) {
             return Err(fault("dots stand at the same end of input and output"));

@@ -175,6 +175,7 @@ impl Layer for GroupNormalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        self.check()?;
         self.groups_of(features(input)?)?;
         Ok(input.to_vec())
     }

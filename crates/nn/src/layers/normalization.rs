@@ -162,6 +162,7 @@ impl Layer for Normalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        self.check()?;
         let (_, extents) = self.kept(input)?;
         if let Some([mean, _]) = &self.statistics {
             mean.fit("mean", &extents)?;

@@ -52,6 +52,7 @@ impl Layer for Permute {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        self.check()?;
         let axis = |dim: &usize| input.get(dim.checked_sub(1)?).copied();
         let shape: Option<Vec<usize>> = self.dims.iter().map(axis).collect();
         shape.filter(|shape| shape.len() == input.len()).ok_or_else(|| {

@@ -13,7 +13,7 @@ use footlight_nn::{
 };
 use footlight_tensor::{Philox, RandomKey};
 
-const BATCH: usize = 3;
+pub const BATCH: usize = 3;
 
 /// Layers of every class, with the shape of a sample each is given.
 fn samples() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
@@ -99,14 +99,14 @@ fn label(layer: &dyn Layer, shape: &[usize]) -> String {
 }
 
 /// A layer lowered alone: states are its weights, the output `y`.
-struct Lowered {
+pub struct Lowered {
     builder: Builder,
     x: Value,
     y: Masked,
     weights: Vec<Value>,
 }
 
-fn lower(layer: &dyn Layer, shape: &[usize], mode: Mode, seed: u64) -> Lowered {
+pub fn lower(layer: &dyn Layer, shape: &[usize], mode: Mode, seed: u64) -> Lowered {
     let mut g = Builder::new();
     let x = g.input("x", Type::f32([&[BATCH], shape].concat()));
     let specs = layer.weights(shape).unwrap();
@@ -151,18 +151,15 @@ fn weights_of(layer: &dyn Layer, shape: &[usize], rng: &mut Philox) -> Values<f6
     layer.weights(shape).unwrap().iter().map(|spec| (spec.name.to_string(), value(spec, rng))).collect()
 }
 
-fn output(graph: &Graph, x: NaiveValue<f64>, weights: &Values<f64>, step: i32) -> NaiveValue<f64> {
+pub fn output(graph: &Graph, x: NaiveValue<f64>, weights: &Values<f64>, step: i32) -> NaiveValue<f64> {
     let feeds = [("x", x), ("step", NaiveValue::int([], vec![step]))];
     run(graph, &feeds, &mut weights.clone())["y"].clone()
 }
 
-fn graph_of(mut lowered: Lowered) -> Graph {
+pub fn graph_of(mut lowered: Lowered) -> Graph {
     lowered.builder.output("y", lowered.y.value);
     lowered.builder.finish().unwrap()
 }
-
-/// Layers of several inputs; the file of a graph of Keras has one of each.
-const MERGES: [&str; 8] = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot"];
 
 #[test]
 fn every_class_of_the_catalogue_has_a_sample() {
@@ -359,33 +356,4 @@ fn the_summary_has_a_row_for_every_layer_but_the_input() {
         let total = footlight_nn::grouped(counts.iter().sum());
         assert!(text.contains(&format!(" Total params: {total} (")), "{text}");
     }
-}
-
-#[test]
-fn dropout_drops_its_fraction_and_keeps_the_mean() {
-    let shape = [40, 50];
-    let x = NaiveValue::float([BATCH, 40, 50], vec![1.0; BATCH * 2000]);
-    for rate in [0.1f32, 0.5, 0.9] {
-        let layer = Dropout::new(rate);
-        let graph = graph_of(lower(&layer, &shape, Mode::Train, 7));
-        let y = numbers(&output(&graph, x.clone(), &Values::new(), 0));
-        let kept = 1.0 / f64::from(1.0 - rate);
-        assert!(y.iter().all(|y| *y == 0.0 || (y - kept).abs() < 1e-6 * kept), "{rate}");
-        let dropped = y.iter().filter(|y| **y == 0.0).count() as f64 / y.len() as f64;
-        // Four standard deviations of a fraction of 6,000 draws.
-        let limit = 4.0 * (f64::from(rate * (1.0 - rate)) / y.len() as f64).sqrt();
-        assert!((dropped - f64::from(rate)).abs() < limit, "{dropped} of {rate}");
-    }
-}
-
-#[test]
-fn dropout_draws_anew_each_step_and_the_same_for_the_same_seed() {
-    let draw = |seed: u64, step: i32| {
-        let graph = graph_of(lower(&Dropout::new(0.5), &[64], Mode::Train, seed));
-        numbers(&output(&graph, NaiveValue::float([BATCH, 64], vec![1.0; BATCH * 64]), &Values::new(), step))
-    };
-    assert_eq!(draw(1, 0), draw(1, 0));
-    assert_ne!(draw(1, 0), draw(1, 1));
-    assert_ne!(draw(1, 0), draw(2, 0));
-    assert_ne!(draw(1, 0)[..64], draw(1, 0)[64..128]);
 }

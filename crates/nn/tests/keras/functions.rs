@@ -4,7 +4,7 @@ use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
 use footlight_graph::{Builder, Role, Type, Value, differentiate};
 use footlight_nn::losses::Prediction;
-use footlight_nn::{Activation, BatchNormalization, Call, Layer, LayerNormalization, Loss, Masked, Mode};
+use footlight_nn::{Activation, BatchNormalization, Call, Layer, LayerNormalization, Loss, Masked};
 use footlight_tensor::{DType, RandomKey};
 use serde_json::{Value as Json, json};
 

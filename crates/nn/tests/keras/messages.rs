@@ -3,9 +3,12 @@
 //! `FOOTLIGHT_UPDATE=1 cargo test -p footlight-nn` writes the file anew, to be reviewed as prose.
 
 use footlight_nn::{
-    ActivationLayer, Architecture, BatchNormalization, Compile, CosineDecay, Dense, Dropout, Error, Flatten, Input,
-    Layer, Loss, Metric, PiecewiseConstantDecay, Reshape, SGD, layers, losses, optimizers,
+    ActivationLayer, AlphaDropout, Architecture, BatchNormalization, Compile, CosineDecay, Cropping1D, Dense, Dropout,
+    EinsumDense, Embedding, Error, Flatten, GaussianNoise, GroupNormalization, Input, Layer, Loss, Masking, Metric,
+    Normalization, Permute, PiecewiseConstantDecay, RepeatVector, Rescaling, Reshape, SGD, SoftmaxLayer,
+    UnitNormalization, UpSampling1D, ZeroPadding2D, layers, losses, optimizers,
 };
+use footlight_tensor::Tensor;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
@@ -144,10 +147,62 @@ fn files(all: &mut Messages) {
     metric("a class that is none", "IoU", json!({ "name": "i", "num_classes": 2, "target_class_ids": [2] }));
 }
 
+/// Layers that move, look up or normalise.
+fn moving(all: &mut Messages) {
+    let mut on = |shape: &[usize], layer: Box<dyn Layer>| {
+        let what = format!("{} on {shape:?}", layer.class_name());
+        all.add(&what, model(vec![Box::new(Input::new(shape)), layer]));
+    };
+    let einsum = |equation: &str, output_shape: &[i64]| EinsumDense::new(equation, output_shape);
+    on(&[3, 4], Box::new(Permute::new([1, 3])));
+    on(&[3, 4, 5], Box::new(Permute::new([2, 1])));
+    on(&[3, 4], Box::new(RepeatVector::new(2)));
+    on(&[3, 4], Box::new(Cropping1D::new([1, 2])));
+    on(&[3, 4], Box::new(ZeroPadding2D::new(1)));
+    on(&[3, 4], Box::new(UpSampling1D::new(0)));
+    on(&[3], Box::new(Embedding::new(0, 4)));
+    on(&[3], Box::new(Embedding::new(20_000_000, 4)));
+    on(&[3], Box::new(Masking::new(f32::NAN)));
+    on(&[3], Box::new(AlphaDropout::new(1.0)));
+    on(&[3], Box::new(GaussianNoise::new(-0.1)));
+    on(&[3, 4], Box::new(GroupNormalization::new(0)));
+    on(&[3, 4], Box::new(GroupNormalization::new(3)));
+    on(&[3, 4], Box::new(UnitNormalization::new().axis(3)));
+    on(&[3, 4], Box::new(Rescaling::new([1.0, 2.0])));
+    on(&[3, 4], Box::new(Normalization::of(1.0, -1.0)));
+    on(&[3, 4], Box::new(Normalization::of([1.0, 2.0], [1.0])));
+    on(&[3, 4], Box::new(Normalization::new().axis(0)));
+    on(&[3, 4], Box::new(SoftmaxLayer::new().axis(0)));
+    on(&[3, 4], Box::new(einsum("abc->abd", &[-1, 2])));
+    on(&[3, 4], Box::new(einsum("...bc,cd->abd", &[-1, 2])));
+    on(&[3, 4], Box::new(einsum("ab,bc->ac", &[2])));
+    on(&[3, 4], Box::new(einsum("abb,bc->abc", &[-1, 2])));
+    on(&[3, 4], Box::new(einsum("abc,cd->bad", &[-1, 2])));
+    on(&[3, 4], Box::new(einsum("abc,cde->abd", &[-1, 2])));
+    on(&[3, 4], Box::new(einsum("abc,cd->abx", &[-1, 2])));
+    on(&[3, 4], Box::new(einsum("abc,cd->abd", &[2])));
+    on(&[3, 4], Box::new(einsum("abc,cd->abd", &[5, 2])));
+    on(&[3, 4], Box::new(einsum("abc,cd->abd", &[-1, -1])));
+    on(&[3, 4], Box::new(einsum("abc,cd->abd", &[-1, 2]).bias_axes("c")));
+    let mut read = |class: &str, config: Json| {
+        let value = json!({ "module": "keras.layers", "class_name": class, "config": config });
+        all.add(&format!("{class} {config}"), footlight_nn::layers::from_config(&value));
+    };
+    read("Cropping2D", json!({ "name": "c", "cropping": [[1, 2]] }));
+    read("ZeroPadding1D", json!({ "name": "z", "padding": [1, 2, 3] }));
+    read("UpSampling2D", json!({ "name": "u", "interpolation": "bicubic" }));
+    read("UpSampling2D", json!({ "name": "u", "size": [1, 2, 3] }));
+    read("SpatialDropout2D", json!({ "name": "s", "rate": 0.5, "data_format": "channels_first" }));
+    read("Normalization", json!({ "name": "n", "mean": 1.0 }));
+    read("Rescaling", json!({ "name": "r", "scale": [[1.0], [2.0, 3.0]] }));
+    read("AlphaDropout", json!({ "name": "a", "rate": 0.5, "noise_shape": [null, 1] }));
+    all.add("nothing to adapt to", Normalization::new().adapt(&Tensor::new([0, 3], Vec::<f32>::new()).unwrap()));
+}
+
 #[test]
 fn messages_read_as_they_were_reviewed() {
     let mut all = Messages::default();
-    for part in [shapes, metrics, settings, files] {
+    for part in [shapes, metrics, settings, files, moving] {
         part(&mut all);
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keras/messages.txt");

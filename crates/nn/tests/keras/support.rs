@@ -9,6 +9,9 @@ use std::path::Path;
 
 pub type Values<S> = HashMap<String, NaiveValue<S>>;
 
+/// Layers of several inputs; Keras' file of a graph has one of each.
+pub const MERGES: [&str; 8] = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot"];
+
 /// A record below the root of the workspace.
 pub fn record(path: &str) -> Json {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);

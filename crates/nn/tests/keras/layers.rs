@@ -1,0 +1,170 @@
+//! Layers against what Keras computes: answers, gradients, masks and configurations.
+
+use crate::support::*;
+use footlight_cpu::naive::NaiveValue;
+use footlight_graph::{Builder, Role, Type, Value, differentiate};
+use footlight_nn::{Call, Layer, Masked, Normalization, layers};
+use footlight_tensor::{RandomKey, Tensor};
+use serde_json::Value as Json;
+
+fn cases() -> (Json, Tolerance) {
+    let record = record("fixtures/layers.json");
+    (record["layers"].clone(), Tolerance::of(&record))
+}
+
+fn label(case: &Json) -> String {
+    let class = text(&case["layer"]["class_name"]);
+    format!("{class} {} on {}", case["layer"]["config"]["name"], case["x"]["shape"])
+}
+
+/// Output, mask, and gradients by the input and the trained weights, under the names of the record.
+fn answer(layer: &dyn Layer, case: &Json) -> Values<f32> {
+    let (x, dy) = (tensor::<f32>(&case["x"]), tensor::<f32>(&case["dy"]));
+    let mut g = Builder::new();
+    let (xv, dyv) = (g.input("x", Type::f32(x.shape.clone())), g.input("dy", Type::f32(dy.shape.clone())));
+    let specs = layer.weights(&x.shape[1..]).unwrap();
+    let role = |trainable| if trainable { Role::Parameter } else { Role::Statistic };
+    let weights: Vec<Value> =
+        specs.iter().map(|s| g.state(&s.name, Type::f32(s.shape.clone()), role(s.trainable))).collect();
+    let mut call = Call::new(&mut g, &weights, None, RandomKey::new(0));
+    let y = layer.call(&mut call, Masked::new(xv));
+    let product = g.mul(y.value, dyv);
+    let scalar = g.sum_all(product);
+    let named = specs.iter().zip(&weights).filter(|(spec, _)| spec.trainable).map(|(spec, v)| (spec.name.as_ref(), *v));
+    let x_itself = Some(("x", xv)).filter(|_| case.get("dx").is_some());
+    for (name, value) in x_itself.into_iter().chain(named) {
+        let gradient = differentiate(&mut g, scalar, &[value]).unwrap()[0];
+        g.output(&format!("d{name}"), gradient);
+    }
+    g.output("y", y.value);
+    y.mask.into_iter().for_each(|mask| g.output("mask", mask));
+    let weights = case["weights"].as_object().expect("an object");
+    let value = |value: &Json| NaiveValue::float(extents(&value["shape"]), floats(&value["data"]));
+    let mut known = weights.iter().map(|(name, weight)| (name.clone(), value(weight))).collect();
+    run(&g.finish().unwrap(), &[("x", value(&case["x"])), ("dy", value(&case["dy"]))], &mut known)
+}
+
+#[test]
+fn layers_answer_as_those_of_keras() {
+    let ((cases, tolerance), mut report) = (cases(), Report::default());
+    for case in list(&cases) {
+        let (name, layer) = (label(case), layers::from_config(&case["layer"]).unwrap());
+        layer.check().unwrap();
+        let specs = layer.weights(&extents(&case["x"]["shape"])[1..]).unwrap();
+        let weights = case["weights"].as_object().expect("an object");
+        report.equal(&format!("{name}: weights"), specs.len(), weights.len());
+        for spec in &specs {
+            let case_of = |what: &str| format!("{name}: {what} of {}", spec.name);
+            report.equal(&case_of("shape"), spec.shape.clone(), extents(&weights[spec.name.as_ref()]["shape"]));
+            let trainable = list(&case["trainable"]).iter().any(|known| text(known) == spec.name);
+            report.equal(&case_of("training"), spec.trainable, trainable);
+        }
+        let got = answer(layer.as_ref(), case);
+        let mut close = |what: &str, want: &Json| {
+            let Some(got) = got.get(what) else { return report.fail(&name, format!("no {what}")) };
+            report.equal(&format!("{name}: shape of {what}"), got.shape.clone(), extents(&want["shape"]));
+            report.close(&format!("{name}: {what}"), &numbers(got), &f64s(&floats(&want["data"])), tolerance);
+        };
+        close("y", &case["y"]);
+        ["dx", "mask"].iter().filter_map(|key| Some((key, case.get(*key)?))).for_each(|(key, want)| close(key, want));
+        for (weight, want) in case["dweights"].as_object().expect("an object") {
+            close(&format!("d{weight}"), want);
+        }
+        report.equal(&format!("{name}: has a mask"), got.contains_key("mask"), case.get("mask").is_some());
+    }
+    report.finish();
+}
+
+/// Where something else is written, which Keras reads the same: keys that are null are left out, an axis is a list as Keras
+/// writes it once built, the type is always a policy.
+const ON_PURPOSE: [&str; 6] = [
+    "input_axes is missing",
+    "output_axes is missing",
+    "config.activity_regularizer is missing",
+    "axis: [-1], not -1",
+    "axis: 2, not [2]",
+    "config.dtype: ",
+];
+
+#[test]
+fn configurations_are_written_as_keras_writes_them() {
+    let ((cases, _), mut report) = (cases(), Report::default());
+    for case in list(&cases) {
+        let layer = layers::from_config(&case["layer"]).unwrap();
+        let written = layers::to_config(layer.as_ref(), text(&case["layer"]["config"]["name"]), None);
+        let is_meant = |told: &String| ON_PURPOSE.iter().any(|known| told.starts_with(known) || told.ends_with(known));
+        let told: Vec<String> = differences(&written, &case["layer"]).into_iter().filter(|d| !is_meant(d)).collect();
+        report.equal(&label(case), told, vec![]);
+    }
+    report.finish();
+}
+
+#[test]
+fn every_layer_whose_answer_is_not_recorded_elsewhere_has_a_case() {
+    const ELSEWHERE: [&str; 13] = [
+        "InputLayer",
+        "Dense",
+        "Activation",
+        "ReLU",
+        "LeakyReLU",
+        "PReLU",
+        "ELU",
+        "Flatten",
+        "Reshape",
+        "Dropout",
+        "BatchNormalization",
+        "LayerNormalization",
+        "Softmax",
+    ];
+    let (cases, _) = cases();
+    for class in layers::CLASSES.iter().filter(|class| !ELSEWHERE.contains(class) && !MERGES.contains(class)) {
+        let has_case = list(&cases).iter().any(|case| text(&case["layer"]["class_name"]) == *class);
+        assert!(has_case, "add a case of {class} to fixtures/gen/layers.py");
+    }
+}
+
+/// Mean and population variance along the kept axes, worked out by hand.
+#[test]
+fn a_normalization_adapts_to_its_data() {
+    let data = Tensor::new([2, 2, 2], vec![1.0, 10.0, 3.0, 20.0, 5.0, 30.0, 7.0, 40.0]).unwrap();
+    let config = |layer: Normalization| layer.adapt(&data).unwrap().config();
+    let last = config(Normalization::new());
+    assert_eq!((&last["mean"], &last["variance"]), (&[4.0, 25.0].into(), &[5.0, 125.0].into()));
+    let whole = config(Normalization::new().axis([]));
+    assert_eq!((&whole["mean"], &whole["variance"]), (&14.5.into(), &175.25.into()));
+    let both = config(Normalization::new().axis([1, 2]));
+    assert_eq!(both["mean"], serde_json::json!([[3.0, 20.0], [5.0, 30.0]]));
+    assert_eq!(both["variance"], serde_json::json!([[4.0, 100.0], [4.0, 100.0]]));
+}
+
+#[test]
+fn a_softmax_gives_what_its_mask_leaves_out_no_probability() {
+    let mut g = Builder::new();
+    let (x, mask) = (g.input("x", Type::f32([2, 3])), g.input("mask", Type::f32([2, 3])));
+    let mut call = Call::new(&mut g, &[], None, RandomKey::new(0));
+    let y = footlight_nn::SoftmaxLayer::new().call(&mut call, Masked { value: x, mask: Some(mask) });
+    g.output("y", y.value);
+    let feeds = [
+        ("x", NaiveValue::<f64>::float([2, 3], vec![1.0, 1.0, 9.0, 1.0, 2.0, 3.0])),
+        ("mask", NaiveValue::float([2, 3], vec![1.0, 1.0, 0.0, 0.0, 0.0, 0.0])),
+    ];
+    let y = run(&g.finish().unwrap(), &feeds, &mut Values::new());
+    assert_eq!(numbers(&y["y"]), [0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
+}
+
+/// A kernel of three axes begins as the matrix would that it stands for.
+#[test]
+fn the_fans_of_an_einsum_are_what_is_summed_and_what_stays() {
+    use footlight_nn::{Architecture, EinsumDense};
+    for (equation, output_shape, fan_in, fan_out) in
+        [("abc,cde->abde", [-1, 20, 30].as_slice(), 40, 600), ("abcd,cde->abe", &[-1, 30], 80, 30)]
+    {
+        let input = if equation.starts_with("abcd") { vec![5, 4, 20] } else { vec![5, 40] };
+        let layer = EinsumDense::new(equation, output_shape).input_shape(input);
+        let model = Architecture::sequential(vec![Box::new(layer)]).unwrap();
+        let kernel = model.initial_values(3)[0].2.to_f64();
+        let limit = (6.0 / f64::from(fan_in + fan_out)).sqrt();
+        let largest = kernel.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        assert!(largest <= limit && largest > 0.99 * limit, "{equation}: {largest} of {limit}");
+    }
+}
