@@ -10,6 +10,7 @@ mod matmul;
 mod program;
 mod random;
 mod reduce;
+mod scan;
 mod source;
 mod update;
 
@@ -21,7 +22,8 @@ pub use matmul::MatMul;
 pub use program::{Instruction, Operand, Program};
 pub use random::RandomUniform;
 pub use reduce::{ArgMax, ReduceMax, ReduceSum};
-pub use source::{Constant, Input, State};
+pub use scan::{Scan, Turn};
+pub use source::{Constant, Given, Input, State};
 pub use update::AdamUpdate;
 
 use crate::{Builder, Type, Value};
@@ -174,6 +176,10 @@ catalogue! {
     Program,
     /// One step of Adam for one parameter, fused.
     AdamUpdate,
+    /// A graph repeated over the steps of sequences.
+    Scan,
+    /// What a scan gives to its body.
+    Given,
 }
 
 impl fmt::Display for Op {
