@@ -13,14 +13,18 @@ mod kernels;
 #[path = "../src/naive.rs"]
 mod naive;
 
-use footlight_graph::Type;
-use footlight_graph::ops::{AdamUpdate, Binary, Instruction, Operand, Program, Unary};
+use footlight_graph::ops::{
+    AdamUpdate, Binary, Broadcast, Concat, Instruction, Operand, Program, Reverse, Transpose, Unary,
+};
+use footlight_graph::plan::Access;
+use footlight_graph::{Op, Type};
 use footlight_tensor::{Philox, RandomKey};
 use isa::Isa;
 use kernels::gemm::{self, Left};
+use kernels::moving::Moves;
 use kernels::program::Compiled;
 use kernels::reduce::{self, Fold, Kind};
-use kernels::{layout, softmax, update};
+use kernels::{softmax, update};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -216,19 +220,21 @@ fn others(isa: Isa) {
             line(isa, &format!("{kind:?} {shape:?} along {axes:?}"), time, rows, 4 * rows);
         }
     }
-    let (mut out, x) = (vec![0u32; len], g.as_ptr().cast::<u32>());
-    // SAFETY: the strides stay inside `len` elements.
-    let time = seconds(|| unsafe {
-        layout::gather_strided(&[784, 128], &[1, 784], black_box(x), [0, len], black_box(out.as_mut_ptr()))
-    });
-    black_box(&out);
-    line(isa, "transpose (128, 784)", time, len, 8 * len);
-    // SAFETY: as above.
-    let time = seconds(|| unsafe {
-        layout::gather_strided(&[784, 128], &[0, 1], black_box(x), [0, len], black_box(out.as_mut_ptr()))
-    });
-    black_box(&out);
-    line(isa, "broadcast (128) to (784, 128)", time, len, 4 * len);
+    let moves: [(&str, Op, Type, [usize; 2]); 4] = [
+        ("transpose (128, 784)", Transpose { order: vec![1, 0] }.into(), Type::f32([128, 784]), [784, 128]),
+        ("broadcast (128) to (784, 128)", Broadcast { shape: vec![784, 128] }.into(), Type::f32([128]), [784, 128]),
+        ("reverse (784, 128)", Reverse { axes: vec![1] }.into(), Type::f32([784, 128]), [784, 128]),
+        ("concat twice (784, 64)", Concat { axis: 1 }.into(), Type::f32([784, 64]), [784, 128]),
+    ];
+    for (name, op, from, to) in moves {
+        let (x, mut out) = (g.as_ptr().cast::<u8>().cast_mut(), vec![0u32; len]);
+        let inputs = if matches!(op, Op::Concat(_)) { vec![&from; 2] } else { vec![&from] };
+        let moves = Moves::new(&op, &inputs, &Type::f32(to), &[Access::Whole; 2]);
+        // SAFETY: inputs and output hold what the types say.
+        let time = seconds(|| unsafe { moves.run(isa, [0, to[0]], black_box(&[x; 2]), out.as_mut_ptr()) });
+        black_box(&out);
+        line(isa, name, time, len, 8 * len);
+    }
 }
 
 fn main() {

@@ -3,12 +3,16 @@
 use crate::feed::Feed;
 use crate::isa::Isa;
 use crate::kernels::gemm::{self, Left};
+use crate::kernels::index::{self, Table};
+use crate::kernels::integers::Integers;
+use crate::kernels::moving::Moves;
 use crate::kernels::program::Compiled;
 use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
 use crate::kernels::{layout, softmax};
 use crate::target::is_direct;
-use footlight_graph::ops::{AdamUpdate, Binary, MatMul};
+use footlight_graph::ops::{AdamUpdate, MatMul};
+use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,17 +37,21 @@ pub(crate) enum Kernel {
     Load { input: usize, dtype: DType, row_len: usize },
     Program(Compiled),
     MatMul { op: MatMul, extents: [usize; 3], pack_slot: usize },
+    BatchMatMul { op: MatMul, extents: [usize; 3], per_row: usize },
     Fold { kind: Kind, view: Fold, by_rows: bool, row_len: usize },
     FoldAny { kind: Kind, shape: Vec<usize>, axes: Vec<usize> },
     ArgMax { per_row: usize, len: usize },
-    Gather { extents: Vec<usize>, strides: Vec<usize>, row_len: usize },
+    Moves(Moves),
+    Gather { table: Table, per_row: usize },
+    SumRows { row_len: usize, indices: usize },
+    Iota { stride: usize, extent: usize, row_len: usize },
     OneHot { per_row: usize, depth: usize },
     Softmax { per_row: usize, len: usize },
     SparseCrossEntropy { per_row: usize, len: usize },
     Adam { op: AdamUpdate, row_len: usize },
     CastToF32 { row_len: usize },
     CastToI32 { row_len: usize },
-    Integers { kind: Binary, row_len: usize, scalar: [bool; 2] },
+    Integers(Integers),
     Copy { row_bytes: usize },
 }
 
@@ -52,8 +60,8 @@ fn row_len(ty: &Type) -> usize {
 }
 
 impl Kernel {
-    /// The kernel of `node`; products take the next of `pack_slots`.
-    pub(crate) fn new(graph: &Graph, node: &Node, pack_slots: &mut usize) -> Kernel {
+    /// The kernel of `node`, whose inputs are read as `access` tells; products take the next of `pack_slots`.
+    pub(crate) fn new(graph: &Graph, node: &Node, access: &[Access], pack_slots: &mut usize) -> Kernel {
         let input = |i: usize| graph.type_of(node.inputs[i]);
         let output = graph.type_of(node.outputs[0]);
         match &node.op {
@@ -63,11 +71,9 @@ impl Kernel {
                 row_len: row_len(&op.ty),
             },
             Op::Program(op) => Kernel::Program(compiled(graph, node, op)),
-            Op::Binary(kind) if output.dtype == DType::I32 => Kernel::Integers {
-                kind: *kind,
-                row_len: row_len(output),
-                scalar: [input(0).rank() == 0, input(1).rank() == 0],
-            },
+            Op::Binary(kind) if output.dtype == DType::I32 => {
+                Kernel::Integers(Integers::new(*kind, [input(0), input(1)], output, access))
+            }
             Op::Unary(_) if output.dtype == DType::I32 => Kernel::Copy { row_bytes: 4 * row_len(output) },
             Op::Unary(_) | Op::Binary(_) | Op::Select(_) | Op::RandomUniform(_) => {
                 Kernel::Program(compiled(graph, node, &alone(&node.op, output)))
@@ -82,25 +88,28 @@ impl Kernel {
             Op::ArgMax(_) => Kernel::ArgMax { per_row: row_len(output), len: last(input(0)) },
             Op::MatMul(op) => {
                 let (m, n, k) = op.extents(&input(0).shape, &input(1).shape);
+                if output.rank() > 2 {
+                    let per_row = output.shape[1..output.rank() - 2].iter().product();
+                    return Kernel::BatchMatMul { op: *op, extents: [m, n, k], per_row };
+                }
                 *pack_slots += 1;
                 Kernel::MatMul { op: *op, extents: [m, n, k], pack_slot: *pack_slots - 1 }
             }
-            Op::Transpose(op) => {
-                let x = input(0);
-                let stride = |axis: &usize| x.shape[axis + 1..].iter().product();
-                let strides = op.order.iter().map(stride).collect();
-                Kernel::Gather { extents: output.shape.clone(), strides, row_len: row_len(output) }
+            Op::Transpose(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) | Op::Reverse(_) => {
+                let inputs: Vec<&Type> = node.inputs.iter().map(|v| graph.type_of(*v)).collect();
+                Kernel::Moves(Moves::new(&node.op, &inputs, output, access))
             }
-            Op::Broadcast(_) => {
-                let x = input(0);
-                let lead = output.rank() - x.rank();
-                let stride = |axis: usize| match axis.checked_sub(lead) {
-                    Some(axis) if x.shape[axis] != 1 => x.shape[axis + 1..].iter().product(),
-                    _ => 0,
-                };
-                let strides = (0..output.rank()).map(stride).collect();
-                Kernel::Gather { extents: output.shape.clone(), strides, row_len: row_len(output) }
+            Op::Gather(_) => {
+                let nothing = if output.dtype == DType::I32 { i32::MIN as u32 } else { f32::NAN.to_bits() };
+                let table = Table { rows: input(0).shape[0], row_len: row_len(input(0)), nothing };
+                Kernel::Gather { table, per_row: row_len(input(1)) }
             }
+            Op::SumRows(_) => Kernel::SumRows { row_len: row_len(output), indices: input(1).len() },
+            Op::Iota(op) => Kernel::Iota {
+                stride: op.shape[op.axis + 1..].iter().product(),
+                extent: op.shape[op.axis],
+                row_len: row_len(output),
+            },
             Op::OneHot(op) => Kernel::OneHot { per_row: row_len(input(0)), depth: op.depth },
             Op::Softmax(_) => Kernel::Softmax { per_row: row_len(output) / last(output).max(1), len: last(output) },
             Op::SparseSoftmaxCrossEntropy(_) => {
@@ -136,6 +145,7 @@ impl Kernel {
                     program.run(isa, [first_row, rows], inputs, f32_out(0), block.block_scratch.cast());
                 }
                 Kernel::MatMul { op, extents, .. } => matmul(block, *op, *extents),
+                Kernel::BatchMatMul { op, extents, per_row } => batch_matmul(block, *op, *extents, rows * per_row),
                 Kernel::Fold { kind, view, by_rows, row_len } => {
                     let begin = if *by_rows { 0 } else { first_row * row_len };
                     reduce::fold(isa, *kind, *view, f32_in(0), begin, rows * row_len, f32_out(0));
@@ -144,9 +154,18 @@ impl Kernel {
                 Kernel::ArgMax { per_row, len } => {
                     reduce::argmax(f32_in(0), rows * per_row, *len, outputs[0].cast());
                 }
-                Kernel::Gather { extents, strides, row_len } => {
-                    let range = [first_row * row_len, rows * row_len];
-                    layout::gather_strided(extents, strides, inputs[0].cast(), range, outputs[0].cast());
+                Kernel::Moves(moves) => moves.run(isa, [first_row, rows], inputs, outputs[0].cast()),
+                Kernel::Gather { table, per_row } => {
+                    let indices = inputs[1].cast::<i32>().cast_const();
+                    index::gather(*table, inputs[0].cast(), indices, rows * per_row, outputs[0].cast());
+                }
+                Kernel::SumRows { row_len, indices } => {
+                    let indices = std::slice::from_raw_parts(inputs[1].cast::<i32>(), *indices);
+                    index::sum_rows(isa, f32_in(0), indices, *row_len, [first_row, rows], f32_out(0));
+                }
+                Kernel::Iota { stride, extent, row_len } => {
+                    let out = std::slice::from_raw_parts_mut(outputs[0].cast::<i32>(), rows * row_len);
+                    index::iota(*stride, *extent, first_row * row_len, out);
                 }
                 Kernel::OneHot { per_row, depth } => {
                     layout::one_hot(inputs[0].cast(), rows * per_row, *depth, f32_out(0));
@@ -166,18 +185,7 @@ impl Kernel {
                     let from = std::slice::from_raw_parts(f32_in(0), rows * row_len);
                     (0..from.len()).for_each(|i| *outputs[0].cast::<i32>().add(i) = from[i] as i32);
                 }
-                Kernel::Integers { kind, row_len, scalar } => {
-                    let at =
-                        |input: usize, i: usize| *inputs[input].cast::<i32>().add(if scalar[input] { 0 } else { i });
-                    for i in 0..rows * row_len {
-                        let (a, b) = (at(0, i), at(1, i));
-                        *outputs[0].cast::<i32>().add(i) = match kind {
-                            Binary::Add => a.wrapping_add(b),
-                            Binary::Sub => a.wrapping_sub(b),
-                            _ => a.wrapping_mul(b),
-                        };
-                    }
-                }
+                Kernel::Integers(integers) => integers.run([first_row, rows], inputs, outputs[0].cast()),
                 Kernel::Copy { row_bytes } => std::ptr::copy(inputs[0], outputs[0], rows * row_bytes),
             }
         }
@@ -235,9 +243,9 @@ unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
     let left = if op.transpose_a {
         // A is read whole: the block's rows are its columns.
         // SAFETY: the block's first row is a column of A.
-        Left { pointer: unsafe { pointer.add(block.first_row) }, row_stride: 1, column_stride: m }
+        left_of(op, unsafe { pointer.add(block.first_row) }, [m, k])
     } else {
-        Left { pointer, row_stride: k, column_stride: 1 }
+        left_of(op, pointer, [m, k])
     };
     let extents = [block.rows, n, k];
     if is_direct(&op, m) {
@@ -247,13 +255,42 @@ unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
     let packed = block.phase_scratch.cast::<f32>();
     let mark = block.packed.expect("a product has a place to pack");
     if mark.load(Ordering::Relaxed) != block.run {
-        let (row_stride, column_stride) = if op.transpose_b { (1, k) } else { (n, 1) };
         // SAFETY: the phase's scratch has room for the packed operand.
-        unsafe { gemm::pack_b(block.isa, b, row_stride, column_stride, [k, n], packed) };
+        unsafe { pack_right(block.isa, op, b, [k, n], packed) };
         mark.store(block.run, Ordering::Relaxed);
     }
     // SAFETY: as above; the operand is packed.
     unsafe { gemm::gemm_packed(block.isa, extents, left, packed, c, n) }
+}
+
+/// `count` products one after another, each of its own matrices.
+unsafe fn batch_matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3], count: usize) {
+    let packed = block.block_scratch.cast::<f32>();
+    for i in 0..count {
+        // SAFETY: the block holds `count` matrices of each operand; its scratch has room for a packed right side.
+        unsafe {
+            let left = left_of(op, block.inputs[0].cast::<f32>().add(i * m * k), [m, k]);
+            let b = block.inputs[1].cast::<f32>().add(i * k * n).cast_const();
+            let c = block.outputs[0].cast::<f32>().add(i * m * n);
+            if is_direct(&op, m) {
+                gemm::gemm_direct(block.isa, [m, n, k], left, b, n, c, n);
+            } else {
+                pack_right(block.isa, op, b, [k, n], packed);
+                gemm::gemm_packed(block.isa, [m, n, k], left, packed, c, n);
+            }
+        }
+    }
+}
+
+fn left_of(op: MatMul, pointer: *const f32, [m, k]: [usize; 2]) -> Left {
+    let (row_stride, column_stride) = if op.transpose_a { (1, m) } else { (k, 1) };
+    Left { pointer, row_stride, column_stride }
+}
+
+unsafe fn pack_right(isa: Isa, op: MatMul, b: *const f32, [k, n]: [usize; 2], packed: *mut f32) {
+    let (row_stride, column_stride) = if op.transpose_b { (1, k) } else { (n, 1) };
+    // SAFETY: the caller vouches for the matrix and for room for its packed form.
+    unsafe { gemm::pack_b(isa, b, row_stride, column_stride, [k, n], packed) }
 }
 
 unsafe fn adam(block: &Block<'_>, op: AdamUpdate, len: usize) {

@@ -3,6 +3,9 @@
 //! Nothing here is fast, and nothing here ever goes away: kernels are checked against it, and gradients are checked with
 //! it. Sums are added in order.
 
+#[path = "naive/layout.rs"]
+mod layout;
+
 use footlight_graph::ops::{
     AdamUpdate, ArgMax, Binary, Constant, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, Scan, Unary,
 };
@@ -240,6 +243,13 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
         Op::Transpose(op) => one(transpose(inputs[0], &op.order)),
         Op::Broadcast(op) => one(broadcast(inputs[0], &op.shape)),
         Op::OneHot(op) => one(one_hot(*op, inputs[0])),
+        Op::Slice(op) => one(layout::slice(op, inputs[0])),
+        Op::Pad(op) => one(layout::pad(op, inputs[0])),
+        Op::Concat(op) => one(layout::concat(op.axis, inputs)),
+        Op::Reverse(op) => one(layout::reverse(&op.axes, inputs[0])),
+        Op::Gather(_) => one(layout::gather(inputs[0], inputs[1])),
+        Op::SumRows(op) => one(layout::sum_rows(*op, inputs[0], inputs[1])),
+        Op::Iota(op) => one(layout::iota(op)),
         Op::RandomUniform(op) => one(random(op, inputs[0])),
         Op::Softmax(_) => one(softmax(inputs[0])),
         Op::SparseSoftmaxCrossEntropy(_) => cross_entropy(inputs[0], inputs[1]),
@@ -334,7 +344,13 @@ fn binary<S: Scalar>(kind: Binary, a: &NaiveValue<S>, b: &NaiveValue<S>) -> Naiv
             let apply = |(&a, &b): (&i32, &i32)| match kind {
                 Binary::Add => a.wrapping_add(b),
                 Binary::Sub => a.wrapping_sub(b),
-                _ => a.wrapping_mul(b),
+                Binary::Mul => a.wrapping_mul(b),
+                Binary::Maximum => a.max(b),
+                Binary::Minimum => a.min(b),
+                Binary::Equal => i32::from(a == b),
+                Binary::Greater => i32::from(a > b),
+                Binary::GreaterEqual => i32::from(a >= b),
+                Binary::Div | Binary::Pow => unreachable!("refused by the shape rule"),
             };
             NaiveValue::int(shape, a.ints().iter().zip(b.ints()).map(apply).collect())
         }
@@ -402,10 +418,11 @@ fn argmax<S: Scalar>(x: &NaiveValue<S>) -> NaiveValue<S> {
 
 fn matmul<S: Scalar>(op: MatMul, a: &NaiveValue<S>, b: &NaiveValue<S>) -> NaiveValue<S> {
     let (m, n, k) = op.extents(&a.shape, &b.shape);
-    let (x, y) = (a.floats(), b.floats());
-    let mut out = Vec::with_capacity(m * n);
-    for i in 0..m {
-        for j in 0..n {
+    let lead = &a.shape[..a.shape.len() - 2];
+    let mut out = Vec::new();
+    for item in 0..lead.iter().product() {
+        let (x, y) = (&a.floats()[item * m * k..], &b.floats()[item * k * n..]);
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
             let mut sum = S::from_f64(0.0);
             for p in 0..k {
                 let left = x[if op.transpose_a { p * m + i } else { i * k + p }];
@@ -415,7 +432,7 @@ fn matmul<S: Scalar>(op: MatMul, a: &NaiveValue<S>, b: &NaiveValue<S>) -> NaiveV
             out.push(sum);
         }
     }
-    NaiveValue::float([m, n], out)
+    NaiveValue::float([lead, &[m, n]].concat(), out)
 }
 
 fn transpose<S: Scalar>(x: &NaiveValue<S>, order: &[usize]) -> NaiveValue<S> {

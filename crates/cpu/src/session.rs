@@ -445,7 +445,7 @@ fn ready(plan: &Plan, step: &footlight_graph::plan::Step, kernels: &mut usize) -
     let output_location = |value: Value| location(plan, value, Access::Rows);
     assert!(node.inputs.len() <= MAX_INPUTS, "{} has {} inputs", node.op.name(), node.inputs.len());
     Ready {
-        kernel: Kernel::new(graph, node, kernels),
+        kernel: Kernel::new(graph, node, &step.access, kernels),
         inputs: node.inputs.iter().zip(&step.access).map(|(v, access)| location(plan, *v, *access)).collect(),
         outputs: node.outputs.iter().map(|v| output_location(*v)).collect(),
         phase_scratch: step.phase_scratch.start,
@@ -457,7 +457,7 @@ fn ready(plan: &Plan, step: &footlight_graph::plan::Step, kernels: &mut usize) -
 fn location(plan: &Plan, value: Value, access: Access) -> Location {
     let ty = plan.graph.type_of(value);
     let row_bytes = match access {
-        Access::Rows => ty.size_bytes() / ty.shape.first().copied().unwrap_or(1).max(1),
+        Access::Rows | Access::RowsOfWhole => ty.size_bytes() / ty.shape.first().copied().unwrap_or(1).max(1),
         Access::Whole => 0,
     };
     let (base, offset) = match plan.places[value.index()] {

@@ -34,6 +34,17 @@ pub(crate) fn extents(graph: &Graph, node: &Node, op: &MatMul) -> (usize, usize,
     op.extents(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape)
 }
 
+/// Bytes of the packed right side of one product.
+fn packed_bytes(isa: Isa, graph: &Graph, node: &Node, op: &MatMul) -> usize {
+    let (m, n, k) = extents(graph, node, op);
+    if is_direct(op, m) { 0 } else { 4 * gemm::packed_len(isa, k, n) }
+}
+
+/// Whether `node` is a batch of products: a block holds whole products, and each packs its own right side.
+fn is_batch(graph: &Graph, node: &Node) -> bool {
+    graph.type_of(node.outputs[0]).rank() > 2
+}
+
 /// Whether a product reads its right side as it lies instead of packing it first: for few rows, packing costs more than
 /// it saves.
 pub(crate) fn is_direct(op: &MatMul, m: usize) -> bool {
@@ -43,10 +54,7 @@ pub(crate) fn is_direct(op: &MatMul, m: usize) -> bool {
 impl Target for CpuTarget {
     fn phase_scratch(&self, graph: &Graph, node: &Node) -> usize {
         match &node.op {
-            Op::MatMul(op) => {
-                let (m, n, k) = extents(graph, node, op);
-                if is_direct(op, m) { 0 } else { 4 * gemm::packed_len(self.isa, k, n) }
-            }
+            Op::MatMul(op) if !is_batch(graph, node) => packed_bytes(self.isa, graph, node, op),
             _ => 0,
         }
     }
@@ -54,6 +62,7 @@ impl Target for CpuTarget {
     fn block_scratch(&self, graph: &Graph, node: &Node, _rows: usize) -> usize {
         let program = match &node.op {
             Op::Program(op) => op.clone(),
+            Op::MatMul(op) if is_batch(graph, node) => return packed_bytes(self.isa, graph, node, op),
             op if op.is_elementwise() && graph.type_of(node.outputs[0]).dtype == DType::F32 => {
                 crate::dispatch::alone(op, graph.type_of(node.outputs[0]))
             }
@@ -67,13 +76,11 @@ impl Target for CpuTarget {
         let elements = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
         let moved: f64 = node.inputs.iter().chain(&node.outputs).map(|v| elements(*v)).sum();
         match &node.op {
-            Op::MatMul(op) => {
-                let (m, n, k) = extents(graph, node, op);
-                2.0 * m as f64 * n as f64 * k as f64
-            }
+            Op::MatMul(op) => op.flops(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape),
             Op::Program(op) => 8.0 * elements(node.outputs[0]) * op.instructions.len() as f64,
             Op::AdamUpdate(_) => 40.0 * elements(node.outputs[0]),
             Op::Softmax(_) | Op::SparseSoftmaxCrossEntropy(_) => 60.0 * elements(node.inputs[0]),
+            Op::Gather(_) => 8.0 * elements(node.outputs[0]),
             _ => 4.0 * moved,
         }
     }
@@ -85,6 +92,7 @@ impl Target for CpuTarget {
             Op::ReduceSum(op) if !is_split(&op.axes) => usize::MAX,
             Op::ReduceMax(op) if !is_split(&op.axes) => usize::MAX,
             _ if self.is_finest => 1,
+            Op::MatMul(_) if is_batch(graph, node) => 1,
             Op::MatMul(_) => 16,
             // Narrow rows in whole cache lines, so that two workers do not write into the same one.
             _ => {

@@ -173,7 +173,8 @@ fn every_runner_agrees_with_the_specification() {
 /// Shapes with whole vectors, tiles and blocks, and with what is left over of each.
 fn larger_samples() -> Vec<Sample> {
     use footlight_graph::ops::{
-        ArgMax, Broadcast, MatMul, OneHot, ReduceMax, ReduceSum, Softmax, SparseSoftmaxCrossEntropy, Transpose,
+        ArgMax, Broadcast, Concat, Constant, Gather, Iota, MatMul, OneHot, Pad, ReduceMax, ReduceSum, Reverse, Slice,
+        Softmax, SparseSoftmaxCrossEntropy, SumRows, Transpose,
     };
     let uniform = |shape: &[usize]| SampleInput::Uniform(shape.to_vec(), -2.0, 2.0);
     let sample = |op: Op, inputs: &[SampleInput]| Sample { op, inputs: inputs.to_vec() };
@@ -186,7 +187,29 @@ fn larger_samples() -> Vec<Sample> {
         sample(OneHot { depth: 70 }.into(), &[SampleInput::Index(vec![33], 70)]),
         sample(Transpose { order: vec![2, 0, 1] }.into(), &[uniform(&[33, 7, 70])]),
         sample(Broadcast { shape: vec![5, 33, 70] }.into(), &[uniform(&[33, 1])]),
+        sample(Broadcast { shape: vec![33, 7, 70] }.into(), &[uniform(&[33, 1, 70])]),
+        sample(Transpose { order: vec![1, 0] }.into(), &[uniform(&[133, 70])]),
+        sample(Transpose { order: vec![0, 2, 1] }.into(), &[uniform(&[7, 33, 70])]),
+        sample(Transpose { order: vec![0, 2, 1, 3] }.into(), &[uniform(&[7, 13, 5, 8])]),
+        sample(Concat { axis: 0 }.into(), &[uniform(&[33, 40]), uniform(&[1, 40]), uniform(&[70, 40])]),
+        sample(Concat { axis: 1 }.into(), &[uniform(&[70, 9]), uniform(&[70, 33])]),
+        sample(Concat { axis: 1 }.into(), &[uniform(&[33, 4, 7]), uniform(&[33, 3, 7])]),
+        sample(Gather.into(), &[uniform(&[50, 33]), SampleInput::Index(vec![40, 9], 50)]),
+        sample(SumRows { rows: 133 }.into(), &[uniform(&[70, 5, 33]), SampleInput::Index(vec![70, 5], 133)]),
+        sample(Iota { shape: vec![70, 33], axis: 1 }.into(), &[]),
     ];
+    for (starts, ends, steps) in [([2, 0, 0], [31, 7, 70], [3, 1, 1]), ([0, 1, 5], [33, 6, 66], [1, 2, 3])] {
+        let slice = Slice { starts: starts.into(), ends: ends.into(), steps: steps.into() };
+        all.push(sample(slice.into(), &[uniform(&[33, 7, 70])]));
+    }
+    for (low, high, interior) in [([3, 0, 0], [1, 0, 0], [2, 0, 0]), ([0, 2, 1], [0, 1, 3], [0, 1, 0])] {
+        let (low, high, interior) = (low.into(), high.into(), interior.into());
+        let pad = Pad { low, high, interior, value: Constant::F32(-0.5) };
+        all.push(sample(pad.into(), &[uniform(&[33, 7, 20])]));
+    }
+    for axes in [vec![0], vec![1, 2]] {
+        all.push(sample(Reverse { axes }.into(), &[uniform(&[33, 7, 20])]));
+    }
     for axes in [vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2], vec![0, 2], vec![0, 1, 2]] {
         let inputs = [uniform(&[33, 7, 70])];
         all.push(sample(ReduceSum { axes: axes.clone(), keepdims: false }.into(), &inputs));
@@ -196,6 +219,11 @@ fn larger_samples() -> Vec<Sample> {
         let shape = |is_turned, m, n| if is_turned { uniform(&[n, m]) } else { uniform(&[m, n]) };
         let inputs = [shape(transpose_a, 70, 33), shape(transpose_b, 33, 130)];
         all.push(sample(MatMul { transpose_a, transpose_b }.into(), &inputs));
+        for m in [3, 37] {
+            let shape = |is_turned, m, n| uniform(&if is_turned { [5, 3, n, m] } else { [5, 3, m, n] });
+            let inputs = [shape(transpose_a, m, 33), shape(transpose_b, 33, 40)];
+            all.push(sample(MatMul { transpose_a, transpose_b }.into(), &inputs));
+        }
     }
     for b in [[70, 1100].as_slice(), &[1100], &[70, 1], &[1, 1100], &[]] {
         all.push(sample(Binary::Sub.into(), &[uniform(&[70, 1100]), uniform(b)]));
@@ -268,6 +296,33 @@ fn states_are_updated_the_same_by_every_runner() {
         assert_eq!(difference(&want_outputs["late"], &outputs["late"], 1e-6), None, "{}", runner.name());
         for (name, want) in &want_states {
             assert_eq!(difference(want, &after[name], 1e-6), None, "{name} by {}", runner.name());
+        }
+    }
+}
+
+/// A reshape that changes the rows ends a chain, and whoever reads by rows still reads the rows of its own block.
+#[test]
+fn rows_under_another_shape_are_those_of_the_new_shape() {
+    let mut g = Builder::new();
+    let x = g.input("x", Type::f32([40, 6]));
+    let y = g.unary(Unary::Tanh, x);
+    let y = g.reshape(y, [80, 3]);
+    let negative = g.neg(y);
+    let softmax = g.softmax(y);
+    let sum = g.reduce_sum(y, &[1], false);
+    let best = g.argmax(y);
+    for (name, value) in [("negative", negative), ("softmax", softmax), ("sum", sum), ("best", best)] {
+        g.output(name, value);
+    }
+    let graph = g.finish().unwrap();
+    let mut rng = Philox::new(RandomKey::new(6));
+    let x = (0..240).map(|_| rng.uniform() - 0.5).collect();
+    let feeds = HashMap::from([("x".to_string(), NaiveValue::float([40, 6], x))]);
+    let (want, _) = Naive.run(&graph, &feeds, &HashMap::new());
+    for runner in runners() {
+        let (got, _) = runner.run(&graph, &feeds, &HashMap::new());
+        for (name, value) in &want {
+            assert_eq!(difference(value, &got[name], 1e-6), None, "{name} by {}", runner.name());
         }
     }
 }

@@ -7,8 +7,9 @@ mod common;
 use common::{Case, build, convert, difference};
 use footlight_cpu::naive::{self, NaiveValue, Scalar, evaluate};
 use footlight_graph::ops::{
-    ArgMax, Binary, Cast, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, ReduceMax, Sample, SampleInput,
-    Softmax, SparseSoftmaxCrossEntropy, Unary, catalogue,
+    ArgMax, Binary, Cast, Concat, Constant, Gather, Instruction, Iota, MatMul, OneHot, Operand, Pad, Program,
+    RandomUniform, ReduceMax, Reverse, Sample, SampleInput, Slice, Softmax, SparseSoftmaxCrossEntropy, SumRows, Unary,
+    catalogue,
 };
 use footlight_graph::{Builder, Op, Role, Type, Value, differentiate};
 use footlight_tensor::{DType, Philox, RandomKey};
@@ -77,6 +78,60 @@ fn ties_nan_overflow_and_positions_outside_follow_the_docs() {
             unary(Unary::Floor),
             vec![floats(&[3], &[-0.5, 2.0, 2.9])],
             floats(&[3], &[-1.0, 2.0, 2.0]),
+        ),
+        (
+            "a row that is not in the table is NaN",
+            Gather.into(),
+            vec![floats(&[2, 2], &[1.0, 2.0, 3.0, 4.0]), ints(&[3], &[1, 2, -1])],
+            floats(&[3, 2], &[3.0, 4.0, NAN, NAN, NAN, NAN]),
+        ),
+        (
+            "a row that is not in a table of integers is the smallest integer",
+            Gather.into(),
+            vec![ints(&[2], &[7, 8]), ints(&[2], &[1, 2])],
+            ints(&[2], &[8, i32::MIN]),
+        ),
+        (
+            "an index outside of the table adds nothing",
+            SumRows { rows: 2 }.into(),
+            vec![floats(&[4, 1], &[1.0, 2.0, 4.0, 8.0]), ints(&[4], &[1, 2, 1, -1])],
+            floats(&[2, 1], &[0.0, 5.0]),
+        ),
+        (
+            "a slice steps from its start",
+            Slice { starts: vec![1], ends: vec![6], steps: vec![2] }.into(),
+            vec![floats(&[6], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])],
+            floats(&[3], &[1.0, 3.0, 5.0]),
+        ),
+        (
+            "a pad goes before, between and after",
+            Pad { low: vec![1], high: vec![2], interior: vec![1], value: Constant::F32(9.0) }.into(),
+            vec![floats(&[2], &[1.0, 2.0])],
+            floats(&[6], &[9.0, 1.0, 9.0, 2.0, 9.0, 9.0]),
+        ),
+        (
+            "parts come in order",
+            Concat { axis: 1 }.into(),
+            vec![ints(&[2, 1], &[1, 2]), ints(&[2, 2], &[3, 4, 5, 6])],
+            ints(&[2, 3], &[1, 3, 4, 2, 5, 6]),
+        ),
+        (
+            "the last comes first",
+            Reverse { axes: vec![1] }.into(),
+            vec![ints(&[2, 3], &[1, 2, 3, 4, 5, 6])],
+            ints(&[2, 3], &[3, 2, 1, 6, 5, 4]),
+        ),
+        (
+            "positions count along their axis",
+            Iota { shape: vec![2, 2], axis: 0 }.into(),
+            vec![],
+            ints(&[2, 2], &[0, 0, 1, 1]),
+        ),
+        (
+            "integers compare to integers",
+            Binary::Greater.into(),
+            vec![ints(&[2, 1], &[1, 2]), ints(&[2], &[0, 1])],
+            ints(&[2, 2], &[1, 0, 1, 1]),
         ),
         (
             "floats are truncated",
@@ -324,6 +379,34 @@ fn gradients_of_larger_tensors_are_right_along_random_directions() {
         failures.extend(wrong_directions(&format!("larger {}", sample.op), &case, &taken));
     }
     report(failures);
+}
+
+/// However the leading axes broadcast, each product is that of its own two matrices.
+#[test]
+fn a_product_of_broadcast_leading_axes_is_that_of_repeated_matrices() {
+    for (lead_a, lead_b, lead) in
+        [(vec![4, 3], vec![], vec![4, 3]), (vec![4, 1], vec![3], vec![4, 3]), (vec![], vec![3], vec![3])]
+    {
+        for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut g = Builder::new();
+            let shape = |lead: &[usize], turned: bool, [m, n]: [usize; 2]| {
+                [lead, &if turned { [n, m] } else { [m, n] }].concat()
+            };
+            let (shape_a, shape_b) = (shape(&lead_a, transpose_a, [2, 5]), shape(&lead_b, transpose_b, [5, 7]));
+            let (a, b) = (g.input("a", Type::f32(shape_a.clone())), g.input("b", Type::f32(shape_b.clone())));
+            let y = g.matmul_broadcast(a, b, transpose_a, transpose_b);
+            g.output("y", y);
+            let wide_a = g.broadcast(a, shape(&lead, transpose_a, [2, 5]));
+            let wide_b = g.broadcast(b, shape(&lead, transpose_b, [5, 7]));
+            let want = g.matmul_with(wide_a, wide_b, transpose_a, transpose_b);
+            g.output("want", want);
+            let mut rng = Philox::new(RandomKey::new(41));
+            let mut noise = |shape: Vec<usize>| common::singles(shape, || rng.uniform_f64() - 0.5);
+            let feeds = HashMap::from([("a".to_string(), noise(shape_a)), ("b".to_string(), noise(shape_b))]);
+            let outputs = naive::run(&g.finish().unwrap(), &feeds, &mut HashMap::new()).unwrap();
+            assert_eq!(difference(&outputs["want"], &outputs["y"], 1e-15), None, "{lead_a:?} {lead_b:?}");
+        }
+    }
 }
 
 /// A value read twice, by one op and by several, gets the sum of what each asks for.

@@ -510,10 +510,7 @@ impl From<&str> for LossChoice {
 fn flops(graph: &Graph) -> f64 {
     let len = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
     let of_node = |node: &footlight_graph::Node| match &node.op {
-        Op::MatMul(op) => {
-            let (m, n, k) = op.extents(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape);
-            2.0 * m as f64 * n as f64 * k as f64
-        }
+        Op::MatMul(op) => op.flops(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape),
         Op::Program(op) => len(node.outputs[0]) * op.instructions.len() as f64,
         Op::AdamUpdate(_) => 12.0 * len(node.outputs[0]),
         Op::Softmax(_) | Op::SparseSoftmaxCrossEntropy(_) => 5.0 * len(node.inputs[0]),

@@ -2,8 +2,9 @@
 
 use crate::graph::StateSlot;
 use crate::ops::{
-    AdamUpdate, ArgMax, Binary, Broadcast, Cast, Constant, Input, MatMul, OneHot, RandomUniform, ReduceMax, ReduceSum,
-    Reshape, Select, Softmax, SparseSoftmaxCrossEntropy, State, Transpose, Unary,
+    AdamUpdate, ArgMax, Binary, Broadcast, Cast, Concat, Constant, Gather, Input, Iota, MatMul, OneHot, Pad,
+    RandomUniform, ReduceMax, ReduceSum, Reshape, Reverse, Select, Slice, Softmax, SparseSoftmaxCrossEntropy, State,
+    SumRows, Transpose, Unary,
 };
 use crate::{Error, ErrorKind, Fault, Graph, Node, Op, OpRule, Role, Type, Value};
 use footlight_tensor::{DType, RandomKey};
@@ -306,7 +307,7 @@ impl Builder {
         self.one(ArgMax, &[x])
     }
 
-    /// `a b` for matrices.
+    /// `a b` for matrices, or for batches of them with the same leading extents.
     pub fn matmul(&mut self, a: Value, b: Value) -> Value {
         self.matmul_with(a, b, false, false)
     }
@@ -314,6 +315,26 @@ impl Builder {
     /// `op(a) op(b)`, each transposed if asked.
     pub fn matmul_with(&mut self, a: Value, b: Value, transpose_a: bool, transpose_b: bool) -> Value {
         self.one(MatMul { transpose_a, transpose_b }, &[a, b])
+    }
+
+    /// `op(a) op(b)`, the leading axes broadcast as in NumPy; one matrix `b` for all of `a` is one product of all rows.
+    pub fn matmul_broadcast(&mut self, a: Value, b: Value, transpose_a: bool, transpose_b: bool) -> Value {
+        let (from, to) = (self.shape(a), self.shape(b));
+        let ([lead_a @ .., rows, columns], [lead_b @ .., row_b, column_b]) = (&from[..], &to[..]) else {
+            return self.matmul_with(a, b, transpose_a, transpose_b);
+        };
+        if lead_b.is_empty() && !lead_a.is_empty() && !transpose_a {
+            let flat = self.reshape(a, [lead_a.iter().product::<usize>() * rows, *columns]);
+            let y = self.matmul_with(flat, b, false, transpose_b);
+            let n = if transpose_b { row_b } else { column_b };
+            return self.reshape(y, [lead_a, &[*rows, *n]].concat());
+        }
+        let Ok(lead) = broadcast_shapes(lead_a, lead_b) else {
+            return self.matmul_with(a, b, transpose_a, transpose_b);
+        };
+        let a = self.broadcast(a, [lead.as_slice(), &[*rows, *columns]].concat());
+        let b = self.broadcast(b, [lead.as_slice(), &[*row_b, *column_b]].concat());
+        self.matmul_with(a, b, transpose_a, transpose_b)
     }
 
     /// The same elements under another shape.
@@ -342,6 +363,61 @@ impl Builder {
     /// Indices as rows with a one.
     pub fn one_hot(&mut self, indices: Value, depth: usize) -> Value {
         self.one(OneHot { depth }, &[indices])
+    }
+
+    /// Positions `range` along `axis`, all along the others.
+    pub fn slice_axis(&mut self, x: Value, axis: usize, range: std::ops::Range<usize>) -> Value {
+        let shape = self.shape(x);
+        let whole = range.start == 0 && shape.get(axis) == Some(&range.end);
+        if whole {
+            return x;
+        }
+        let (mut starts, mut ends) = (vec![0; shape.len()], shape.clone());
+        if let (Some(start), Some(end)) = (starts.get_mut(axis), ends.get_mut(axis)) {
+            (*start, *end) = (range.start, range.end);
+        }
+        self.one(Slice { starts, ends, steps: vec![1; shape.len()] }, &[x])
+    }
+
+    /// A number before and after the elements along each axis.
+    pub fn pad(&mut self, x: Value, low: impl Into<Vec<usize>>, high: impl Into<Vec<usize>>, value: f32) -> Value {
+        let (low, high) = (low.into(), high.into());
+        let (interior, value) = (vec![0; low.len()], Constant::F32(value));
+        self.one(Pad { low, high, interior, value }, &[x])
+    }
+
+    /// Tensors one after another along `axis`.
+    pub fn concat(&mut self, values: &[Value], axis: usize) -> Value {
+        /// Inputs of one node; more are put together in steps.
+        const MOST: usize = 32;
+        match values {
+            [x] => *x,
+            few if few.len() <= MOST => self.one(Concat { axis }, few),
+            many => {
+                let parts: Vec<Value> = many.chunks(MOST).map(|part| self.concat(part, axis)).collect();
+                self.concat(&parts, axis)
+            }
+        }
+    }
+
+    /// The elements along `axes` in the opposite order.
+    pub fn reverse(&mut self, x: Value, axes: &[usize]) -> Value {
+        self.one(Reverse { axes: axes.to_vec() }, &[x])
+    }
+
+    /// Rows of `table` by indices.
+    pub fn gather(&mut self, table: Value, indices: Value) -> Value {
+        self.one(Gather, &[table, indices])
+    }
+
+    /// A table of `rows` rows, each the sum of the `values` whose index names it.
+    pub fn sum_rows(&mut self, values: Value, indices: Value, rows: usize) -> Value {
+        self.one(SumRows { rows }, &[values, indices])
+    }
+
+    /// The position along `axis`, as integers.
+    pub fn iota(&mut self, shape: impl Into<Vec<usize>>, axis: usize) -> Value {
+        self.one(Iota { shape: shape.into(), axis }, &[])
     }
 
     /// Uniform random numbers in `[0, 1)` of stream `key` at `step`.

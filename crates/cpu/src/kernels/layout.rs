@@ -36,14 +36,20 @@ pub(crate) unsafe fn gather_strided(
     out: *mut u32,
 ) {
     for i in 0..count {
-        let (mut rest, mut at) = (begin + i, 0);
-        for (extent, stride) in extents.iter().zip(strides).rev() {
-            at += rest % extent * stride;
-            rest /= extent;
-        }
         // SAFETY: every index is below its extent.
-        unsafe { *out.add(i) = *x.add(at) };
+        unsafe { *out.add(i) = *x.add(strided(extents, strides, begin + i)) };
     }
+}
+
+/// Where element `element` of a tensor of `extents` lies by `strides`.
+#[inline(always)]
+pub(super) fn strided(extents: &[usize], strides: &[usize], element: usize) -> usize {
+    let (mut rest, mut at) = (element, 0);
+    for (extent, stride) in extents.iter().zip(strides).rev() {
+        at += rest % extent * stride;
+        rest /= extent;
+    }
+    at
 }
 
 /// Rows of `depth` zeros with a one at the index; an index outside leaves zeros.

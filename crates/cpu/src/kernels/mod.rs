@@ -5,8 +5,11 @@
 
 mod elementwise;
 pub(crate) mod gemm;
+pub(crate) mod index;
+pub(crate) mod integers;
 pub(crate) mod layout;
 pub(crate) mod math;
+pub(crate) mod moving;
 mod pack;
 pub(crate) mod program;
 mod random;

@@ -76,7 +76,7 @@ kinds! {
         Minimum = "minimum",
         /// `a^b` for `a > 0`, or any `a` where `b` is a whole number.
         Pow = "pow",
-        /// 1 where equal, else 0.
+        /// 1 where equal, else 0, in the element type of both.
         Equal = "equal",
         /// 1 where `a > b`, else 0.
         Greater = "greater",
@@ -195,6 +195,11 @@ impl Binary {
                 samples.push(Sample { op: kind.into(), inputs: vec![fill(kind, 0, a), fill(kind, 1, b)] });
             }
         }
+        let of_integers = Binary::ALL.iter().filter(|kind| !matches!(kind, Binary::Div | Binary::Pow));
+        for (&kind, [a, b]) in of_integers.flat_map(|kind| shapes.map(|shapes| (kind, shapes))) {
+            let index = |shape: &[usize]| SampleInput::Index(shape.to_vec(), 4);
+            samples.push(Sample { op: kind.into(), inputs: vec![index(a), index(b)] });
+        }
         samples
     }
 
@@ -214,8 +219,8 @@ impl OpRule for Binary {
         if a.dtype != b.dtype {
             return Err(format!("element types differ: {a} and {b}"));
         }
-        if a.dtype == DType::I32 && !matches!(self, Binary::Add | Binary::Sub | Binary::Mul) {
-            return Err(format!("integers can be added, subtracted and multiplied; cast {a} and {b} to f32"));
+        if a.dtype == DType::I32 && matches!(self, Binary::Div | Binary::Pow) {
+            return Err(format!("integers have no {}; cast {a} and {b} to f32", self.kind_name()));
         }
         let shape = broadcast_shapes(&a.shape, &b.shape)?;
         Ok(vec![Type { shape, dtype: a.dtype }])

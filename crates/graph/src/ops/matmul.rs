@@ -4,39 +4,48 @@ use super::{Backward, Gradient, OpRule, Sample, SampleInput, arity, require_f32}
 use crate::Type;
 use footlight_tensor::display_shape;
 
-/// `y = op(a) op(b)` where `op` transposes if asked; transposes are strides, never copies.
+/// `y = op(a) op(b)` where `op` transposes the last two axes if asked; transposes are strides, never copies.
 ///
 /// # Shapes
-/// `op(a)`: `[M, K]`, `op(b)`: `[K, N]`, output `[M, N]`.
+/// `op(a)`: `[..., M, K]`, `op(b)`: `[..., K, N]`, output `[..., M, N]`; the leading extents are those of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul {
-    /// Whether `a` is given as `[K, M]`.
+    /// Whether `a` is given as `[..., K, M]`.
     pub transpose_a: bool,
-    /// Whether `b` is given as `[N, K]`.
+    /// Whether `b` is given as `[..., N, K]`.
     pub transpose_b: bool,
 }
 
 impl MatMul {
-    /// `(M, N, K)` for these inputs.
+    /// `(M, N, K)` for inputs of these shapes.
     pub fn extents(&self, a: &[usize], b: &[usize]) -> (usize, usize, usize) {
-        let (m, k) = if self.transpose_a { (a[1], a[0]) } else { (a[0], a[1]) };
-        let n = if self.transpose_b { b[0] } else { b[1] };
-        (m, n, k)
+        let last_two = |shape: &[usize], is_turned: bool| match shape {
+            [.., columns, rows] if is_turned => (*rows, *columns),
+            [.., rows, columns] => (*rows, *columns),
+            _ => unreachable!("the shape rule asks for two axes"),
+        };
+        let (m, k) = last_two(a, self.transpose_a);
+        (m, last_two(b, self.transpose_b).1, k)
     }
 
-    /// All four ways to transpose.
+    /// Floating-point operations for inputs of these shapes: two for each term.
+    pub fn flops(&self, a: &[usize], b: &[usize]) -> f64 {
+        let (_, n, _) = self.extents(a, b);
+        2.0 * a.iter().product::<usize>() as f64 * n as f64
+    }
+
+    /// All four ways to transpose, of matrices and of batches of them.
     pub fn samples() -> Vec<Sample> {
-        let uniform = |rows: usize, columns: usize| SampleInput::Uniform(vec![rows, columns], -2.0, 2.0);
-        [(false, false), (true, false), (false, true), (true, true)]
-            .into_iter()
-            .map(|(transpose_a, transpose_b)| Sample {
-                op: MatMul { transpose_a, transpose_b }.into(),
-                inputs: vec![
-                    if transpose_a { uniform(5, 3) } else { uniform(3, 5) },
-                    if transpose_b { uniform(4, 5) } else { uniform(5, 4) },
-                ],
-            })
-            .collect()
+        let uniform = |lead: &[usize], matrix: [usize; 2]| SampleInput::Uniform([lead, &matrix].concat(), -2.0, 2.0);
+        let mut samples = Vec::new();
+        for lead in [[].as_slice(), &[2], &[3, 2]] {
+            for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
+                let a = uniform(lead, if transpose_a { [5, 3] } else { [3, 5] });
+                let b = uniform(lead, if transpose_b { [4, 5] } else { [5, 4] });
+                samples.push(Sample { op: MatMul { transpose_a, transpose_b }.into(), inputs: vec![a, b] });
+            }
+        }
+        samples
     }
 }
 
@@ -58,20 +67,21 @@ impl OpRule for MatMul {
         let [a, b] = arity(inputs)?;
         require_f32("a", a)?;
         require_f32("b", b)?;
-        if a.rank() != 2 || b.rank() != 2 {
-            return Err(format!("takes matrices, got {} and {}", display_shape(&a.shape), display_shape(&b.shape)));
+        let both = || format!("{} and {}", display_shape(&a.shape), display_shape(&b.shape));
+        let ([lead_a @ .., row_a, column_a], [lead_b @ .., row_b, column_b]) = (&a.shape[..], &b.shape[..]) else {
+            return Err(format!("takes matrices or batches of them, got {}", both()));
+        };
+        if lead_a != lead_b {
+            return Err(format!("the leading extents of {} differ", both()));
         }
-        let inner_a = a.shape[if self.transpose_a { 0 } else { 1 }];
-        let inner_b = b.shape[if self.transpose_b { 1 } else { 0 }];
+        let inner_a = if self.transpose_a { row_a } else { column_a };
+        let inner_b = if self.transpose_b { column_b } else { row_b };
         if inner_a != inner_b {
-            return Err(format!(
-                "inner extents differ: {inner_a} in {} and {inner_b} in {}",
-                display_shape(&a.shape),
-                display_shape(&b.shape)
-            ));
+            let (a, b) = (display_shape(&a.shape), display_shape(&b.shape));
+            return Err(format!("inner extents differ: {inner_a} in {a} and {inner_b} in {b}"));
         }
         let (m, n, _) = self.extents(&a.shape, &b.shape);
-        Ok(vec![Type::f32([m, n])])
+        Ok(vec![Type::f32([lead_a, &[m, n]].concat())])
     }
 
     /// With `C = A B`: `dA = dC B^T`, `dB = A^T dC`; transposed inputs get the transpose of that.

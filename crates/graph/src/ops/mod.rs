@@ -4,6 +4,7 @@
 //! dispatch are generated; the exhaustive match in every backend then names what is missing.
 
 mod elementwise;
+mod index;
 mod layout;
 mod loss;
 mod matmul;
@@ -13,9 +14,11 @@ mod reduce;
 mod scan;
 mod source;
 mod update;
+mod window;
 
 pub(crate) use elementwise::broadcast_fault;
 pub use elementwise::{Binary, Cast, Select, Unary};
+pub use index::{Gather, Iota, SumRows};
 pub use layout::{Broadcast, OneHot, Reshape, Transpose};
 pub use loss::{Softmax, SparseSoftmaxCrossEntropy};
 pub use matmul::MatMul;
@@ -25,6 +28,7 @@ pub use reduce::{ArgMax, ReduceMax, ReduceSum};
 pub use scan::{Scan, Turn};
 pub use source::{Constant, Given, Input, State};
 pub use update::AdamUpdate;
+pub use window::{Concat, Pad, Reverse, Slice};
 
 use crate::{Builder, Type, Value};
 use std::fmt;
@@ -166,6 +170,20 @@ catalogue! {
     Broadcast,
     /// Indices as rows of zeros with a one.
     OneHot,
+    /// A part of a tensor.
+    Slice,
+    /// A tensor with something around and between its elements.
+    Pad,
+    /// Tensors one after another.
+    Concat,
+    /// Axes in the opposite direction.
+    Reverse,
+    /// Rows of a table.
+    Gather,
+    /// Rows added up by index.
+    SumRows,
+    /// Positions along an axis.
+    Iota,
     /// Uniform random numbers of a keyed stream.
     RandomUniform,
     /// The softmax along the last axis.

@@ -97,8 +97,8 @@ impl<'a> Law<'a> {
                 let (reader, own) = (node.outputs[0].index(), self.made[&node.outputs[0]]);
                 for (i, (input, recorded)) in node.inputs.iter().zip(&step.access).enumerate() {
                     let by_rows = *recorded == Access::Rows;
-                    if by_rows && access(graph, node, i) != Access::Rows {
-                        self.breaches.push(format!("step %{reader} reads more of %{} than its rows", input.index()));
+                    if *recorded != access(graph, node, i) {
+                        self.breaches.push(format!("step %{reader} reads %{} otherwise than its op", input.index()));
                     }
                     let source = root(graph, *input);
                     if !is_step(&graph.producer(source).op) {
@@ -364,7 +364,7 @@ mod tests {
         caught("too early", |plan| plan.phases.swap(0, 1));
         caught("too early", |plan| plan.phases[0].chains[0].steps.reverse());
         caught("has not the rows", |plan| plan.phases[0].chains[0].rows = 4);
-        caught("more of", |plan| {
+        caught("otherwise than its op", |plan| {
             let steps = plan.phases.iter_mut().flat_map(|p| &mut p.chains).flat_map(|c| &mut c.steps);
             steps.for_each(|s| s.access.fill(Access::Rows));
         });

@@ -72,6 +72,8 @@ pub enum Place {
 pub enum Access {
     /// Only the rows it writes.
     Rows,
+    /// Only the rows it writes, of a value that was made under other rows: all of it must be there before.
+    RowsOfWhole,
     /// Any of it.
     Whole,
 }
@@ -210,8 +212,8 @@ pub(crate) fn follows(graph: &Graph, node: &Node, i: usize) -> bool {
 
 /// How `node` reads its input number `i`.
 ///
-/// An input is read by rows when it has the rows of the output and the op needs no other rows of it; a reshape between
-/// keeps that only if it keeps the rows.
+/// An input is read by rows when it has the rows of the output and the op needs no other rows of it; the rows of a block are
+/// enough only if no reshape between changes the rows.
 pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
     let (input, output) = (node.inputs[i], node.outputs[0]);
     let (from, to) = (graph.type_of(input), graph.type_of(output));
@@ -223,14 +225,26 @@ pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
             (same_rows && from.rank() == to.rank()) || (from.rank() == 0 && to.rank() == 0)
         }
         Op::AdamUpdate(_) => from == to,
+        Op::MatMul(_) if to.rank() > 2 => same_rows,
         Op::MatMul(matmul) => i == 0 && !matmul.transpose_a && same_rows,
         Op::ReduceSum(op) => same_rows && !op.axes.contains(&0),
         Op::ReduceMax(op) => same_rows && !op.axes.contains(&0),
         Op::ArgMax(_) | Op::Softmax(_) | Op::OneHot(_) => same_rows,
         Op::SparseSoftmaxCrossEntropy(_) => same_rows,
-        Op::Broadcast(_) | Op::Transpose(_) | Op::Reshape(_) => false,
+        // Where the rows stay as many, they stay themselves.
+        Op::Broadcast(_) => same_rows && from.rank() == to.rank(),
+        Op::Transpose(op) => op.order.first() == Some(&0),
+        Op::Slice(_) | Op::Pad(_) => same_rows,
+        Op::Concat(op) => op.axis > 0,
+        Op::Reverse(op) => from.rank() > 0 && !op.axes.contains(&0),
+        Op::Gather(_) => i == 1,
+        Op::SumRows(_) | Op::Iota(_) | Op::Reshape(_) => false,
         Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::RandomUniform(_) => false,
         Op::Scan(_) | Op::Given(_) => false,
     };
-    if by_rows && keeps_rows { Access::Rows } else { Access::Whole }
+    match (by_rows, keeps_rows) {
+        (true, true) => Access::Rows,
+        (true, false) => Access::RowsOfWhole,
+        (false, _) => Access::Whole,
+    }
 }
