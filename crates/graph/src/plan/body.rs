@@ -34,12 +34,19 @@ impl Body {
             body.bytes += bytes.next_multiple_of(target.alignment());
             begin
         };
-        for bytes in carry_bytes(scan, &body.plan, rows) {
+        for (_, value) in scan.body.outputs().iter().take(scan.carries) {
+            let bytes = bytes_at_a_time(&body.plan, rows, *value);
             body.carries.push([take(bytes), take(bytes)]);
         }
         body.arena = take(body.plan.arena_bytes);
         body.scratch = take(body.plan.scratch_bytes);
         body
+    }
+
+    /// The bytes of a carry, or another value of the body, that are there at a time: those of a block, if rows are
+    /// independent.
+    pub fn carry_bytes(&self, value: Value) -> usize {
+        bytes_at_a_time(&self.plan, self.rows, value)
     }
 
     /// The rows that are shared out, and how many a block has.
@@ -48,14 +55,11 @@ impl Body {
     }
 }
 
-/// The bytes of each carry that are there at a time: those of a block, if rows are independent.
-pub(crate) fn carry_bytes(scan: &Scan, plan: &Plan, rows: Option<usize>) -> Vec<usize> {
-    let carries = plan.graph.outputs().iter().take(scan.carries).map(|(_, v)| *v);
-    let bytes = |v: Value| match rows {
-        Some(_) => plan.phases[0].chains[0].block_bytes(&plan.graph, v),
-        None => plan.graph.type_of(v).size_bytes(),
-    };
-    carries.map(bytes).collect()
+fn bytes_at_a_time(plan: &Plan, rows: Option<usize>, value: Value) -> usize {
+    match rows {
+        Some(_) => plan.phases[0].chains[0].block_bytes(&plan.graph, value),
+        None => plan.graph.type_of(value).size_bytes(),
+    }
 }
 
 /// The rows that do not depend on each other from step to step, if there are any, see [`Body::rows`].

@@ -1,6 +1,6 @@
 //! The law of a plan, recomputed from the graph.
 
-use super::body::{carry_bytes, independent_rows};
+use super::body::independent_rows;
 use super::{Access, Body, Chain, Place, Plan, Step, access, follows, is_step, root, rows};
 use crate::ops::Scan;
 use crate::{Error, ErrorKind, Node, Op, Value};
@@ -96,7 +96,7 @@ impl<'a> Law<'a> {
                 let node = self.node(step.node);
                 let (reader, own) = (node.outputs[0].index(), self.made[&node.outputs[0]]);
                 for (i, (input, recorded)) in node.inputs.iter().zip(&step.access).enumerate() {
-                    let by_rows = *recorded == Access::Rows;
+                    let by_rows = *recorded == Access::Rows && follows(graph, node, i);
                     if *recorded != access(graph, node, i) {
                         self.breaches.push(format!("step %{reader} reads %{} otherwise than its op", input.index()));
                     }
@@ -106,7 +106,7 @@ impl<'a> Law<'a> {
                     }
                     let made = self.made.get(&source);
                     let is_of_own_rows =
-                        |m: &Moment| m.phase == phase && m.chain == c && m.clock < own.clock && follows(graph, node, i);
+                        |m: &Moment| m.phase == phase && m.chain == c && m.clock < own.clock && by_rows;
                     if !made.is_some_and(|m| m.phase < phase || is_of_own_rows(m)) {
                         self.breaches.push(format!("step %{reader} reads %{} too early", input.index()));
                     }
@@ -244,7 +244,8 @@ impl<'a> Law<'a> {
                 bytes: body.scratch..body.scratch + body.plan.scratch_bytes,
             },
         ];
-        for (carry, bytes) in carry_bytes(scan, &body.plan, body.rows).into_iter().enumerate() {
+        for (carry, (_, value)) in scan.body.outputs().iter().take(scan.carries).enumerate() {
+            let bytes = body.carry_bytes(*value);
             let places = body.carries.get(carry).copied().unwrap_or([usize::MAX - bytes; 2]);
             taken.extend(places.map(|at| Taken { name: format!("carry {carry}"), time: 0..1, bytes: at..at + bytes }));
         }

@@ -101,8 +101,8 @@ impl OpRule for Scan {
 }
 
 impl Scan {
-    /// A carry alone, sequences alone, both in reverse, two carries of different types, a constant matrix, an LSTM, no
-    /// steps and one.
+    /// A carry alone, sequences alone, both in reverse, two carries of different types, a constant matrix, no steps and one,
+    /// a matrix that is carried, an LSTM.
     pub fn samples() -> Vec<Sample> {
         type Body = fn(&mut Builder, &[Value], &[Value], &[Value]) -> Turn;
         let power: Body = |g, _, c, _| {
@@ -116,7 +116,8 @@ impl Scan {
             (vec![next], vec![c[0], next])
         };
         let swapping: Body = |g, _, c, x| {
-            let sum = g.reduce_sum(c[0], &[0, 1], false);
+            let square = g.mul(c[0], c[0]);
+            let sum = g.reduce_sum(square, &[0, 1], false);
             let scaled = g.mul(x[0], c[1]);
             let rows = g.add(c[0], scaled);
             (vec![rows, g.mul_scalar(sum, 0.1)], vec![sum])
@@ -127,6 +128,11 @@ impl Scan {
             let sum = g.add(sum, k[1]);
             let h = g.unary(super::Unary::Tanh, sum);
             (vec![h], vec![h])
+        };
+        let turning: Body = |g, _, c, x| {
+            let y = g.matmul(x[0], c[0]);
+            let product = g.matmul_with(y, x[0], true, false);
+            (vec![g.unary(super::Unary::Tanh, product)], vec![y])
         };
         let (n, u) = (vec![3, 4], vec![4, 4]);
         let of = |length: usize, shape: &[usize]| [&[length], shape].concat();
@@ -149,6 +155,7 @@ impl Scan {
             sample(4, true, [2, 1], vec![u.clone(), vec![4], n.clone(), of(4, &n)], recurrent),
             sample(0, false, [2, 1], vec![u.clone(), vec![4], n.clone(), of(0, &n)], recurrent),
             sample(1, false, [2, 1], vec![u.clone(), vec![4], n.clone(), of(1, &n)], recurrent),
+            sample(3, false, [0, 1], vec![u.clone(), of(3, &[6, 4])], turning),
             sample(3, false, [4, 2], [vec![u; 4], vec![n.clone(); 2], vec![of(3, &n); 4]].concat(), lstm),
         ]
     }
