@@ -31,8 +31,8 @@ pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Layer, Masked, Mode, WeightSpec};
 pub use layers::{
-    ActivationLayer, BatchNormalization, Dense, Dropout, ELU, Flatten, Input, LayerNormalization, LeakyReLU, PReLU,
-    ReLU, Reshape, SoftmaxLayer,
+    ActivationLayer, BatchNormalization, Dense, Dropout, ELU, Flatten, GRU, Input, LSTM, LayerNormalization, LeakyReLU,
+    PReLU, ReLU, Reshape, SimpleRNN, SoftmaxLayer,
 };
 pub use losses::{
     BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalCrossentropy, CategoricalFocalCrossentropy,

@@ -9,6 +9,7 @@ mod input;
 mod layer_normalization;
 mod prelu;
 mod rectifiers;
+mod recurrent;
 mod reshape;
 
 pub use activation::ActivationLayer;
@@ -20,6 +21,7 @@ pub use input::Input;
 pub use layer_normalization::LayerNormalization;
 pub use prelu::PReLU;
 pub use rectifiers::{ELU, LeakyReLU, ReLU, SoftmaxLayer};
+pub use recurrent::{GRU, LSTM, SimpleRNN};
 pub use reshape::Reshape;
 
 use crate::config::{self, Config, Key, Reader};
@@ -55,6 +57,9 @@ catalogue! {
     "Dropout" => Dropout,
     "BatchNormalization" => BatchNormalization,
     "LayerNormalization" => LayerNormalization,
+    "SimpleRNN" => SimpleRNN,
+    "LSTM" => LSTM,
+    "GRU" => GRU,
 }
 
 /// A layer from what Keras writes.
