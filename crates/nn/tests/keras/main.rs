@@ -9,5 +9,6 @@ mod functions;
 mod messages;
 mod metrics;
 mod optimizers;
+mod recurrent;
 mod support;
 mod training;

@@ -28,17 +28,14 @@ pub(super) fn gradient(scan: &Scan, cx: Backward<'_>) -> Gradient {
     }
     stacks.extend(stack_residuals(scan, g, outputs[0], &split.residuals));
     let mut carried = push_backward(scan, g, inputs, dy, &joint, &split, &mut stacks).into_iter();
-    let mut by_input: Vec<Option<Value>> = Vec::with_capacity(inputs.len());
     let by_carry: Vec<Option<Value>> =
         joint.seeds[..scan.carries].iter().map(|seed| seed.and_then(|_| carried.next())).collect();
-    for i in 0..inputs.len() {
-        by_input.push(match scan.carry(i) {
-            Some(carry) => by_carry[carry],
-            None if scan.is_sequence(i) => joint.by_given[i].map(|d| stacks[&d]),
-            None => sum_terms(g, inputs[i], &split.terms[i], &mut carried, &stacks),
-        });
-    }
-    Gradient::Inputs(by_input)
+    let by_input = inputs.iter().enumerate().map(|(i, input)| match scan.carry(i) {
+        Some(carry) => by_carry[carry],
+        None if scan.is_sequence(i) => joint.by_given[i].map(|d| stacks[&d]),
+        None => sum_terms(g, *input, &split.terms[i], &mut carried, &stacks),
+    });
+    Gradient::Inputs(by_input.collect())
 }
 
 /// The values of all steps of a value of the body, or of its gradient.

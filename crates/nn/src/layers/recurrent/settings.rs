@@ -1,6 +1,6 @@
 //! What the recurrent layers have in common: Keras' arguments, their weights and their builder methods.
 
-use crate::config::{self, Config, NULL, Reader, config};
+use crate::config::{self, Config, Reader, config};
 use crate::layer::WeightSpec;
 use crate::{Activation, Constraint, Error, ErrorKind, Initializer, Regularizer};
 use footlight_tensor::display_shape;
@@ -106,7 +106,6 @@ impl Settings {
             "bias_constraint": self.bias_constraint.as_ref().map(Constraint::to_config),
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
-            "seed": NULL,
         }
     }
 
