@@ -1,7 +1,8 @@
 //! Which variable of a model lies where in the tree of weights.
 //!
 //! A layer's variables lie in `layers/<key>/vars` as `0`, `1` and so on, in the order in which the layer made them; the
-//! optimizer's lie in `optimizer/vars`. Keys come from classes ([`container_keys`]). Nothing here knows a layer: what a
+//! optimizer's lie in `optimizer/vars`. Those of a recurrent layer are its cell's, in `layers/<key>/cell/vars`. Keys come from
+//! classes ([`container_keys`]). Nothing here knows a layer: what a
 //! model has and expects comes as plain data.
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use footlight_tensor::{Error, ErrorKind, Tensor, display_shape};
 
 use super::{Entry, Group};
-use crate::container_keys;
+use crate::{container_keys, to_snake_case};
 
 /// A layer's variables.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,8 +69,16 @@ pub struct ModelShapes {
 pub fn weights_tree(model: ModelVars) -> Group {
     let keys = layer_keys(&model.class_name, model.layers.iter().map(|layer| layer.class_name.as_str()));
     let layers = keys.into_iter().zip(model.layers).filter_map(|(key, layer)| {
-        let vars = vars_group(layer.name, layer.vars);
-        Some((key?, Entry::Group(holding("vars", vars))))
+        let group = match cell(&layer.class_name) {
+            Some(cell) => {
+                let mut group = holding("vars", vars_group(layer.name, Vec::new()));
+                let own = holding("vars", vars_group(cell, layer.vars));
+                group.entries.insert(CELL.into(), Entry::Group(own));
+                group
+            }
+            None => holding("vars", vars_group(layer.name, layer.vars)),
+        };
+        Some((key?, Entry::Group(group)))
     });
     let layers = Group { name: None, entries: layers.collect() };
     let mut root = holding("vars", vars_group(model.name, Vec::new()));
@@ -79,6 +88,14 @@ pub fn weights_tree(model: ModelVars) -> Group {
         root.entries.insert("optimizer".into(), Entry::Group(holding("vars", vars)));
     }
     root
+}
+
+/// Where a recurrent layer keeps its cell.
+const CELL: &str = "cell";
+
+/// The name of the cell that holds the variables of a class of layers, if one does.
+fn cell(class_name: &str) -> Option<String> {
+    ["SimpleRNN", "LSTM", "GRU"].contains(&class_name).then(|| format!("{}_cell", to_snake_case(class_name)))
 }
 
 fn vars_group(name: String, vars: Vec<Tensor>) -> Group {
@@ -132,6 +149,14 @@ pub fn read_vars(mut tree: Group, model: &ModelShapes) -> Result<(Vec<Vec<Tensor
 
 fn take_layer(mut group: Group, path: &str, layer: &LayerShapes, faults: &mut Vec<String>) -> Vec<Tensor> {
     let whose = format!("layer `{}` ({})", layer.name, layer.class_name);
+    let why = format!("{whose} has no such variable");
+    let mut path = path.to_string();
+    if cell(&layer.class_name).is_some() {
+        unexpected(&take_group(&mut group, "vars").unwrap_or_default(), &format!("{path}/vars"), &why, faults);
+        let own = take_group(&mut group, CELL).unwrap_or_default();
+        unexpected(&std::mem::replace(&mut group, own), &path, &why, faults);
+        path = format!("{path}/{CELL}");
+    }
     let mut found = take_group(&mut group, "vars").unwrap_or_default();
     let mut vars = Vec::new();
     for (index, (name, shape)) in layer.vars.iter().enumerate() {
@@ -147,9 +172,8 @@ fn take_layer(mut group: Group, path: &str, layer: &LayerShapes, faults: &mut Ve
     }
     // The state of a random generator, which some versions save, is nothing to restore.
     group.entries.remove("seed_generator");
-    let why = format!("{whose} has no such variable");
     unexpected(&found, &format!("{path}/vars"), &why, faults);
-    unexpected(&group, path, &why, faults);
+    unexpected(&group, &path, &why, faults);
     vars
 }
 

@@ -2,7 +2,7 @@
 
 use super::settings::{Settings, recurrent_methods};
 use super::{Cell, Step};
-use crate::config::{Config, NULL, Reader};
+use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::{Activation, Constraint, Error, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
@@ -106,7 +106,7 @@ impl Layer for LSTM {
     fn config(&self) -> Config {
         let mut config = self.settings.config();
         config.insert("recurrent_activation".into(), self.recurrent_activation.to_config());
-        config.insert("seed".into(), NULL);
+        config.insert("seed".into(), serde_json::Value::Null);
         config.insert("unit_forget_bias".into(), self.unit_forget_bias.into());
         config
     }
