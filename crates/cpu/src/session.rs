@@ -233,7 +233,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use footlight_graph::{Builder, Role, Type};
+    use footlight_graph::{Builder, Graph, Role, Type};
+    use std::ops::Range;
 
     /// A product of a product, so that one value lives in the arena from phase to phase.
     fn chained_products() -> Graph {

@@ -2,6 +2,9 @@
 
 use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
+use footlight_cpu::{CpuTarget, Isa};
+use footlight_graph::plan::plan;
+use footlight_graph::simplify::simplify;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_nn::{Activation, Call, GRU, Initializer, LSTM, Layer, Masked, Mode, SimpleRNN, layers};
 use footlight_tensor::{Philox, RandomKey};
@@ -203,4 +206,34 @@ fn gates_share_a_mask_unless_states_are_dropped() {
     assert_eq!(streams(&SimpleRNN::new(2).dropout(0.1).recurrent_dropout(0.1), Mode::Train), both(1));
     assert!(streams(&LSTM::new(2), Mode::Train).is_empty());
     assert!(streams(&LSTM::new(2).dropout(0.1).recurrent_dropout(0.1), Mode::Infer).is_empty());
+}
+
+/// Forward and backward, with everything that may be in a body: no step waits for all rows.
+#[test]
+fn every_recurrence_and_its_gradient_go_through_time_by_rows() {
+    let mut report = Report::default();
+    let all: Vec<Box<dyn Layer>> = layers![
+        SimpleRNN::new(24),
+        LSTM::new(24),
+        LSTM::new(24).dropout(0.1).recurrent_dropout(0.1).return_sequences(true).go_backwards(true),
+        LSTM::new(24).zero_output_for_mask(true).return_sequences(true),
+        GRU::new(24),
+        GRU::new(24).recurrent_dropout(0.1).zero_output_for_mask(true),
+        GRU::new(24).reset_after(false).recurrent_dropout(0.1).return_sequences(true),
+        GRU::new(24).use_bias(false).activation("softsign").recurrent_activation("hard_sigmoid"),
+    ];
+    for (layer, masked) in all.iter().flat_map(|layer| [(layer, false), (layer, true)]) {
+        let (mut g, x, weights, y) = lower(layer.as_ref(), &[40, 6, 8], Mode::Train, masked);
+        let square = g.mul(y.value, y.value);
+        let loss = g.mean_all(square);
+        let by: Vec<Value> = [x].into_iter().chain(weights).collect();
+        let gradients = differentiate(&mut g, loss, &by).unwrap();
+        gradients.iter().enumerate().for_each(|(i, d)| g.output(&format!("d{i}"), *d));
+        let target = CpuTarget::new(Isa::detect());
+        let plan = plan(&simplify(&g.finish().unwrap(), &target).unwrap().graph, &target).unwrap();
+        let steps = plan.phases.iter().flat_map(|p| &p.chains).flat_map(|c| &c.steps);
+        let rows: Vec<Option<usize>> = steps.filter_map(|s| s.body.as_ref()).map(|body| body.rows).collect();
+        report.equal(&format!("{layer:?} masked {masked}"), rows, vec![Some(40); 2]);
+    }
+    report.finish();
 }
