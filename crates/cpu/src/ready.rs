@@ -247,3 +247,30 @@ fn freed(plan: &Plan, p: usize) -> Vec<Range<usize>> {
     };
     plan.places.iter().enumerate().filter_map(ends_here).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Isa;
+    use crate::target::CpuTarget;
+    use footlight_graph::{Builder, Type};
+
+    /// A body with a product by a constant, by the carry and by its own step.
+    #[test]
+    fn of_right_sides_only_constants_stay_packed_from_step_to_step() {
+        let mut g = Builder::new();
+        let [k, c, x] = [[8, 8].as_slice(), &[8, 8], &[3, 8, 8]].map(|shape| g.input("x", Type::f32(shape)));
+        let (last, _) = g.scan(3, false, &[k], &[c], &[x], |g, k, c, x| {
+            let by_constant = g.matmul(c[0], k[0]);
+            let by_carry = g.matmul(by_constant, c[0]);
+            (vec![g.matmul(by_carry, x[0])], vec![])
+        });
+        g.output("last", last[0]);
+        let plan = plan::plan(&g.finish().unwrap(), &CpuTarget::new(Isa::detect())).unwrap();
+        let mut counts = Counts::default();
+        let ready = ReadyPlan::new(&plan, &mut counts);
+        let steps = ready.phases.iter().flat_map(|p| &p.chains).flat_map(|c| &c.steps);
+        let repacked = steps.filter_map(|s| if let Work::Scan(body) = &s.work { Some(&body.repacked) } else { None });
+        assert_eq!((counts.packed, repacked.collect::<Vec<_>>()), (3, vec![&vec![1, 2]]));
+    }
+}

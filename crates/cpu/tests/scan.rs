@@ -172,6 +172,22 @@ fn the_gradient_of_a_recurrence_does_no_work_twice() {
     assert_eq!((backward.constants, backward.carries), (4, 2), "nothing is added up in a carry");
 }
 
+#[test]
+fn a_second_gradient_of_the_same_recurrence_stacks_nothing_anew() {
+    let outputs = |times: usize| {
+        let mut g = Builder::new();
+        let [h, x] = [[3, 4].as_slice(), &[5, 3, 4]].map(|shape| g.input("x", Type::f32(shape)));
+        let (last, _) = g.scan(5, false, &[], &[h], &[x], |g, _, h, x| {
+            let product = g.mul(h[0], x[0]);
+            (vec![g.unary(Unary::Sigmoid, product)], vec![])
+        });
+        let loss = g.sum_all(last[0]);
+        (0..times).for_each(|_| drop(differentiate(&mut g, loss, &[h, x]).unwrap()));
+        g.graph().producer(last[0]).outputs.len()
+    };
+    assert_eq!([outputs(0), outputs(1), outputs(2)], [1, 3, 3], "the state before and the sigmoid");
+}
+
 /// The bodies of a plan, outermost first.
 fn bodies(plan: &Plan) -> Vec<&footlight_graph::plan::Body> {
     let steps = plan.phases.iter().flat_map(|p| &p.chains).flat_map(|c| &c.steps);
