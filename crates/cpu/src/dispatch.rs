@@ -119,7 +119,8 @@ impl Kernel {
                 Kernel::SparseCrossEntropy { per_row: row_len(output), len: last(input(0)) }
             }
             Op::AdamUpdate(op) => Kernel::Adam { op: *op, row_len: row_len(output) },
-            Op::State(_) | Op::Constant(_) | Op::Reshape(_) => unreachable!("not a step"),
+            Op::State(_) | Op::Constant(_) | Op::Given(_) | Op::Reshape(_) => unreachable!("not a step"),
+            Op::Scan(_) => unreachable!("a scan runs the kernels of its body"),
         }
     }
 

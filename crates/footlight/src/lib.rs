@@ -64,5 +64,6 @@ pub mod prelude {
     pub use footlight_nn::{
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
     };
+    pub use footlight_nn::{GRU, LSTM, SimpleRNN};
     pub use footlight_tensor::Tensor;
 }

@@ -9,7 +9,7 @@ use crate::ops::{
 use crate::{Error, ErrorKind, Fault, Graph, Node, Op, OpRule, Role, Type, Value};
 use footlight_tensor::{DType, RandomKey};
 
-const POISON: Value = Value(u32::MAX);
+pub(crate) const POISON: Value = Value(u32::MAX);
 
 /// Records ops into a graph.
 ///
@@ -70,7 +70,18 @@ impl Builder {
 
     /// Records a fault at the current scope and answers poison.
     pub fn fault(&mut self, kind: ErrorKind, message: impl Into<String>, help: Option<&str>) -> Value {
-        let fault = Fault { kind, path: self.path(), message: message.into(), help: help.map(str::to_string) };
+        self.fault_at(self.path(), kind, message, help)
+    }
+
+    /// Records a fault at `path` and answers poison.
+    pub(crate) fn fault_at(
+        &mut self,
+        path: String,
+        kind: ErrorKind,
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) -> Value {
+        let fault = Fault { kind, path, message: message.into(), help: help.map(str::to_string) };
         self.faults.push(fault);
         POISON
     }
@@ -83,6 +94,10 @@ impl Builder {
     /// The graph so far.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    pub(crate) fn graph_mut(&mut self) -> &mut Graph {
+        &mut self.graph
     }
 
     /// The type of `value`, or `None` for poison.
@@ -475,6 +490,7 @@ fn output_count(op: &Op) -> usize {
     match op {
         Op::AdamUpdate(_) => 3,
         Op::SparseSoftmaxCrossEntropy(_) => 2,
+        Op::Scan(scan) => scan.body.outputs().len(),
         _ => 1,
     }
 }

@@ -11,6 +11,7 @@ mod matmul;
 mod program;
 mod random;
 mod reduce;
+mod scan;
 mod source;
 mod update;
 mod window;
@@ -24,7 +25,8 @@ pub use matmul::MatMul;
 pub use program::{Instruction, Operand, Program};
 pub use random::RandomUniform;
 pub use reduce::{ArgMax, ReduceMax, ReduceSum};
-pub use source::{Constant, Input, Literal, State};
+pub use scan::{Scan, Turn};
+pub use source::{Constant, Given, Input, Literal, State};
 pub use update::AdamUpdate;
 pub use window::{Concat, Pad, Reverse, Slice};
 
@@ -194,6 +196,10 @@ catalogue! {
     Program,
     /// One step of Adam for one parameter, fused.
     AdamUpdate,
+    /// A graph repeated over the steps of sequences.
+    Scan,
+    /// What a scan gives to its body.
+    Given,
 }
 
 impl fmt::Display for Op {

@@ -1,7 +1,8 @@
 //! Which variable of a model lies where in the tree of weights.
 //!
 //! A layer's variables lie in `layers/<key>/vars` as `0`, `1` and so on, in the order in which the layer made them; the
-//! optimizer's lie in `optimizer/vars`. Keys come from classes ([`container_keys`]). Nothing here knows a layer: what a
+//! optimizer's lie in `optimizer/vars`. Those of a part of a layer lie below it, such as in `layers/<key>/cell/vars`. Keys come from
+//! classes ([`container_keys`]). Nothing here knows a layer: what a
 //! model has and expects comes as plain data.
 
 use std::collections::{BTreeMap, HashMap};

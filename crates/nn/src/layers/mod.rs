@@ -27,6 +27,7 @@ mod operator;
 mod permute;
 mod prelu;
 mod rectifiers;
+mod recurrent;
 mod repeat_vector;
 mod rescaling;
 mod reshape;
@@ -63,6 +64,7 @@ pub use operator::Operator;
 pub use permute::Permute;
 pub use prelu::PReLU;
 pub use rectifiers::{ELU, LeakyReLU, ReLU};
+pub use recurrent::{GRU, LSTM, SimpleRNN};
 pub use repeat_vector::RepeatVector;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
@@ -142,6 +144,9 @@ catalogue! {
     "Minimum" => Minimum,
     "Concatenate" => Concatenate,
     "Dot" => Dot,
+    "SimpleRNN" => SimpleRNN,
+    "LSTM" => LSTM,
+    "GRU" => GRU,
 }
 
 /// A layer from what Keras writes.

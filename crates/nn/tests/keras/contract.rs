@@ -5,10 +5,10 @@ use footlight_cpu::naive::NaiveValue;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_nn::{
     Activation, ActivationLayer, ActivityRegularization, AlphaDropout, Architecture, BatchNormalization, Call,
-    Constraint, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, ELU, EinsumDense, Embedding, Flatten,
-    GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, L1, L2, Layer,
+    Constraint, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, ELU, EinsumDense, Embedding, Flatten, GRU,
+    GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, L1, L2, LSTM, Layer,
     LayerNormalization, LeakyReLU, Masked, Masking, Mode, Normalization, PReLU, Permute, RMSNormalization, ReLU,
-    RepeatVector, Rescaling, Reshape, SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D,
+    RepeatVector, Rescaling, Reshape, SimpleRNN, SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D,
     UnitNormalization, UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers,
 };
 use footlight_tensor::{Philox, RandomKey};
@@ -91,6 +91,17 @@ fn samples() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
     add(Box::new(Normalization::of(1.5, 4.0).invert(true)), &[2, 3]);
     add(Box::new(Normalization::of([1.0, 2.0, 3.0], [4.0, 0.0, 0.25])), &[2, 3]);
     add(Box::new(Normalization::new().axis([1, 2])), &[2, 3, 2]);
+    add(Box::new(SimpleRNN::new(2)), &[3, 2]);
+    add(
+        Box::new(SimpleRNN::new(2).return_sequences(true).go_backwards(true).recurrent_regularizer(L2::new(0.1))),
+        &[3, 2],
+    );
+    add(Box::new(LSTM::new(2)), &[3, 2]);
+    add(Box::new(LSTM::new(2).return_sequences(true).dropout(0.4).recurrent_constraint(Constraint::NonNeg)), &[3, 2]);
+    add(Box::new(LSTM::new(1).use_bias(false).recurrent_dropout(0.4).unit_forget_bias(false)), &[3, 2]);
+    add(Box::new(GRU::new(2)), &[3, 2]);
+    add(Box::new(GRU::new(2).reset_after(false).recurrent_dropout(0.3).dropout(0.2)), &[3, 2]);
+    add(Box::new(GRU::new(2).use_bias(false).zero_output_for_mask(true).recurrent_activation("hard_sigmoid")), &[3, 2]);
     all
 }
 
@@ -327,6 +338,10 @@ fn a_mask_passes_through_the_layers_that_keras_lets_pass_it() {
         let y = layer.call(&mut call, Masked { value: x, mask: Some(mask) });
         let case = label(layer.as_ref(), &shape);
         match layer.class_name() {
+            // A recurrent layer that answers its last output alone has come to the end of the steps that a mask counts.
+            "SimpleRNN" | "LSTM" | "GRU" if layer.config().get("return_sequences") == Some(&false.into()) => {
+                assert_eq!(y.mask, None, "{case}");
+            }
             "Flatten" | "Reshape" | "Permute" | "RepeatVector" | "EinsumDense" | "RMSNormalization" => {
                 assert_eq!(y.mask, None, "{case}");
             }

@@ -11,5 +11,6 @@ mod messages;
 mod metrics;
 mod noise;
 mod optimizers;
+mod recurrent;
 mod support;
 mod training;
