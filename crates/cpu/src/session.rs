@@ -96,7 +96,7 @@ impl Session {
         self.workers
     }
 
-    /// Runs the plan once. `feeds` are the inputs in the order of [`Graph::inputs`].
+    /// Runs the plan once. `feeds` are the inputs in the order of [`inputs`](footlight_graph::Graph::inputs).
     ///
     /// # Errors
     /// `ErrorKind::Shape` when a feed does not hold what its input asks for, `ErrorKind::Invalid` when `engine` is not the

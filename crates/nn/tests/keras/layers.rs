@@ -115,6 +115,9 @@ fn every_layer_whose_answer_is_not_recorded_elsewhere_has_a_case() {
         "BatchNormalization",
         "LayerNormalization",
         "Softmax",
+        "SimpleRNN",
+        "LSTM",
+        "GRU",
     ];
     let (cases, _) = cases();
     for class in layers::CLASSES.iter().filter(|class| !ELSEWHERE.contains(class) && !MERGES.contains(class)) {

@@ -26,7 +26,7 @@ pub(super) fn gradient(scan: &Scan, cx: Backward<'_>) -> Gradient {
     for (i, value) in joint.given.iter().enumerate().filter(|(i, _)| scan.is_sequence(*i)) {
         stacks.insert(*value, inputs[i]);
     }
-    stacks.extend(stack_residuals(scan, g, outputs[0], &split.residuals));
+    stacks.extend(stack_residuals(scan, g, outputs[0], &joint, &split.residuals));
     let mut carried = push_backward(scan, g, inputs, dy, &joint, &split, &mut stacks).into_iter();
     let by_carry: Vec<Option<Value>> =
         joint.seeds[..scan.carries].iter().map(|seed| seed.and_then(|_| carried.next())).collect();
@@ -217,17 +217,27 @@ fn decompose(scan: &Scan, joint: &Joint, d: Value, terms: &mut Vec<Term>) {
 }
 
 /// Lets the forward scan, which makes `output`, stack `residuals` too; those it stacks already are found.
-fn stack_residuals(scan: &Scan, g: &mut Builder, output: Value, residuals: &[Value]) -> Vec<(Value, Value)> {
+///
+/// The body is the one of the joint graph: a scan within it has got more outputs there.
+fn stack_residuals(
+    scan: &Scan,
+    g: &mut Builder,
+    output: Value,
+    joint: &Joint,
+    residuals: &[Value],
+) -> Vec<(Value, Value)> {
     let index = g.graph().producer_index(output);
-    let mut body = (*scan.body).clone();
-    for residual in residuals {
-        if !body.outputs[scan.carries..].iter().any(|(_, v)| v == residual) {
-            body.outputs.push((format!("residual {}", body.outputs.len()), *residual));
-        }
+    let mut made: Vec<Value> = scan.body.outputs().iter().map(|(_, v)| *v).collect();
+    let before = made.len();
+    made.extend(residuals.iter().filter(|v| !scan.body.outputs()[scan.carries..].iter().any(|(_, o)| o == *v)));
+    let mut body = Rewrite::new(joint.g.graph());
+    joint.g.graph().nodes()[..joint.first].iter().for_each(|node| body.copy(node));
+    for (j, value) in made.iter().enumerate() {
+        let value = body.get(*value);
+        body.new.output(&j.to_string(), value);
     }
-    let types = body.outputs[scan.body.outputs.len()..].iter().map(|(_, v)| scan.stacked(body.type_of(*v))).collect();
-    let made: Vec<Value> = body.outputs.iter().map(|(_, v)| *v).collect();
-    let outputs = g.amend(index, Scan { body: Arc::new(body), ..scan.clone() }, types);
+    let types = made[before..].iter().map(|v| scan.stacked(joint.type_of(*v))).collect();
+    let outputs = g.amend(index, Scan { body: Arc::new(body.new.graph().clone()), ..scan.clone() }, types);
     made.into_iter().zip(outputs).skip(scan.carries).collect()
 }
 

@@ -102,7 +102,7 @@ impl OpRule for Scan {
 
 impl Scan {
     /// A carry alone, sequences alone, both in reverse, two carries of different types, a constant matrix, no steps and one,
-    /// matrices that are carried and read whole, an LSTM.
+    /// matrices that are carried and read whole, a scan within a scan, an LSTM.
     pub fn samples() -> Vec<Sample> {
         type Body = fn(&mut Builder, &[Value], &[Value], &[Value]) -> Turn;
         let power: Body = |g, _, c, _| {
@@ -138,6 +138,15 @@ impl Scan {
             let product = g.matmul(x[0], c[0]);
             (vec![g.unary(super::Unary::Tanh, product)], vec![])
         };
+        let nested: Body = |g, k, c, x| {
+            let (inner, all) = g.scan(2, true, k, c, x, |g, k, c, x| {
+                let product = g.mul(c[0], x[0]);
+                let sum = g.add(product, k[0]);
+                let bounded = g.unary(super::Unary::Tanh, sum);
+                (vec![bounded], vec![product])
+            });
+            (inner, all)
+        };
         let (n, u) = (vec![3, 4], vec![4, 4]);
         let of = |length: usize, shape: &[usize]| [&[length], shape].concat();
         let sample = |length, reverse, [constants, carries]: [usize; 2], shapes: Vec<Vec<usize>>, body: Body| {
@@ -161,6 +170,7 @@ impl Scan {
             sample(1, false, [2, 1], vec![u.clone(), vec![4], n.clone(), of(1, &n)], recurrent),
             sample(3, false, [0, 1], vec![u.clone(), of(3, &[6, 4])], turning),
             sample(3, true, [0, 1], vec![vec![6, 6], of(3, &[6, 6])], mixing),
+            sample(3, false, [1, 1], vec![vec![4], n.clone(), of(3, &[2, 3, 4])], nested),
             sample(3, false, [4, 2], [vec![u; 4], vec![n.clone(); 2], vec![of(3, &n); 4]].concat(), lstm),
         ]
     }
