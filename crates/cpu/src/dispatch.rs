@@ -2,13 +2,15 @@
 
 use crate::feed::Feed;
 use crate::isa::Isa;
+use crate::kernels::conv::{KernelGradient, Sweep};
 use crate::kernels::gemm::{self, Left};
+use crate::kernels::pool::{self, Pool};
 use crate::kernels::program::Compiled;
 use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
 use crate::kernels::{layout, softmax};
 use crate::target::is_direct;
-use footlight_graph::ops::{AdamUpdate, Binary, MatMul};
+use footlight_graph::ops::{AdamUpdate, Binary, ConvKernelGradient, MatMul};
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +35,13 @@ pub(crate) enum Kernel {
     Load { input: usize, dtype: DType, row_len: usize },
     Program(Compiled),
     MatMul { op: MatMul, extents: [usize; 3], pack_slot: usize },
+    Conv { sweep: Box<Sweep>, pack_slot: usize },
+    ConvKernelGradient(Box<KernelGradient>),
+    MaxPool(Box<Pool>),
+    AveragePool(Box<Pool>),
+    AveragePoolGradient(Box<Pool>),
+    PoolGather { extents: [usize; 3] },
+    PoolScatter { extents: [usize; 3] },
     Fold { kind: Kind, view: Fold, by_rows: bool, row_len: usize },
     FoldAny { kind: Kind, shape: Vec<usize>, axes: Vec<usize> },
     ArgMax { per_row: usize, len: usize },
@@ -85,6 +94,16 @@ impl Kernel {
                 *pack_slots += 1;
                 Kernel::MatMul { op: *op, extents: [m, n, k], pack_slot: *pack_slots - 1 }
             }
+            Op::Conv(_) | Op::ConvInputGradient(_) => {
+                *pack_slots += 1;
+                Kernel::Conv { sweep: Box::new(sweep(graph, node)), pack_slot: *pack_slots - 1 }
+            }
+            Op::ConvKernelGradient(op) => Kernel::ConvKernelGradient(Box::new(kernel_gradient(graph, node, op))),
+            Op::MaxPool(op) => Kernel::MaxPool(Box::new(Pool::new(&op.windows, &input(0).shape))),
+            Op::AveragePool(op) => Kernel::AveragePool(Box::new(Pool::new(&op.windows, &input(0).shape))),
+            Op::AveragePoolGradient(op) => Kernel::AveragePoolGradient(Box::new(Pool::new(&op.windows, &output.shape))),
+            Op::PoolGather(_) => Kernel::PoolGather { extents: pool_extents(input(0), output) },
+            Op::PoolScatter(_) => Kernel::PoolScatter { extents: pool_extents(output, input(0)) },
             Op::Transpose(op) => {
                 let x = input(0);
                 let stride = |axis: &usize| x.shape[axis + 1..].iter().product();
@@ -114,7 +133,7 @@ impl Kernel {
     /// The number of this kernel among those that pack an operand.
     pub(crate) fn pack_slot(&self) -> Option<usize> {
         match self {
-            Kernel::MatMul { pack_slot, .. } => Some(*pack_slot),
+            Kernel::MatMul { pack_slot, .. } | Kernel::Conv { pack_slot, .. } => Some(*pack_slot),
             _ => None,
         }
     }
@@ -136,6 +155,22 @@ impl Kernel {
                     program.run(isa, [first_row, rows], inputs, f32_out(0), block.block_scratch.cast());
                 }
                 Kernel::MatMul { op, extents, .. } => matmul(block, *op, *extents),
+                Kernel::Conv { sweep, .. } => conv(block, sweep),
+                Kernel::ConvKernelGradient(gradient) => {
+                    let scratch = block.block_scratch.cast();
+                    gradient.run(isa, [f32_in(0), f32_in(1)], [first_row, rows], f32_out(0), scratch);
+                }
+                Kernel::MaxPool(windows) => pool::max(isa, windows, rows, f32_in(0), f32_out(0), outputs[1].cast()),
+                Kernel::AveragePool(windows) => pool::average(isa, windows, rows, f32_in(0), f32_out(0)),
+                Kernel::AveragePoolGradient(windows) => {
+                    pool::average_gradient(isa, windows, rows, f32_in(0), f32_out(0));
+                }
+                Kernel::PoolGather { extents } => {
+                    pool::gather(*extents, rows, f32_in(0), inputs[1].cast(), f32_out(0));
+                }
+                Kernel::PoolScatter { extents } => {
+                    pool::scatter(*extents, rows, f32_in(0), inputs[1].cast(), f32_out(0));
+                }
                 Kernel::Fold { kind, view, by_rows, row_len } => {
                     let begin = if *by_rows { 0 } else { first_row * row_len };
                     reduce::fold(isa, *kind, *view, f32_in(0), begin, rows * row_len, f32_out(0));
@@ -254,6 +289,44 @@ unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
     }
     // SAFETY: as above; the operand is packed.
     unsafe { gemm::gemm_packed(block.isa, extents, left, packed, c, n) }
+}
+
+/// The convolution or transposed convolution of `node`, by images.
+pub(crate) fn sweep(graph: &Graph, node: &Node) -> Sweep {
+    let [from, kernel] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
+    let (to, window) = (&graph.type_of(node.outputs[0]).shape, &kernel[..kernel.len() - 2]);
+    match &node.op {
+        Op::Conv(op) => Sweep::forward(&op.geometry, from, window, to),
+        Op::ConvInputGradient(op) => Sweep::turned(&op.geometry, from, window, to),
+        op => unreachable!("{op} is not a convolution"),
+    }
+}
+
+/// The kernel gradient of `node`.
+pub(crate) fn kernel_gradient(graph: &Graph, node: &Node, op: &ConvKernelGradient) -> KernelGradient {
+    let [x, dy] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
+    let sweep = Sweep::forward(&op.geometry, x, &op.window, dy);
+    KernelGradient { sweep, images: x[0], chunks: op.chunks }
+}
+
+/// Positions of an image, positions of an output, channels.
+fn pool_extents(image: &Type, output: &Type) -> [usize; 3] {
+    let positions = |ty: &Type| ty.shape[1..ty.rank() - 1].iter().product();
+    [positions(image), positions(output), last(output)]
+}
+
+unsafe fn conv(block: &Block<'_>, sweep: &Sweep) {
+    let [x, w] = [0, 1].map(|i: usize| block.inputs[i].cast::<f32>().cast_const());
+    let packed = block.phase_scratch.cast::<f32>();
+    let mark = block.packed.expect("a convolution has a place to pack");
+    if mark.load(Ordering::Relaxed) != block.run {
+        // SAFETY: the phase's scratch has room for the packed kernel.
+        unsafe { sweep.pack(block.isa, w, packed) };
+        mark.store(block.run, Ordering::Relaxed);
+    }
+    let kernel = if sweep.is_depthwise() { w } else { packed.cast_const() };
+    // SAFETY: the operands hold the block's images, the block's scratch a band.
+    unsafe { sweep.run(block.isa, block.rows, x, kernel, block.outputs[0].cast(), block.block_scratch.cast()) }
 }
 
 unsafe fn adam(block: &Block<'_>, op: AdamUpdate, len: usize) {

@@ -1,5 +1,6 @@
 //! What the planner asks of this backend: scratch, cost and the sizes of blocks.
 
+use crate::dispatch;
 use crate::isa::Isa;
 use crate::kernels::reduce::Fold;
 use crate::kernels::{gemm, program};
@@ -47,6 +48,7 @@ impl Target for CpuTarget {
                 let (m, n, k) = extents(graph, node, op);
                 if is_direct(op, m) { 0 } else { 4 * gemm::packed_len(self.isa, k, n) }
             }
+            Op::Conv(_) | Op::ConvInputGradient(_) => 4 * dispatch::sweep(graph, node).packed_floats(self.isa),
             _ => 0,
         }
     }
@@ -54,8 +56,12 @@ impl Target for CpuTarget {
     fn block_scratch(&self, graph: &Graph, node: &Node, _rows: usize) -> usize {
         let program = match &node.op {
             Op::Program(op) => op.clone(),
+            Op::Conv(_) | Op::ConvInputGradient(_) => return 4 * dispatch::sweep(graph, node).band_floats(),
+            Op::ConvKernelGradient(op) => {
+                return 4 * dispatch::kernel_gradient(graph, node, op).scratch_floats(self.isa);
+            }
             op if op.is_elementwise() && graph.type_of(node.outputs[0]).dtype == DType::F32 => {
-                crate::dispatch::alone(op, graph.type_of(node.outputs[0]))
+                dispatch::alone(op, graph.type_of(node.outputs[0]))
             }
             _ => return 0,
         };
@@ -70,6 +76,16 @@ impl Target for CpuTarget {
             Op::MatMul(op) => {
                 let (m, n, k) = extents(graph, node, op);
                 2.0 * m as f64 * n as f64 * k as f64
+            }
+            Op::Conv(_) | Op::ConvInputGradient(_) => {
+                // Every element of the side with filters meets the kernel's taps and channels once.
+                let kernel = &graph.type_of(node.inputs[1]).shape;
+                let image = if matches!(node.op, Op::Conv(_)) { node.outputs[0] } else { node.inputs[0] };
+                let taps: usize = kernel[..kernel.len() - 1].iter().product();
+                2.0 * elements(image) * taps as f64
+            }
+            Op::ConvKernelGradient(op) => {
+                2.0 * elements(node.inputs[1]) * (graph.type_of(node.outputs[0]).shape[0] / op.chunks) as f64
             }
             Op::Program(op) => 8.0 * elements(node.outputs[0]) * op.instructions.len() as f64,
             Op::AdamUpdate(_) => 40.0 * elements(node.outputs[0]),
@@ -86,6 +102,8 @@ impl Target for CpuTarget {
             Op::ReduceMax(op) if !is_split(&op.axes) => usize::MAX,
             _ if self.is_finest => 1,
             Op::MatMul(_) => 16,
+            // Each block reads all images of its chunk.
+            Op::ConvKernelGradient(op) => (graph.type_of(node.outputs[0]).shape[0] / op.chunks).min(128),
             // Narrow rows in whole cache lines, so that two workers do not write into the same one.
             _ => {
                 let ty = graph.type_of(node.outputs[0]);

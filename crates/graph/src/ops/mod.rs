@@ -3,21 +3,25 @@
 //! An op is a struct in one of the family files and one line in the catalogue below, from which the [`Op`] enum and its
 //! dispatch are generated; the exhaustive match in every backend then names what is missing.
 
+mod conv;
 mod elementwise;
 mod layout;
 mod loss;
 mod matmul;
+mod pool;
 mod program;
 mod random;
 mod reduce;
 mod source;
 mod update;
 
+pub use conv::{Conv, ConvGeometry, ConvInputGradient, ConvKernelGradient};
 pub(crate) use elementwise::broadcast_fault;
 pub use elementwise::{Binary, Cast, Select, Unary};
 pub use layout::{Broadcast, OneHot, Reshape, Transpose};
 pub use loss::{Softmax, SparseSoftmaxCrossEntropy};
 pub use matmul::MatMul;
+pub use pool::{AveragePool, AveragePoolGradient, MaxPool, PoolGather, PoolScatter, Windows};
 pub use program::{Instruction, Operand, Program};
 pub use random::RandomUniform;
 pub use reduce::{ArgMax, ReduceMax, ReduceSum};
@@ -156,6 +160,22 @@ catalogue! {
     ArgMax,
     /// The matrix product.
     MatMul,
+    /// The convolution of images with a kernel.
+    Conv,
+    /// The gradient of a convolution by its input.
+    ConvInputGradient,
+    /// The gradient of a convolution by its kernel.
+    ConvKernelGradient,
+    /// The maxima of windows and their positions.
+    MaxPool,
+    /// Elements of an image at given positions.
+    PoolGather,
+    /// Sums of elements at given positions of an image.
+    PoolScatter,
+    /// The means of windows.
+    AveragePool,
+    /// The gradient of the means of windows.
+    AveragePoolGradient,
     /// The same elements under another shape.
     Reshape,
     /// Axes in another order.

@@ -204,6 +204,10 @@ pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
         }
         Op::AdamUpdate(_) => from == to,
         Op::MatMul(matmul) => i == 0 && !matmul.transpose_a && same_rows,
+        Op::Conv(_) | Op::ConvInputGradient(_) => i == 0 && same_rows,
+        Op::ConvKernelGradient(_) => false,
+        Op::MaxPool(_) | Op::PoolGather(_) | Op::PoolScatter(_) => same_rows,
+        Op::AveragePool(_) | Op::AveragePoolGradient(_) => same_rows,
         Op::ReduceSum(op) => same_rows && !op.axes.contains(&0),
         Op::ReduceMax(op) => same_rows && !op.axes.contains(&0),
         Op::ArgMax(_) | Op::Softmax(_) | Op::OneHot(_) => same_rows,

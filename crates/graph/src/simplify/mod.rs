@@ -8,6 +8,7 @@ mod fold;
 mod fuse;
 mod merge;
 mod rewrite;
+mod share;
 
 use crate::ops::Constant;
 use crate::{Error, Graph, Op};
@@ -52,8 +53,8 @@ impl fmt::Display for Simplified {
     }
 }
 
-/// Applies every rule once, in this order: fold constants, drop what does nothing, merge equal nodes, fuse elementwise
-/// ops into programs.
+/// Applies every rule once, in this order: fold constants, drop what does nothing, merge equal nodes, share out
+/// kernel gradients, fuse elementwise ops into programs.
 ///
 /// # Errors
 /// `ErrorKind::Invalid` when a rule made an illegal graph.
@@ -63,6 +64,7 @@ pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<Simplified, Error> {
         ("fold", Box::new(|g| fold::fold(g, target))),
         ("drop", Box::new(drop::drop_idle)),
         ("merge", Box::new(merge::merge_equal)),
+        ("share", Box::new(share::share_kernel_gradients)),
         ("fuse", Box::new(fuse::fuse_elementwise)),
     ];
     let mut simplified = Simplified { graph: graph.clone(), rules: Vec::new() };
@@ -103,6 +105,7 @@ mod tests {
             "fold      6 ->     6 nodes",
             "drop      6 ->     4 nodes",
             "merge     4 ->     3 nodes",
+            "share     3 ->     3 nodes",
             "fuse      3 ->     2 nodes",
             "%0 = input[x]: f32[4]",
             "%1 = program[exp add](%0): f32[4]",
