@@ -305,7 +305,7 @@ pub(crate) fn sweep(graph: &Graph, node: &Node) -> Sweep {
 /// The kernel gradient of `node`.
 pub(crate) fn kernel_gradient(graph: &Graph, node: &Node, op: &ConvKernelGradient) -> KernelGradient {
     let [x, dy] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
-    let sweep = Sweep::forward(&op.geometry, x, &op.window, dy);
+    let sweep = Sweep::of_kernel(&op.geometry, x, &op.window, dy);
     KernelGradient { sweep, images: x[0], chunks: op.chunks }
 }
 

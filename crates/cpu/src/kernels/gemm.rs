@@ -136,6 +136,7 @@ impl Product {
                 a,
                 a_stride,
                 b: self.packed.add(column * self.k + first * width),
+                b_stride: width,
                 c: self.c.add(i * self.c_row_stride + column),
                 c_row_stride: self.c_row_stride,
                 columns: width.min(self.n - column),

@@ -15,8 +15,10 @@ pub(super) struct Tile<'a> {
     pub a: *const f32,
     /// The distance between columns, or between rows.
     pub a_stride: usize,
-    /// The panel's slice `[lines * k, NR]`.
+    /// The panel's slice `[lines * k, NR]`, or a matrix of as many columns as a vector or two have lanes.
     pub b: *const f32,
+    /// The distance between its rows.
+    pub b_stride: usize,
     /// The tile's first element of `C`.
     pub c: *mut f32,
     /// The distance between rows of `C`.
@@ -52,6 +54,11 @@ pub(crate) fn panel_width(isa: Isa) -> usize {
         Isa::Avx2 => 16,
         Isa::Portable => PORTABLE_WIDTH,
     }
+}
+
+/// Whether a matrix of so many columns can be read where it lies in place of a panel: its rows are one or two vectors.
+pub(super) fn lies_as_panel(isa: Isa, columns: usize) -> bool {
+    columns == panel_width(isa) || (isa != Isa::Portable && columns == panel_width(isa) / 2)
 }
 
 /// The most rows of a tile: as many as leave registers for a row of the panel and an element of `A`.
@@ -158,7 +165,7 @@ macro_rules! x86_tile {
         unsafe fn $name<const ROWS: usize, const BY_COLUMNS: bool, const VECTORS: usize>(tile: Tile<'_>) {
             use part::{$load_part, $mask, $store_part};
             use std::arch::x86_64::*;
-            let Tile { lines, k, a, a_stride, mut b, c, c_row_stride, columns, begin } = tile;
+            let Tile { lines, k, a, a_stride, mut b, b_stride, c, c_row_stride, columns, begin } = tile;
             let is_whole = columns == VECTORS * $lanes;
             let masks = [$mask(columns), $mask(columns.saturating_sub($lanes))];
             // Row `i` of the tile has its sums in `sums[i]`: the vectors of columns that there are.
@@ -193,15 +200,15 @@ macro_rules! x86_tile {
                     let mut a = a.wrapping_add(*line);
                     for _ in 0..k / 4 {
                         for p in 0..4 {
-                            step(&mut sums, a.add(p * a_step), b.add(p * 2 * $lanes));
+                            step(&mut sums, a.add(p * a_step), b.add(p * b_stride));
                         }
                         a = a.wrapping_add(4 * a_step);
-                        b = b.wrapping_add(4 * 2 * $lanes);
+                        b = b.wrapping_add(4 * b_stride);
                     }
                     for _ in 0..k % 4 {
                         step(&mut sums, a, b);
                         a = a.wrapping_add(a_step);
-                        b = b.wrapping_add(2 * $lanes);
+                        b = b.wrapping_add(b_stride);
                     }
                 }
                 for i in 0..ROWS {
@@ -239,7 +246,7 @@ const PORTABLE_FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch
 
 /// The same tile in plain loops over arrays of fixed size, for the compiler to vectorise.
 unsafe fn tile_portable<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile<'_>) {
-    let Tile { lines, k, a, a_stride, mut b, c, c_row_stride, columns, begin } = tile;
+    let Tile { lines, k, a, a_stride, mut b, b_stride, c, c_row_stride, columns, begin } = tile;
     let mut sums = [[0f32; PORTABLE_WIDTH]; ROWS];
     // SAFETY: the contract of `run_tile`.
     unsafe {
@@ -259,7 +266,7 @@ unsafe fn tile_portable<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile<'_
                     }
                 }
                 a = a.wrapping_add(if BY_COLUMNS { a_stride } else { 1 });
-                b = b.wrapping_add(PORTABLE_WIDTH);
+                b = b.wrapping_add(b_stride);
             }
         }
         for (i, sum) in sums.iter_mut().enumerate() {

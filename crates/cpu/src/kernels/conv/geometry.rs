@@ -3,9 +3,16 @@
 use crate::isa::Isa;
 use crate::kernels::gemm::packed_len;
 use footlight_graph::ops::ConvGeometry;
+use std::ops::Range;
 
 /// Floats of an image that are copied at a time.
 const BAND: usize = 1 << 16;
+
+/// How many times more terms than lie inside the image there must be for taps to be clipped to it.
+const CLIPPED_FROM: f64 = 1.08;
+
+/// The fewest input and output channels of a group for which taps are added one by one: each tap reads and writes the outputs.
+const CLIPPED_CHANNELS: [usize; 2] = [32, 8];
 
 /// Every `step`-th output of an axis, which all read the input at the same distances from their own place.
 #[derive(Clone, Debug)]
@@ -66,6 +73,20 @@ impl Axis {
         self.low >= 0 && self.low as usize + end <= self.input
     }
 
+    /// The outputs, of the first `count` of a class, for which a tap at `offset` reads inside the input.
+    pub(super) fn inside(&self, count: usize, offset: isize) -> Range<usize> {
+        let first = offset.min(0).unsigned_abs().div_ceil(self.stride);
+        let end = (self.input as isize - offset).max(0) as usize;
+        first..end.div_ceil(self.stride).clamp(first, count.max(first))
+    }
+
+    /// All terms over those that lie inside the input.
+    fn terms(&self) -> f64 {
+        let all: usize = self.classes.iter().map(|c| c.count * c.taps.len()).sum();
+        let inside = |c: &Class| c.taps.iter().map(|(_, offset)| self.inside(c.count, *offset).len()).sum::<usize>();
+        all as f64 / self.classes.iter().map(inside).sum::<usize>().max(1) as f64
+    }
+
     fn is_pointwise(&self) -> bool {
         self.stride == 1 && self.step == 1 && self.span == 1 && self.low == 0 && self.input == self.output
     }
@@ -89,6 +110,8 @@ pub(super) struct Pass {
     pub run: usize,
     /// The kernel's taps in the order of the lines.
     pub taps: Vec<usize>,
+    /// Where each tap reads on each axis.
+    pub offsets: Vec<[isize; 3]>,
     /// Taps of the passes before.
     pub taps_before: usize,
 }
@@ -109,8 +132,18 @@ pub(crate) struct Sweep {
     pub(super) strides: [usize; 3],
     /// Whether bands are copied, because they reach beyond the image.
     pub(super) is_copied: bool,
+    /// Whether taps are added one by one where they lie inside the image, because much of what they reach lies outside.
+    pub(super) is_clipped: bool,
     /// Where each row of outputs of a band begins to read, from the band's beginning.
     pub(super) rows: Vec<usize>,
+}
+
+/// What a sweep is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Forward,
+    Turned,
+    OfKernel,
 }
 
 /// `shape` as three extents, with ones in front.
@@ -123,15 +156,21 @@ fn three(shape: &[usize]) -> [usize; 3] {
 impl Sweep {
     /// The convolution of images `x` to images `y` with a window.
     pub(crate) fn forward(geometry: &ConvGeometry, x: &[usize], window: &[usize], y: &[usize]) -> Sweep {
-        Sweep::new(geometry, x, window, y, false)
+        Sweep::new(geometry, x, window, y, Kind::Forward)
+    }
+
+    /// The same to be read backwards, from images `x` and `y` to the kernel: always in bands.
+    pub(crate) fn of_kernel(geometry: &ConvGeometry, x: &[usize], window: &[usize], y: &[usize]) -> Sweep {
+        Sweep::new(geometry, x, window, y, Kind::OfKernel)
     }
 
     /// The transposed convolution of images `dy` to images `dx` with a window.
     pub(crate) fn turned(geometry: &ConvGeometry, dy: &[usize], window: &[usize], dx: &[usize]) -> Sweep {
-        Sweep::new(geometry, dy, window, dx, true)
+        Sweep::new(geometry, dy, window, dx, Kind::Turned)
     }
 
-    fn new(geometry: &ConvGeometry, from: &[usize], window: &[usize], to: &[usize], is_turned: bool) -> Sweep {
+    fn new(geometry: &ConvGeometry, from: &[usize], window: &[usize], to: &[usize], kind: Kind) -> Sweep {
+        let is_turned = kind == Kind::Turned;
         let axes = geometry.axes();
         let (input, output) = (three(&from[1..=axes]), three(&to[1..=axes]));
         let padding: Vec<usize> = geometry.padding.iter().map(|p| p[0]).collect();
@@ -149,7 +188,14 @@ impl Sweep {
             axes = [1, 1, positions].map(|extent| Axis::forward(extent, extent, 1, [1, 1, 0]));
         }
         let channels = [from[from.len() - 1], to[to.len() - 1]];
-        let is_copied = !axes.iter().all(Axis::is_inside);
+        let is_inside = axes.iter().all(Axis::is_inside);
+        let terms: f64 = axes.iter().map(Axis::terms).product();
+        let is_clipped = kind != Kind::OfKernel
+            && !is_inside
+            && terms > CLIPPED_FROM
+            && channels[0] / geometry.groups >= CLIPPED_CHANNELS[0]
+            && channels[1] / geometry.groups >= CLIPPED_CHANNELS[1];
+        let is_copied = !is_inside && !is_clipped;
         let counts = [0, 1, 2].map(|a: usize| axes[a].count.max(1));
         let (band, extents) = if is_copied {
             let band = band(&axes, counts, channels[0]);
@@ -161,7 +207,7 @@ impl Sweep {
         let place = |r: usize| r / band[1] * axes[0].stride * strides[0] + r % band[1] * axes[1].stride * strides[1];
         let rows = (0..band[0] * band[1]).map(place).collect();
         let passes = passes(&axes, window, strides, channels[0], geometry.groups);
-        Sweep { axes, passes, channels, groups: geometry.groups, is_turned, band, strides, is_copied, rows }
+        Sweep { axes, passes, channels, groups: geometry.groups, is_turned, band, strides, is_copied, is_clipped, rows }
     }
 
     /// Whether all images are one long row of positions.
@@ -281,11 +327,12 @@ fn passes(axes: &[Axis; 3], window: [usize; 3], strides: [usize; 3], channels: u
         let at = |axis: usize, offset: isize| (offset - axes[axis].low) as usize * strides[axis];
         let is_dense = groups == 1 && c.taps.windows(2).all(|w| w[1].1 - w[0].1 == 1);
         let per_line = if is_dense { c.taps.len().max(1) } else { 1 };
-        let (mut lines, mut taps) = (Vec::new(), Vec::new());
+        let (mut lines, mut taps, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
         for (i, u) in &a.taps {
             for (j, v) in &b.taps {
                 for (t, (k, w)) in c.taps.iter().enumerate() {
                     taps.push((i * window[1] + j) * window[2] + k);
+                    offsets.push([*u, *v, *w]);
                     if t % per_line == 0 {
                         lines.push(at(0, *u) + at(1, *v) + at(2, *w));
                     }
@@ -295,7 +342,15 @@ fn passes(axes: &[Axis; 3], window: [usize; 3], strides: [usize; 3], channels: u
         let (first, count) = ([a.first, b.first, c.first], [a.count, b.count, c.count]);
         let before = taps_before;
         taps_before += taps.len();
-        passes.push(Pass { first, count, lines, run: per_line * (channels / groups), taps, taps_before: before });
+        passes.push(Pass {
+            first,
+            count,
+            lines,
+            run: per_line * (channels / groups),
+            taps,
+            offsets,
+            taps_before: before,
+        });
     }
     passes
 }

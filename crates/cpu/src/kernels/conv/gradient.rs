@@ -4,7 +4,7 @@ use super::depthwise::depthwise_gradient;
 use super::geometry::{Sweep, parts};
 use crate::isa::Isa;
 use crate::kernels::gemm::{K_CHUNK, balanced, pack_b, packed_len};
-use crate::kernels::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
+use crate::kernels::tile::{Begin, Tile, lies_as_panel, panel_width, run_tile, tile_rows};
 
 /// A kernel gradient as the [`Sweep`] whose kernel it is of, and its chunks of images.
 #[derive(Clone, Debug)]
@@ -113,9 +113,9 @@ impl KernelGradient {
         for group in 0..sweep.groups {
             // SAFETY: the positions lie inside band and `dy`, the rows inside `dw`.
             unsafe {
-                // Filters that fill one panel lie as it does.
-                let panels = if filters == width { dy } else { sums.packed.cast_const() };
-                if filters != width {
+                let is_panel = sweep.groups == 1 && lies_as_panel(isa, filters);
+                let (panels, b_stride) = if is_panel { (dy, filters) } else { (sums.packed.cast_const(), width) };
+                if !is_panel {
                     pack_b(isa, dy.add(group * outer), filters, 1, [depth, outer], sums.packed);
                 }
                 for column in (0..outer).step_by(width) {
@@ -130,6 +130,7 @@ impl KernelGradient {
                                 a: band.add(line + row - at * pass.run + group * inner + first * a_stride),
                                 a_stride,
                                 b: panels.add(column * depth),
+                                b_stride,
                                 c: sums.dw.add((row - sums.rows[0]) * filters + group * outer + column),
                                 c_row_stride: filters,
                                 columns: width.min(outer - column),

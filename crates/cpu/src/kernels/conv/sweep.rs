@@ -64,6 +64,11 @@ impl Sweep {
         let [from_floats, to_floats] = self.image_floats();
         let (images, joined) = if self.is_pointwise() { (1, images) } else { (images, 1) };
         for image in 0..images {
+            if self.is_clipped {
+                // SAFETY: the images lie inside what the caller vouches for.
+                unsafe { self.run_clipped(isa, x.add(image * from_floats), kernel, y.add(image * to_floats)) };
+                continue;
+            }
             for (from, count) in self.bands() {
                 // SAFETY: image and outputs of the band lie inside what the caller vouches for.
                 unsafe {
@@ -128,10 +133,54 @@ impl Sweep {
                                     a: band.add(read + i * a_stride + group * inner + first),
                                     a_stride,
                                     b,
+                                    b_stride: panel_width(isa),
                                     c: y.add(write + i * c_stride + group * outer + column),
                                     c_row_stride: c_stride,
                                     columns: panel_width(isa).min(outer - column),
-                                    begin: Begin::chained(depth == 0),
+                                    begin: if depth == 0 { Begin::Zero } else { Begin::Apart },
+                                };
+                                run_tile::<false>(isa, tile, operands);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One image, tap by tap, each for the outputs for which it reads inside the image.
+    unsafe fn run_clipped(&self, isa: Isa, x: *const f32, kernel: *const f32, y: *mut f32) {
+        let (axes, [inner, outer], width) = (&self.axes, self.per_group(), panel_width(isa));
+        let (a_stride, c_stride) = (axes[2].stride * self.strides[2], axes[2].step * self.channels[1]);
+        // SAFETY: the image of outputs has this size; what is read and written lies inside the images.
+        unsafe {
+            y.write_bytes(0, self.image_floats()[1]);
+            for (group, pass) in (0..self.groups).flat_map(|group| self.passes.iter().map(move |pass| (group, pass))) {
+                let packed = self.packed_at(isa, kernel.cast_mut(), group, pass).cast_const();
+                for column in (0..outer).step_by(width) {
+                    for ([tap, _, first, run], offset) in pass.offsets.iter().enumerate().flat_map(|(tap, offset)| {
+                        parts(1, inner, K_CHUNK).map(move |[_, count, first, run]| ([tap, count, first, run], offset))
+                    }) {
+                        let [depth, height, length] =
+                            [0, 1, 2].map(|a: usize| axes[a].inside(pass.count[a], offset[a]));
+                        let from = |a: usize, i: usize| (i * axes[a].stride).wrapping_add_signed(offset[a]);
+                        let to = |a: usize, i: usize| pass.first[a] + i * axes[a].step;
+                        for (i, j) in depth.clone().flat_map(|i| height.clone().map(move |j| (i, j))) {
+                            let read = from(0, i) * self.strides[0] + from(1, j) * self.strides[1];
+                            let write = (to(0, i) * axes[1].output + to(1, j)) * axes[2].output;
+                            for (k, tile) in balanced(length.len(), tile_rows(isa)) {
+                                let k = length.start + k;
+                                let operands = Tile {
+                                    lines: &[0],
+                                    k: run,
+                                    a: x.add(read + from(2, k) * self.strides[2] + group * inner + first),
+                                    a_stride,
+                                    b: packed.add((column * pass.taps.len() + tap * width) * inner + first * width),
+                                    b_stride: width,
+                                    c: y.add((write + to(2, k)) * self.channels[1] + group * outer + column),
+                                    c_row_stride: c_stride,
+                                    columns: width.min(outer - column),
+                                    begin: Begin::Apart,
                                 };
                                 run_tile::<false>(isa, tile, operands);
                             }
