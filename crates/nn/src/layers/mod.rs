@@ -2,25 +2,39 @@
 
 mod activation;
 mod batch_normalization;
+mod convolution;
 mod dense;
 mod dropout;
 mod flatten;
 mod input;
 mod layer_normalization;
+mod pooling;
 mod prelu;
 mod rectifiers;
 mod reshape;
+mod window;
 
 pub use activation::ActivationLayer;
 pub use batch_normalization::BatchNormalization;
+pub use convolution::{
+    Conv, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose, ConvTranspose, DepthwiseConv,
+    DepthwiseConv1D, DepthwiseConv2D, SeparableConv, SeparableConv1D, SeparableConv2D,
+};
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use input::Input;
 pub use layer_normalization::LayerNormalization;
+pub use pooling::{
+    AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D, AdaptiveMaxPooling3D, AdaptivePooling, AveragePooling1D, AveragePooling2D, AveragePooling3D,
+    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
+    GlobalMaxPooling3D, GlobalPooling, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
+};
 pub use prelu::PReLU;
 pub use rectifiers::{ELU, LeakyReLU, ReLU, SoftmaxLayer};
 pub use reshape::Reshape;
+pub use window::{DataFormat, Padding, PerAxis};
 
 use crate::config::{self, Config, Key, Reader};
 use crate::{Error, Layer, Regularizer, suggest};
@@ -55,6 +69,34 @@ catalogue! {
     "Dropout" => Dropout,
     "BatchNormalization" => BatchNormalization,
     "LayerNormalization" => LayerNormalization,
+    "Conv1D" => Conv1D,
+    "Conv2D" => Conv2D,
+    "Conv3D" => Conv3D,
+    "Conv1DTranspose" => Conv1DTranspose,
+    "Conv2DTranspose" => Conv2DTranspose,
+    "Conv3DTranspose" => Conv3DTranspose,
+    "DepthwiseConv1D" => DepthwiseConv1D,
+    "DepthwiseConv2D" => DepthwiseConv2D,
+    "SeparableConv1D" => SeparableConv1D,
+    "SeparableConv2D" => SeparableConv2D,
+    "MaxPooling1D" => MaxPooling1D,
+    "MaxPooling2D" => MaxPooling2D,
+    "MaxPooling3D" => MaxPooling3D,
+    "AveragePooling1D" => AveragePooling1D,
+    "AveragePooling2D" => AveragePooling2D,
+    "AveragePooling3D" => AveragePooling3D,
+    "GlobalMaxPooling1D" => GlobalMaxPooling1D,
+    "GlobalMaxPooling2D" => GlobalMaxPooling2D,
+    "GlobalMaxPooling3D" => GlobalMaxPooling3D,
+    "GlobalAveragePooling1D" => GlobalAveragePooling1D,
+    "GlobalAveragePooling2D" => GlobalAveragePooling2D,
+    "GlobalAveragePooling3D" => GlobalAveragePooling3D,
+    "AdaptiveMaxPooling1D" => AdaptiveMaxPooling1D,
+    "AdaptiveMaxPooling2D" => AdaptiveMaxPooling2D,
+    "AdaptiveMaxPooling3D" => AdaptiveMaxPooling3D,
+    "AdaptiveAveragePooling1D" => AdaptiveAveragePooling1D,
+    "AdaptiveAveragePooling2D" => AdaptiveAveragePooling2D,
+    "AdaptiveAveragePooling3D" => AdaptiveAveragePooling3D,
 }
 
 /// A layer from what Keras writes.
