@@ -5,7 +5,7 @@ use crate::isa::Isa;
 use crate::kernels::reduce::Fold;
 use crate::kernels::{gemm, program};
 use crate::naive::{self, NaiveValue};
-use footlight_graph::ops::{Constant, MatMul};
+use footlight_graph::ops::{Constant, MatMul, convolution_flops};
 use footlight_graph::plan::Target;
 use footlight_graph::simplify;
 use footlight_graph::{Graph, Node, Op, Type};
@@ -72,20 +72,13 @@ impl Target for CpuTarget {
     fn cost(&self, graph: &Graph, node: &Node) -> f64 {
         let elements = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
         let moved: f64 = node.inputs.iter().chain(&node.outputs).map(|v| elements(*v)).sum();
+        if let Some(flops) = convolution_flops(graph, node) {
+            return flops;
+        }
         match &node.op {
             Op::MatMul(op) => {
                 let (m, n, k) = extents(graph, node, op);
                 2.0 * m as f64 * n as f64 * k as f64
-            }
-            Op::Conv(_) | Op::ConvInputGradient(_) => {
-                // Every element of the side with filters meets the kernel's taps and channels once.
-                let kernel = &graph.type_of(node.inputs[1]).shape;
-                let image = if matches!(node.op, Op::Conv(_)) { node.outputs[0] } else { node.inputs[0] };
-                let taps: usize = kernel[..kernel.len() - 1].iter().product();
-                2.0 * elements(image) * taps as f64
-            }
-            Op::ConvKernelGradient(op) => {
-                2.0 * elements(node.inputs[1]) * (graph.type_of(node.outputs[0]).shape[0] / op.chunks) as f64
             }
             Op::Program(op) => 8.0 * elements(node.outputs[0]) * op.instructions.len() as f64,
             Op::AdamUpdate(_) => 40.0 * elements(node.outputs[0]),

@@ -510,6 +510,9 @@ impl From<&str> for LossChoice {
 fn flops(graph: &Graph) -> f64 {
     let len = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
     let of_node = |node: &footlight_graph::Node| match &node.op {
+        Op::Conv(_) | Op::ConvInputGradient(_) | Op::ConvKernelGradient(_) => {
+            footlight_graph::ops::convolution_flops(graph, node).unwrap_or_default()
+        }
         Op::MatMul(op) => {
             let (m, n, k) = op.extents(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape);
             2.0 * m as f64 * n as f64 * k as f64

@@ -150,6 +150,20 @@ impl ConvGeometry {
     }
 }
 
+/// Multiplications and additions of a convolution or one of its gradients; `None` for other ops. Terms with a zero beyond
+/// the image are counted.
+pub fn convolution_flops(graph: &crate::Graph, node: &crate::Node) -> Option<f64> {
+    let shape = |v: crate::Value| graph.type_of(v).shape.as_slice();
+    let per_output = |kernel: &[usize]| kernel[..kernel.len() - 1].iter().product::<usize>();
+    let (outputs, terms) = match &node.op {
+        super::Op::Conv(_) => (node.outputs[0], per_output(shape(node.inputs[1]))),
+        super::Op::ConvInputGradient(_) => (node.inputs[0], per_output(shape(node.inputs[1]))),
+        super::Op::ConvKernelGradient(op) => (node.inputs[1], shape(node.outputs[0])[0] / op.chunks),
+        _ => return None,
+    };
+    Some(2.0 * graph.type_of(outputs).len() as f64 * terms as f64)
+}
+
 struct Image<'a> {
     images: usize,
     spatial: &'a [usize],

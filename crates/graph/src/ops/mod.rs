@@ -15,7 +15,7 @@ mod reduce;
 mod source;
 mod update;
 
-pub use conv::{Conv, ConvGeometry, ConvInputGradient, ConvKernelGradient};
+pub use conv::{Conv, ConvGeometry, ConvInputGradient, ConvKernelGradient, convolution_flops};
 pub(crate) use elementwise::broadcast_fault;
 pub use elementwise::{Binary, Cast, Select, Unary};
 pub use layout::{Broadcast, OneHot, Reshape, Transpose};
