@@ -95,8 +95,11 @@ impl Target for CpuTarget {
             Op::ReduceMax(op) if !is_split(&op.axes) => usize::MAX,
             _ if self.is_finest => 1,
             Op::MatMul(_) => 16,
-            // Each block reads all images of its chunk.
-            Op::ConvKernelGradient(op) => (graph.type_of(node.outputs[0]).shape[0] / op.chunks).min(128),
+            // Each block reads all images of its chunk; a chunk is cut evenly.
+            Op::ConvKernelGradient(op) => {
+                let rows = graph.type_of(node.outputs[0]).shape[0] / op.chunks;
+                rows.div_ceil(rows.div_ceil(288).max(1))
+            }
             // Narrow rows in whole cache lines, so that two workers do not write into the same one.
             _ => {
                 let ty = graph.type_of(node.outputs[0]);

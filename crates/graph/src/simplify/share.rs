@@ -7,7 +7,7 @@ use crate::ops::ConvKernelGradient;
 use crate::{Error, Graph, Op};
 
 /// Rows to share out that are enough.
-const ROWS: usize = 512;
+const ROWS: usize = 2048;
 
 /// The most chunks: each is written and read once more.
 const MOST: usize = 16;
@@ -21,7 +21,9 @@ pub(crate) fn share_kernel_gradients(graph: &Graph) -> Result<Graph, Error> {
         };
         let output = graph.type_of(node.outputs[0]).shape.clone();
         let images = graph.type_of(node.inputs[0]).shape[0];
-        let chunks = (ROWS / output[0].max(1)).clamp(1, MOST).min(images.max(1));
+        // A power of two is shared out evenly by most numbers of workers.
+        let enough = (ROWS / output[0].max(1)).clamp(1, MOST).min(images.max(1));
+        let chunks = 1 << enough.ilog2();
         if op.chunks != 1 || chunks == 1 {
             rewrite.copy(node);
             continue;
@@ -62,8 +64,8 @@ mod tests {
             (found, graph.nodes().iter().any(|n| matches!(n.op, Op::ReduceSum(_))))
         };
         assert_eq!(chunks(&shared(100, 1)), (Some(MOST), true));
-        assert_eq!(chunks(&shared(3, 1)), (Some(3), true));
-        assert_eq!(chunks(&shared(100, 50)), (Some(3), true));
-        assert_eq!(chunks(&shared(100, 200)), (Some(1), false));
+        assert_eq!(chunks(&shared(3, 1)), (Some(2), true));
+        assert_eq!(chunks(&shared(100, 50)), (Some(8), true));
+        assert_eq!(chunks(&shared(100, 400)), (Some(1), false));
     }
 }
