@@ -13,6 +13,10 @@ use footlight_graph::{Graph, Op, OpRule, Type};
 use footlight_tensor::{DType, RandomKey};
 use std::collections::HashMap;
 
+// By its path, because benchmarks compile this file as a module of their own.
+#[path = "naive/conv.rs"]
+mod conv;
+
 /// The float type of an interpretation.
 pub trait Scalar: Copy + PartialOrd + std::fmt::Debug + Send + Sync + 'static {
     /// From a number of the graph.
@@ -239,6 +243,16 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
         }
         Op::ArgMax(ArgMax) => one(argmax(inputs[0])),
         Op::MatMul(op) => one(matmul(*op, inputs[0], inputs[1])),
+        Op::Conv(op) => one(conv::conv(&op.geometry, inputs[0], inputs[1])),
+        Op::ConvInputGradient(op) => one(conv::conv_input_gradient(&op.geometry, &op.spatial, inputs[0], inputs[1])),
+        Op::ConvKernelGradient(op) => {
+            one(conv::conv_kernel_gradient(&op.geometry, &op.window, op.chunks, [inputs[0], inputs[1]]))
+        }
+        Op::MaxPool(op) => conv::max_pool(&op.windows, inputs[0]),
+        Op::PoolGather(_) => one(conv::pool_gather(inputs[0], inputs[1])),
+        Op::PoolScatter(op) => one(conv::pool_scatter(&op.spatial, inputs[0], inputs[1])),
+        Op::AveragePool(op) => one(conv::average_pool(&op.windows, inputs[0])),
+        Op::AveragePoolGradient(op) => one(conv::average_pool_gradient(&op.windows, &op.spatial, inputs[0])),
         Op::Reshape(op) => one(NaiveValue { shape: op.shape.clone(), data: inputs[0].data.clone() }),
         Op::Transpose(op) => one(transpose(inputs[0], &op.order)),
         Op::Broadcast(op) => one(broadcast(inputs[0], &op.shape)),

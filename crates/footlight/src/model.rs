@@ -523,6 +523,9 @@ impl PlanSummary {
 fn flops(graph: &Graph) -> f64 {
     let len = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
     let of_node = |node: &footlight_graph::Node| match &node.op {
+        Op::Conv(_) | Op::ConvInputGradient(_) | Op::ConvKernelGradient(_) => {
+            footlight_graph::ops::convolution_flops(graph, node).unwrap_or_default()
+        }
         Op::MatMul(op) => op.flops(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape),
         Op::Program(op) => len(node.outputs[0]) * op.instructions.len() as f64,
         Op::AdamUpdate(_) => 12.0 * len(node.outputs[0]),

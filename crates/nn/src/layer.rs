@@ -341,41 +341,45 @@ impl Default for Common {
     }
 }
 
-/// The settings every layer has, as builder methods and trait methods.
+/// The settings every layer has, as builder methods; of a layer with parameters of its type, those stand before it:
+/// `common_methods!([const N: usize] Conv<N>)`.
 macro_rules! common_methods {
-    ($layer:ident) => {
-        impl $layer {
+    ([$($generics:tt)*] $layer:ty) => {
+        impl<$($generics)*> $layer {
             /// Names the layer; a model gives a name where none is given, as Keras does.
-            pub fn name(mut self, name: &str) -> $layer {
+            pub fn name(mut self, name: &str) -> Self {
                 self.common.name = Some(name.into());
                 self
             }
 
             /// The shape of one sample, for the first layer of a model.
-            pub fn input_shape(mut self, shape: impl Into<Vec<usize>>) -> $layer {
+            pub fn input_shape(mut self, shape: impl Into<Vec<usize>>) -> Self {
                 self.common.input_shape = Some(shape.into());
                 self
             }
 
             /// Whether gradients change the layer's weights; default true.
-            pub fn trainable(mut self, trainable: bool) -> $layer {
+            pub fn trainable(mut self, trainable: bool) -> Self {
                 self.common.trainable = trainable;
                 self
             }
 
             /// A penalty on what the layer puts out, divided by the number of samples; default none.
-            pub fn activity_regularizer(mut self, regularizer: $crate::Regularizer) -> $layer {
+            pub fn activity_regularizer(mut self, regularizer: $crate::Regularizer) -> Self {
                 self.common.activity_regularizer = Some(regularizer);
                 self
             }
         }
+    };
+    ($layer:ty) => {
+        $crate::layer::common_methods!([] $layer);
     };
 }
 pub(crate) use common_methods;
 
 /// The methods of [`Layer`] that are the same for every layer with a field `common`.
 macro_rules! layer_basics {
-    ($name:literal) => {
+    ($name:expr) => {
         fn class_name(&self) -> &'static str {
             $name
         }

@@ -3,11 +3,13 @@
 //! An op is a struct in one of the family files and one line in the catalogue below, from which the [`Op`] enum and its
 //! dispatch are generated; the exhaustive match in every backend then names what is missing.
 
+mod conv;
 mod elementwise;
 mod index;
 mod layout;
 mod loss;
 mod matmul;
+mod pool;
 mod program;
 mod random;
 mod reduce;
@@ -16,12 +18,14 @@ mod source;
 mod update;
 mod window;
 
+pub use conv::{Conv, ConvGeometry, ConvInputGradient, ConvKernelGradient, convolution_flops};
 pub(crate) use elementwise::broadcast_fault;
 pub use elementwise::{Binary, Cast, Select, Unary};
 pub use index::{Gather, Iota, SumRows};
 pub use layout::{Broadcast, OneHot, Reshape, Transpose};
 pub use loss::{Softmax, SparseSoftmaxCrossEntropy};
 pub use matmul::MatMul;
+pub use pool::{AveragePool, AveragePoolGradient, MaxPool, PoolGather, PoolScatter, Windows};
 pub use program::{Instruction, Operand, Program};
 pub use random::RandomUniform;
 pub use reduce::{ArgMax, ReduceMax, ReduceSum};
@@ -162,6 +166,22 @@ catalogue! {
     ArgMax,
     /// The matrix product.
     MatMul,
+    /// The convolution of images with a kernel.
+    Conv,
+    /// The gradient of a convolution by its input.
+    ConvInputGradient,
+    /// The gradient of a convolution by its kernel.
+    ConvKernelGradient,
+    /// The maxima of windows and their positions.
+    MaxPool,
+    /// Elements of an image at given positions.
+    PoolGather,
+    /// Sums of elements at given positions of an image.
+    PoolScatter,
+    /// The means of windows.
+    AveragePool,
+    /// The gradient of the means of windows.
+    AveragePoolGradient,
     /// The same elements under another shape.
     Reshape,
     /// Axes in another order.

@@ -9,6 +9,7 @@ mod fuse;
 mod merge;
 mod rewrite;
 mod scan;
+mod share;
 
 pub(crate) use rewrite::Rewrite;
 
@@ -56,7 +57,7 @@ impl fmt::Display for Simplified {
 }
 
 /// Applies every rule once, in this order: fold constants, drop what does nothing, merge equal nodes, tighten scans and
-/// simplify their bodies, fuse elementwise ops into programs.
+/// simplify their bodies, share out kernel gradients, fuse elementwise ops into programs.
 ///
 /// # Errors
 /// `ErrorKind::Invalid` when a rule made an illegal graph.
@@ -67,6 +68,7 @@ pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<Simplified, Error> {
         ("drop", Box::new(drop::drop_idle)),
         ("merge", Box::new(merge::merge_equal)),
         ("scan", Box::new(|g| scan::tighten_scans(g, target))),
+        ("share", Box::new(share::share_kernel_gradients)),
         ("fuse", Box::new(fuse::fuse_elementwise)),
     ];
     let mut simplified = Simplified { graph: graph.clone(), rules: Vec::new() };
@@ -108,6 +110,7 @@ mod tests {
             "drop      6 ->     4 nodes",
             "merge     4 ->     3 nodes",
             "scan      3 ->     3 nodes",
+            "share     3 ->     3 nodes",
             "fuse      3 ->     2 nodes",
             "%0 = input[x]: f32[4]",
             "%1 = program[exp add](%0): f32[4]",

@@ -102,6 +102,48 @@ fn samples() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
     add(Box::new(GRU::new(2)), &[3, 2]);
     add(Box::new(GRU::new(2).reset_after(false).recurrent_dropout(0.3).dropout(0.2)), &[3, 2]);
     add(Box::new(GRU::new(2).use_bias(false).zero_output_for_mask(true).recurrent_activation("hard_sigmoid")), &[3, 2]);
+    all.extend(images());
+    all
+}
+
+/// Convolutions and poolings, by class and by what changes their shapes.
+fn images() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
+    use footlight_nn::DataFormat::ChannelsFirst;
+    use footlight_nn::*;
+    let mut all: Vec<(Box<dyn Layer>, Vec<usize>)> = Vec::new();
+    let mut add = |layer: Box<dyn Layer>, shape: &[usize]| all.push((layer, shape.to_vec()));
+    add(Box::new(Conv1D::new(2, 3).padding("causal").dilation_rate(2)), &[5, 2]);
+    add(Box::new(Conv1D::new(4, 2).padding("same").strides(2).groups(2).data_format(ChannelsFirst)), &[4, 5]);
+    add(Box::new(Conv2D::new(2, [2, 3]).activation("tanh").kernel_regularizer(L2::new(0.1))), &[3, 4, 2]);
+    add(Box::new(Conv2D::new(3, 2).use_bias(false).strides([1, 2]).padding("same")), &[3, 3, 1]);
+    add(Box::new(Conv2D::new(2, 2).activation("softmax").data_format(ChannelsFirst)), &[2, 3, 3]);
+    add(Box::new(Conv3D::new(2, [1, 2, 2]).strides([2, 1, 1])), &[3, 2, 3, 1]);
+    add(Box::new(Conv1DTranspose::new(2, 3).strides(2).output_padding(1)), &[3, 2]);
+    add(Box::new(Conv2DTranspose::new(2, [3, 2]).strides([2, 1]).padding("same")), &[2, 3, 2]);
+    add(Box::new(Conv2DTranspose::new(1, 1).strides(2).data_format(ChannelsFirst)), &[2, 2, 2]);
+    add(Box::new(Conv3DTranspose::new(1, 2).padding("same").use_bias(false)), &[2, 1, 2, 2]);
+    add(Box::new(DepthwiseConv1D::new(2).depth_multiplier(2)), &[4, 2]);
+    add(Box::new(DepthwiseConv2D::new(2).padding("same").depthwise_constraint(Constraint::NonNeg)), &[3, 2, 2]);
+    add(Box::new(SeparableConv1D::new(3, 2).depth_multiplier(2)), &[4, 2]);
+    add(Box::new(SeparableConv2D::new(2, 2).padding("same").data_format(ChannelsFirst)), &[2, 3, 2]);
+    add(Box::new(MaxPooling1D::new(2)), &[5, 2]);
+    add(Box::new(MaxPooling2D::new([2, 3]).strides(1).padding("same")), &[3, 4, 2]);
+    add(Box::new(MaxPooling3D::default().data_format(ChannelsFirst)), &[2, 2, 3, 4]);
+    add(Box::new(AveragePooling1D::new(3).strides(2).padding("same")), &[5, 2]);
+    add(Box::new(AveragePooling2D::new(2).data_format(ChannelsFirst)), &[2, 3, 4]);
+    add(Box::new(AveragePooling3D::new([1, 2, 2])), &[2, 3, 2, 2]);
+    add(Box::new(GlobalMaxPooling1D::new().keepdims(true)), &[5, 2]);
+    add(Box::new(GlobalMaxPooling2D::new().data_format(ChannelsFirst)), &[2, 3, 4]);
+    add(Box::new(GlobalMaxPooling3D::new()), &[2, 2, 3, 2]);
+    add(Box::new(GlobalAveragePooling1D::new().data_format(ChannelsFirst)), &[5, 2]);
+    add(Box::new(GlobalAveragePooling2D::new().keepdims(true).data_format(ChannelsFirst)), &[2, 3, 4]);
+    add(Box::new(GlobalAveragePooling3D::new()), &[2, 2, 3, 2]);
+    add(Box::new(AdaptiveMaxPooling1D::new(3)), &[5, 2]);
+    add(Box::new(AdaptiveMaxPooling2D::new([2, 3])), &[5, 4, 2]);
+    add(Box::new(AdaptiveMaxPooling3D::new(1)), &[2, 2, 3, 2]);
+    add(Box::new(AdaptiveAveragePooling1D::new(4)), &[5, 2]);
+    add(Box::new(AdaptiveAveragePooling2D::new(2).data_format(ChannelsFirst)), &[2, 3, 5]);
+    add(Box::new(AdaptiveAveragePooling3D::new([1, 2, 3])), &[2, 2, 3, 2]);
     all
 }
 
@@ -345,7 +387,11 @@ fn a_mask_passes_through_the_layers_that_keras_lets_pass_it() {
             "Flatten" | "Reshape" | "Permute" | "RepeatVector" | "EinsumDense" | "RMSNormalization" => {
                 assert_eq!(y.mask, None, "{case}");
             }
-            class if ["Cropping", "ZeroPadding", "UpSampling"].iter().any(|family| class.starts_with(family)) => {
+            class
+                if ["Cropping", "ZeroPadding", "UpSampling", "Pooling", "Conv"]
+                    .iter()
+                    .any(|family| class.contains(family)) =>
+            {
                 assert_eq!(y.mask, None, "{case}");
             }
             "Embedding" | "Masking" => {

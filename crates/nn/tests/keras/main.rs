@@ -5,6 +5,7 @@
 mod compiling;
 mod configs;
 mod contract;
+mod convolution;
 mod functions;
 mod layers;
 mod messages;
