@@ -25,6 +25,7 @@ mod guide;
 pub mod metrics;
 mod model;
 mod saving;
+mod states;
 pub mod train;
 
 pub use error::{Error, ErrorKind};
@@ -70,8 +71,11 @@ pub mod prelude {
         SeparableConv2D,
     };
     pub use footlight_nn::{
+        Bidirectional, GRU, GRUCell, LSTM, LSTMCell, MergeMode, RNN, SimpleRNN, SimpleRNNCell, StackedRNNCells,
+        TimeDistributed,
+    };
+    pub use footlight_nn::{
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
     };
-    pub use footlight_nn::{GRU, GRUCell, LSTM, LSTMCell, SimpleRNN, SimpleRNNCell};
     pub use footlight_tensor::Tensor;
 }

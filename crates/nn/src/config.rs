@@ -1,6 +1,6 @@
 //! Reading Keras' configurations: JSON objects of known keys.
 
-use crate::{Error, suggest};
+use crate::{Custom, Error, Layer, layers, suggest};
 use serde_json::{Map, Value, json};
 use std::ops::{Bound, RangeBounds};
 
@@ -128,6 +128,7 @@ pub fn keys_of(read: impl Fn(&mut Reader<'_>) -> Result<Config, Error>) -> Vec<K
 pub struct Reader<'a> {
     config: &'a Config,
     taken: Vec<Taken<'a>>,
+    custom: Custom,
 }
 
 /// A key that was asked for.
@@ -158,6 +159,10 @@ pub enum KeyKind {
     Margins,
     /// A name or an object.
     Object,
+    /// The object of a layer.
+    Layer,
+    /// The object of a cell of a recurrent layer.
+    Cell,
     /// A number or the object of a learning-rate schedule.
     Rate,
     /// A key of Keras' files that may be there and changes nothing.
@@ -167,7 +172,13 @@ pub enum KeyKind {
 impl<'a> Reader<'a> {
     /// A reader of `config`.
     pub fn new(config: &'a Config) -> Reader<'a> {
-        Reader { config, taken: Vec::new() }
+        Reader { config, taken: Vec::new(), custom: Custom::new() }
+    }
+
+    /// The same, which also finds classes of one's own for layers within.
+    pub(crate) fn knowing(mut self, custom: &Custom) -> Reader<'a> {
+        self.custom = custom.clone();
+        self
     }
 
     /// The value of `key`; `None` if it is absent or null.
@@ -188,13 +199,29 @@ impl<'a> Reader<'a> {
         self.get(key).map(read).transpose().map_err(|e| e.in_key(key))
     }
 
+    /// As [`Reader::object`], of a kind that the schema knows.
+    pub(crate) fn object_of<T>(
+        &mut self,
+        key: &'a str,
+        kind: KeyKind,
+        read: impl Fn(&Value) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.take(key, kind, Value::Null).map(read).transpose().map_err(|e| e.in_key(key))
+    }
+
+    /// A layer of any class; `None` if it is absent or null.
+    pub(crate) fn layer(&mut self, key: &'a str) -> Result<Option<Box<dyn Layer>>, Error> {
+        let custom = self.custom.clone();
+        self.object_of(key, KeyKind::Layer, |value| layers::from_config_with(value, &custom))
+    }
+
     /// What `read` makes of a learning rate, which is a number or a schedule; `None` if it is absent or null.
     pub(crate) fn rate<T>(
         &mut self,
         key: &'a str,
         read: impl Fn(&Value) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        self.take(key, KeyKind::Rate, Value::Null).map(read).transpose().map_err(|e| e.in_key(key))
+        self.object_of(key, KeyKind::Rate, read)
     }
 
     /// Whether the key is there, if only as null.
@@ -425,6 +452,8 @@ impl KeyKind {
             KeyKind::Number | KeyKind::Count | KeyKind::Integer | KeyKind::Rate => json!(1),
             KeyKind::Flag => json!(true),
             KeyKind::Text | KeyKind::Object | KeyKind::Silent => json!("linear"),
+            KeyKind::Layer => json!({ "class_name": "GRU", "config": { "units": 1 } }),
+            KeyKind::Cell => json!({ "class_name": "GRUCell", "config": { "units": 1 } }),
             KeyKind::Integers | KeyKind::Numbers => json!([1]),
             KeyKind::Margins => json!(1),
         }
@@ -440,6 +469,8 @@ impl KeyKind {
             KeyKind::Numbers => "a number or a list of them",
             KeyKind::Margins => "a whole number, a list of them or a list of pairs",
             KeyKind::Object | KeyKind::Silent => "a name or an object",
+            KeyKind::Layer => "the object of a layer",
+            KeyKind::Cell => "the object of a cell",
             KeyKind::Rate => "a number or a schedule",
         }
     }

@@ -34,11 +34,12 @@ pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Form, Layer, Masked, Mode, WeightSpec};
 pub use layers::{
-    ActivationLayer, ActivityRegularization, AlphaDropout, BatchNormalization, Cropping1D, Cropping2D, Cropping3D,
-    Dense, Dropout, ELU, EinsumDense, Embedding, Factors, Flatten, GRU, GRUCell, GaussianDropout, GaussianNoise,
-    GroupNormalization, Identity, Input, Interpolation, LSTM, LSTMCell, LayerNormalization, LeakyReLU, Margins,
-    Masking, Normalization, Numbers, PReLU, Permute, RMSNormalization, ReLU, RepeatVector, Rescaling, Reshape,
-    SimpleRNN, SimpleRNNCell, SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, UnitNormalization,
+    ActivationLayer, ActivityRegularization, AlphaDropout, BatchNormalization, Bidirectional, Cell, Cells, Cropping1D,
+    Cropping2D, Cropping3D, Dense, Direction, Dropout, ELU, EinsumDense, Embedding, Factors, Flatten, GRU, GRUCell,
+    GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, LSTM, LSTMCell,
+    LayerNormalization, LeakyReLU, Margins, Masking, MergeMode, Normalization, Numbers, PReLU, Permute,
+    RMSNormalization, RNN, ReLU, RepeatVector, Rescaling, Reshape, SimpleRNN, SimpleRNNCell, SoftmaxLayer,
+    SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, StackedRNNCells, TimeDistributed, UnitNormalization,
     UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
 };
 pub use layers::{

@@ -104,6 +104,8 @@ fn property(key: &Key) -> Json {
         KeyKind::Integers => one_or_list("integer"),
         KeyKind::Numbers => one_or_list("number"),
         KeyKind::Margins => margins(),
+        KeyKind::Layer => reference("layer"),
+        KeyKind::Cell => json!({ "type": "object" }),
         KeyKind::Object | KeyKind::Silent => json!({}),
     };
     if !key.default.is_null() {
@@ -164,7 +166,9 @@ mod tests {
                 Some("string") => json!("a.keras"),
                 // More than the index 1 below.
                 Some("integer") => json!(2),
+                Some("object") => json!({ CLASS: "GRUCell", "units": 2 }),
                 Some(_) => json!(0.5),
+                None if property["$ref"] == "#/$defs/layer" => json!({ CLASS: "GRU", "units": 2 }),
                 None => json!([1]),
             };
             let default = property.get("default").cloned();

@@ -55,11 +55,11 @@ impl Architecture {
             let mut named: Vec<(String, Vec<Masked>)> = Vec::new();
             for (key, ports) in &call.named {
                 let given: Vec<Masked> = ports.iter().map(value).collect();
-                match (key.as_str(), given.as_slice(), read.first_mut()) {
-                    // A mask that is given replaces the one that came with the value.
-                    ("mask", [mask], Some(first)) => first.mask = Some(mask.value),
-                    _ => named.push((key.clone(), given)),
+                // A mask that is given replaces the one that came with the value.
+                if let ("mask", [mask], Some(first)) = (key.as_str(), given.as_slice(), read.first_mut()) {
+                    first.mask = Some(mask.value);
                 }
+                named.push((key.clone(), given));
             }
             let own = self.range_of(call.layer);
             g.enter(name);

@@ -25,6 +25,7 @@ mod noise;
 mod normalization;
 mod numbers;
 mod operator;
+mod part;
 mod permute;
 mod pooling;
 mod prelu;
@@ -37,6 +38,7 @@ mod rms_normalization;
 mod softmax;
 mod spatial;
 mod spatial_dropout;
+mod time_distributed;
 mod unit_normalization;
 mod up_sampling;
 mod window;
@@ -77,7 +79,10 @@ pub use pooling::{
 };
 pub use prelu::PReLU;
 pub use rectifiers::{ELU, LeakyReLU, ReLU};
-pub use recurrent::{GRU, GRUCell, LSTM, LSTMCell, SimpleRNN, SimpleRNNCell};
+pub use recurrent::{
+    Bidirectional, Cell, Cells, Direction, GRU, GRUCell, LSTM, LSTMCell, MergeMode, RNN, SimpleRNN, SimpleRNNCell,
+    StackedRNNCells,
+};
 pub use repeat_vector::RepeatVector;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
@@ -85,6 +90,7 @@ pub use rms_normalization::RMSNormalization;
 pub use softmax::SoftmaxLayer;
 pub use spatial::Margins;
 pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
+pub use time_distributed::TimeDistributed;
 pub use unit_normalization::UnitNormalization;
 pub use up_sampling::{Factors, Interpolation, UpSampling1D, UpSampling2D, UpSampling3D};
 pub use window::{DataFormat, Padding, PerAxis};
@@ -161,6 +167,9 @@ catalogue! {
     "SimpleRNN" => SimpleRNN,
     "LSTM" => LSTM,
     "GRU" => GRU,
+    "RNN" => RNN,
+    "Bidirectional" => Bidirectional,
+    "TimeDistributed" => TimeDistributed,
     "Conv1D" => Conv1D,
     "Conv2D" => Conv2D,
     "Conv3D" => Conv3D,
@@ -223,7 +232,7 @@ pub fn from_config_with(value: &Value, custom: &Custom) -> Result<Box<dyn Layer>
     let is_operator = Operator::is_module(&text("/module"));
     let is_bare = name.is_empty() && CLASSES.contains(&class.as_str());
     let place = |e: Error| if is_bare { e.at(format!("layer `{class}`")) } else { named(e) };
-    let mut reader = Reader::new(&config);
+    let mut reader = Reader::new(&config).knowing(custom);
     let layer = match is_operator {
         true => Operator::from_config(&class, &mut reader).and_then(|layer| with_common(Box::new(layer), &mut reader)),
         false => read(&class, &config, &mut reader),
@@ -239,7 +248,9 @@ const DEEPEST: usize = 8;
 /// How deep models lie within each other.
 fn nesting(value: &Value) -> usize {
     let layers = value.pointer("/config/layers").and_then(Value::as_array);
-    layers.map_or(0, |layers| 1 + layers.iter().map(nesting).max().unwrap_or(0))
+    let deepest = layers.map_or(0, |layers| 1 + layers.iter().map(nesting).max().unwrap_or(0));
+    // A wrapper has one.
+    value.pointer("/config/layer").map_or(deepest, |layer| deepest.max(nesting(layer)))
 }
 
 fn read(class: &str, config: &Config, read: &mut Reader<'_>) -> Result<Box<dyn Layer>, Error> {
@@ -248,6 +259,12 @@ fn read(class: &str, config: &Config, read: &mut Reader<'_>) -> Result<Box<dyn L
 
 /// The layer with the settings that every layer has.
 fn with_common(mut layer: Box<dyn Layer>, read: &mut Reader<'_>) -> Result<Box<dyn Layer>, Error> {
+    read_common(layer.as_mut(), read)?;
+    Ok(layer)
+}
+
+/// Takes over the settings that every layer has.
+fn read_common(layer: &mut dyn Layer, read: &mut Reader<'_>) -> Result<(), Error> {
     let is_input = layer.class_name() == "InputLayer";
     let common = layer.common_mut();
     common.name = read.string("name")?.filter(|name| !name.is_empty());
@@ -259,7 +276,7 @@ fn with_common(mut layer: Box<dyn Layer>, read: &mut Reader<'_>) -> Result<Box<d
     }
     common.trainable = read.bool("trainable", true)?;
     read.ignore(&["batch_shape", "batch_input_shape"]);
-    Ok(layer)
+    Ok(())
 }
 
 /// The keys of a class of layers.

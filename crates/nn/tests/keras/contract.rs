@@ -4,12 +4,13 @@ use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_nn::{
-    Activation, ActivationLayer, ActivityRegularization, AlphaDropout, Architecture, BatchNormalization, Call,
-    Constraint, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, ELU, EinsumDense, Embedding, Flatten, GRU,
-    GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, L1, L2, LSTM, Layer,
-    LayerNormalization, LeakyReLU, Masked, Masking, Mode, Normalization, PReLU, Permute, RMSNormalization, ReLU,
-    RepeatVector, Rescaling, Reshape, SimpleRNN, SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D,
-    UnitNormalization, UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers,
+    Activation, ActivationLayer, ActivityRegularization, AlphaDropout, Architecture, BatchNormalization, Bidirectional,
+    Call, Constraint, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, ELU, EinsumDense, Embedding, Flatten, GRU,
+    GRUCell, GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, L1, L2, LSTM,
+    LSTMCell, Layer, LayerNormalization, LeakyReLU, Masked, Masking, Mode, Normalization, PReLU, Permute,
+    RMSNormalization, RNN, ReLU, RepeatVector, Rescaling, Reshape, SimpleRNN, SimpleRNNCell, SoftmaxLayer,
+    SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, StackedRNNCells, TimeDistributed, UnitNormalization,
+    UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers,
 };
 use footlight_tensor::{Philox, RandomKey};
 
@@ -91,6 +92,18 @@ fn samples() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
     add(Box::new(Normalization::of(1.5, 4.0).invert(true)), &[2, 3]);
     add(Box::new(Normalization::of([1.0, 2.0, 3.0], [4.0, 0.0, 0.25])), &[2, 3]);
     add(Box::new(Normalization::new().axis([1, 2])), &[2, 3, 2]);
+    add(Box::new(LSTM::new(2).return_state(true)), &[3, 2]);
+    add(Box::new(RNN::new(GRUCell::new(2))), &[3, 2]);
+    let cells = [LSTMCell::new(2).dropout(0.2).into(), SimpleRNNCell::new(3).name("last").into()];
+    add(Box::new(RNN::new(StackedRNNCells::new(cells)).return_sequences(true).go_backwards(true)), &[3, 2]);
+    add(Box::new(Bidirectional::new(GRU::new(2).return_sequences(true).dropout(0.3))), &[3, 2]);
+    add(Box::new(Bidirectional::new(LSTM::new(2)).merge_mode("ave")), &[3, 2]);
+    let backward = SimpleRNN::new(2).go_backwards(true).trainable(false);
+    add(Box::new(Bidirectional::new(GRU::new(2)).merge_mode("mul").backward_layer(backward)), &[3, 2]);
+    add(Box::new(TimeDistributed::new(Dense::new(3).activation("tanh").name("inner"))), &[3, 2]);
+    add(Box::new(TimeDistributed::new(LSTM::new(2))), &[2, 3, 2]);
+    add(Box::new(TimeDistributed::new(BatchNormalization::new())), &[2, 3]);
+    add(Box::new(TimeDistributed::new(Dropout::new(0.4))), &[2, 3]);
     add(Box::new(SimpleRNN::new(2)), &[3, 2]);
     add(
         Box::new(SimpleRNN::new(2).return_sequences(true).go_backwards(true).recurrent_regularizer(L2::new(0.1))),
@@ -195,7 +208,7 @@ fn weights_of(layer: &dyn Layer, shape: &[usize], rng: &mut Philox) -> Values<f6
     let value = |spec: &footlight_nn::WeightSpec, rng: &mut Philox| {
         let noise = noise(&spec.shape, rng);
         match spec.name.as_ref() {
-            "moving_variance" | "variance" => {
+            name if name.ends_with("variance") => {
                 NaiveValue::float(spec.shape.clone(), numbers(&noise).iter().map(|x| 0.5 + x * x).collect())
             }
             _ => noise,
@@ -381,9 +394,10 @@ fn a_mask_passes_through_the_layers_that_keras_lets_pass_it() {
         let case = label(layer.as_ref(), &shape);
         match layer.class_name() {
             // A recurrent layer that answers its last output alone has come to the end of the steps that a mask counts.
-            "SimpleRNN" | "LSTM" | "GRU" if layer.config().get("return_sequences") == Some(&false.into()) => {
+            "SimpleRNN" | "LSTM" | "GRU" | "RNN" if layer.config().get("return_sequences") == Some(&false.into()) => {
                 assert_eq!(y.mask, None, "{case}");
             }
+            "Bidirectional" if layer.output_shape(&shape).unwrap().len() == 1 => assert_eq!(y.mask, None, "{case}"),
             "Flatten" | "Reshape" | "Permute" | "RepeatVector" | "EinsumDense" | "RMSNormalization" => {
                 assert_eq!(y.mask, None, "{case}");
             }

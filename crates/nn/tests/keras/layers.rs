@@ -118,6 +118,8 @@ fn every_layer_whose_answer_is_not_recorded_elsewhere_has_a_case() {
         "SimpleRNN",
         "LSTM",
         "GRU",
+        "RNN",
+        "Bidirectional",
     ];
     let (cases, _) = cases();
     // Convolutions and poolings have files and a test of their own.

@@ -74,6 +74,10 @@ pub(crate) trait Rule: fmt::Debug {
     /// Kernel, recurrent kernel and, if there is one, the bias.
     fn weights(&self, features: usize) -> Vec<WeightSpec>;
 
+    fn num_weights(&self) -> usize {
+        2 + usize::from(self.settings().use_bias)
+    }
+
     /// The next states.
     fn step(&self, g: &mut Builder, step: &Step<'_>) -> Vec<Value>;
 }

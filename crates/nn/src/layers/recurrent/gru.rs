@@ -17,8 +17,8 @@ use footlight_graph::{Builder, Value};
 ///
 /// # Shapes
 /// Input `[N, T, F]`, kernel `[F, 3 U]`, recurrent kernel `[U, 3 U]`, bias `[2, 3 U]` (for inputs and for states), or `[3 U]`
-/// without `reset_after`; output `[N, U]`, that of the last step, or `[N, T, U]` with `return_sequences`.
-/// With `return_state` the last states follow, `[N, U]` each. First states, zeros unless given, are further inputs or given as
+/// without `reset_after`; output `[N, U]`, that of the last step, or `[N, T, U]` with `return_sequences`. With
+/// `return_state` the last states follow, `[N, U]` each. First states, zeros unless given, are further inputs or given as
 /// `initial_state`.
 ///
 /// # Arguments
@@ -30,7 +30,8 @@ use footlight_graph::{Builder, Value};
 /// When the model answers nothing is dropped.
 ///
 /// # Numerics
-/// A masked step keeps the state and repeats the output before it.
+/// A masked step keeps the state and repeats the output before it. As in Keras, a layer that is given first states looks
+/// only at a mask that is given by name.
 ///
 /// # Differences
 /// PyTorch's gates come in the order `r`, `z`, `n`.

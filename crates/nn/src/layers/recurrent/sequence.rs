@@ -68,6 +68,10 @@ pub(crate) trait Recurrent {
         self.cells().iter().flat_map(of_cell).collect()
     }
 
+    fn num_weights(&self) -> usize {
+        self.cells().iter().map(|cell| cell.rule.num_weights()).sum()
+    }
+
     /// The shapes of the output and, if asked for, of the last states, for those of the input and of first states.
     fn shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
         let [steps, _] = steps_and_features(inputs)?;
@@ -101,7 +105,8 @@ pub(crate) trait Recurrent {
         let kept = if sequence.stateful { kept_states(cx.graph, samples, &sizes) } else { Vec::new() };
         let given = if inputs.len() > 1 { &inputs[1..] } else { cx.all(INITIAL_STATE) };
         let mut first: &[Value] = &first_states(cx.graph, samples, &sizes, given, &kept);
-        let mask = input.mask.map(|mask| {
+        // As in Keras, a layer that is given first states looks only at a mask that is given by name.
+        let mask = input.mask.filter(|_| given.is_empty() || cx.get("mask").is_some()).map(|mask| {
             let turned = cx.graph.transpose(mask, [1, 0]);
             cx.graph.reshape(turned, [steps, samples, 1])
         });
@@ -114,7 +119,7 @@ pub(crate) trait Recurrent {
                 (pass.zeros_masked, pass.stacks_outputs) = (sequence.zero_output_for_mask, sequence.return_sequences);
             }
             pass.key = cx.key.child(scope);
-            let (own, others) = weights.split_at(2 + usize::from(rule.settings().use_bias));
+            let (own, others) = weights.split_at(rule.num_weights());
             let (before, rest) = first.split_at(rule.gates().states);
             let (after, outputs) = Loop { rule: *rule, weights: own }.run(cx, x, before, &pass);
             (weights, first, last) = (others, rest, after[0]);
@@ -141,10 +146,10 @@ pub(crate) trait Recurrent {
     }
 
     /// States as Keras writes them: cell by cell where there are several.
-    fn write_states(&self, values: Vec<Json>) -> Json {
+    fn write_states(&self, values: Vec<Json>) -> Vec<Json> {
         let cells = self.cells();
         if cells.len() == 1 {
-            return values.into();
+            return values;
         }
         let mut values = values.into_iter();
         cells.iter().map(|cell| Json::from_iter(values.by_ref().take(cell.rule.gates().states))).collect()
@@ -270,12 +275,12 @@ macro_rules! recurrent_basics {
 
         fn write_arguments(&self, mut values: Vec<serde_json::Value>) -> Vec<serde_json::Value> {
             let states = values.split_off(1);
-            values.extend((!states.is_empty()).then(|| self.write_states(states)));
+            values.extend((!states.is_empty()).then(|| self.write_states(states).into()));
             values
         }
 
         fn write_named(&self, key: &str, values: Vec<serde_json::Value>) -> serde_json::Value {
-            if key == INITIAL_STATE { self.write_states(values) } else { one_or_all(values) }
+            if key == INITIAL_STATE { self.write_states(values).into() } else { one_or_all(values) }
         }
     };
 }

@@ -12,8 +12,8 @@ use footlight_graph::{Builder, Value};
 ///
 /// # Shapes
 /// Input `[N, T, F]`, kernel `[F, U]`, recurrent kernel `[U, U]`, bias `[U]`; output `[N, U]`, that of the last step, or
-/// `[N, T, U]` with `return_sequences`.
-/// With `return_state` the last states follow, `[N, U]` each. First states, zeros unless given, are further inputs or given as
+/// `[N, T, U]` with `return_sequences`. With
+/// `return_state` the last states follow, `[N, U]` each. First states, zeros unless given, are further inputs or given as
 /// `initial_state`.
 ///
 /// # Arguments
@@ -24,7 +24,8 @@ use footlight_graph::{Builder, Value};
 /// When the model answers nothing is dropped.
 ///
 /// # Numerics
-/// A masked step keeps the state and repeats the output before it.
+/// A masked step keeps the state and repeats the output before it. As in Keras, a layer that is given first states looks
+/// only at a mask that is given by name.
 ///
 /// # References
 /// Elman (1990), "Finding structure in time", Cognitive Science 14(2).

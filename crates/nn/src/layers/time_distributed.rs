@@ -1,0 +1,121 @@
+//! A layer on every step of a sequence.
+
+use super::part::Part;
+use crate::config::{self, Config, Reader, config};
+use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
+use crate::{Error, ErrorKind, naming};
+use footlight_graph::Value;
+use footlight_tensor::display_shape;
+
+/// A layer on every step of a sequence, with the same weights.
+///
+/// # Shapes
+/// Input `[N, T, ...]`, output `[N, T, ...]` with what the layer makes of `[N, ...]`.
+///
+/// # Train and infer
+/// A layer that keeps statistics, such as [`BatchNormalization`](super::BatchNormalization), moves them once for each step
+/// while it trains, as in Keras; others see all steps at once.
+///
+/// # Errors
+/// A layer of several outputs.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Dense, Layer, TimeDistributed};
+/// let layer = TimeDistributed::new(Dense::new(5));
+/// assert_eq!(layer.output_shape(&[80, 3]).unwrap(), [80, 5]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TimeDistributed {
+    common: Common,
+    layer: Box<dyn Layer>,
+}
+
+common_methods!(TimeDistributed);
+
+impl TimeDistributed {
+    /// The layer on every step.
+    pub fn new(layer: impl Layer + 'static) -> TimeDistributed {
+        TimeDistributed { common: Common::default(), layer: Box::new(layer) }
+    }
+
+    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<TimeDistributed, Error> {
+        let layer = read.layer("layer")?.ok_or_else(|| config::missing("layer"))?;
+        Ok(TimeDistributed { common: Common::default(), layer })
+    }
+
+    fn part(&self) -> Part<'_> {
+        let class = || naming::to_snake_case(self.layer.class_name());
+        let name = self.layer.common().name.clone().unwrap_or_else(class);
+        Part { layer: self.layer.as_ref(), name, place: "layer" }
+    }
+}
+
+/// The shape of one step of a sample.
+fn step_of(input: &[usize]) -> Result<&[usize], Error> {
+    match input {
+        [steps, step @ ..] if *steps > 0 && !step.is_empty() => Ok(step),
+        _ => {
+            let message = format!("needs samples of steps, [T, ...], got {}", display_shape(input));
+            Err(Error::new(ErrorKind::Shape, message).help("give each sample a time axis, such as shape [80, 1]"))
+        }
+    }
+}
+
+impl Layer for TimeDistributed {
+    layer_basics!("TimeDistributed");
+
+    fn config(&self) -> Config {
+        config! { "layer": super::to_config(self.layer.as_ref(), &self.part().name, None) }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.layer.check()
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        let step = step_of(input)?;
+        match self.layer.output_shapes(&[step.to_vec()])?.as_slice() {
+            [one] => Ok([&input[..1], one].concat()),
+            many => Err(Error::config(format!("the layer has {} outputs, one can be put together", many.len()))),
+        }
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
+        self.part().weights(&[step_of(input)?.to_vec()])
+    }
+
+    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
+        let shape = cx.graph.shape(input.value);
+        let &[samples, steps, ref step @ ..] = &shape[..] else { return input };
+        let keeps_statistics = self.part().weights(&[step.to_vec()]).is_ok_and(|w| w.iter().any(|w| !w.trainable));
+        if cx.mode == Mode::Train && keeps_statistics {
+            return input.with(self.step_by_step(cx, input.value, samples, steps, step));
+        }
+        let rows = cx.graph.reshape(input.value, [&[samples * steps], step].concat());
+        // What is given by name, such as a mask, is of the whole sequence.
+        cx.named = &[];
+        let y = self.part().record(cx, cx.weights, &[Masked::new(rows)])[0].value;
+        let output = cx.graph.shape(y).get(1..).unwrap_or_default().to_vec();
+        input.with(cx.graph.reshape(y, [&[samples, steps], output.as_slice()].concat()))
+    }
+}
+
+impl TimeDistributed {
+    /// One call for each step, each of which goes on from the statistics that the one before leaves.
+    fn step_by_step(&self, cx: &mut Call<'_>, x: Value, samples: usize, steps: usize, step: &[usize]) -> Value {
+        let mut weights = cx.weights.to_vec();
+        let mut outputs = Vec::new();
+        for index in 0..steps {
+            let part = cx.graph.slice_axis(x, 1, index..index + 1);
+            let part = cx.graph.reshape(part, [&[samples], step].concat());
+            let mut own = Call::new(&mut *cx.graph, &weights, cx.step, cx.key.at(index as u64));
+            let y = self.part().record(&mut own, &weights, &[Masked::new(part)])[0].value;
+            cx.penalties.extend(own.penalties);
+            let shape = cx.graph.shape(y);
+            outputs.push(cx.graph.reshape(y, [&[samples, 1], shape.get(1..).unwrap_or_default()].concat()));
+            weights.iter_mut().for_each(|weight| *weight = cx.graph.next_of(*weight));
+        }
+        cx.graph.concat(&outputs, 1)
+    }
+}
