@@ -26,7 +26,7 @@ mod vocabulary;
 
 pub use activations::Activation;
 pub use architecture::{Architecture, Kind, LayerCall, ModelInput, Port, Recorded, Weight};
-pub use compile::{Batch, Compile};
+pub use compile::{Batch, Compile, Terms};
 pub use config::{Axes, Config, Key, KeyKind};
 pub use constraints::Constraint;
 pub use custom::Custom;
@@ -34,12 +34,12 @@ pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Form, Layer, Masked, Mode, WeightSpec};
 pub use layers::{
-    ActivationLayer, ActivityRegularization, AlphaDropout, BatchNormalization, Cropping1D, Cropping2D, Cropping3D,
-    Dense, Dropout, ELU, EinsumDense, Embedding, Factors, Flatten, GRU, GaussianDropout, GaussianNoise,
-    GroupNormalization, Identity, Input, Interpolation, LSTM, LayerNormalization, LeakyReLU, Margins, Masking,
-    Normalization, Numbers, PReLU, Permute, RMSNormalization, ReLU, RepeatVector, Rescaling, Reshape, SimpleRNN,
-    SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, UnitNormalization, UpSampling1D, UpSampling2D,
-    UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
+    ActivationLayer, ActivityRegularization, AlphaDropout, Average, BatchNormalization, Concatenate, Cropping1D,
+    Cropping2D, Cropping3D, Dense, Dot, Dropout, ELU, EinsumDense, Embedding, Factors, Flatten, GRU, GaussianDropout,
+    GaussianNoise, GroupNormalization, Identity, Input, Interpolation, LSTM, LayerNormalization, LeakyReLU, Margins,
+    Masking, Nested, Normalization, Numbers, Operator, PReLU, Permute, RMSNormalization, ReLU, RepeatVector, Rescaling,
+    Reshape, SimpleRNN, SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, UnitNormalization,
+    UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
 };
 pub use layers::{
     AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D,

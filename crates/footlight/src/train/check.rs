@@ -2,22 +2,43 @@
 
 use std::ops::Range;
 
-use crate::data::Samples;
+use crate::data::{Columns, Feeds, Samples, SamplesList};
 use crate::model::Model;
 use crate::{Error, ErrorKind, Result};
-use footlight_nn::{Loss, losses};
+use footlight_nn::{Loss, ModelInput, losses};
 use footlight_tensor::{DType, Data, display_shape};
 
 impl Model {
-    /// Refuses data that this model cannot be trained on or measured with; builds it for `x` if it is not built yet.
-    pub(crate) fn check_data(&mut self, x: &Samples, y: &Samples) -> Result<()> {
-        self.compiled()?;
-        check_lengths(x, y)?;
-        self.build_for(x)?;
-        let prediction = self.architecture().output_shape().expect("built above").to_vec();
-        check_values("x", x)?;
-        check_targets(y, &self.compiled()?.loss, &prediction)
+    /// The samples by the model's inputs and outputs; refuses what it cannot be trained on or measured with, and builds it
+    /// for `x` if it is not built yet.
+    pub(crate) fn checked(&mut self, x: impl Into<SamplesList>, y: impl Into<SamplesList>) -> Result<Columns> {
+        let compile = self.compiled()?.clone().for_model(self.architecture())?;
+        let (x, y) = (self.inputs_of(x)?, y.into().in_order("output", &self.architecture().output_names())?);
+        if x.len() + y.len() + 1 > Feeds::MOST {
+            let message = format!("a model takes at most {} inputs and outputs together", Feeds::MOST - 1);
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        check_lengths(&x, &y)?;
+        self.build_all(&x)?;
+        check_inputs(&x, self.architecture().inputs())?;
+        for ((y, port), terms) in y.iter().zip(self.architecture().outputs()).zip(&compile.outputs) {
+            let prediction = self.architecture().shape_of(*port).expect("built above");
+            check_targets(y, &terms.loss, prediction)?;
+        }
+        Ok(Columns::new(x, y))
     }
+
+    /// The samples in the order of the model's inputs.
+    pub(crate) fn inputs_of(&self, x: impl Into<SamplesList>) -> Result<Vec<Samples>> {
+        let names: Vec<String> = self.architecture().inputs().iter().map(|input| input.name.clone()).collect();
+        x.into().in_order("input", &names)
+    }
+}
+
+/// Refuses inputs with numbers that are not finite.
+pub(crate) fn check_inputs(x: &[Samples], inputs: &[ModelInput]) -> Result<()> {
+    let name = |input: &ModelInput| if x.len() == 1 { "x".into() } else { format!("x `{}`", input.name) };
+    x.iter().zip(inputs).try_for_each(|(x, input)| check_values(&name(input), x))
 }
 
 /// Refuses numbers that are not finite, naming the first.
@@ -83,8 +104,13 @@ fn elements(samples: &Samples) -> Range<usize> {
     range.start * len..range.end * len
 }
 
-fn check_lengths(x: &Samples, y: &Samples) -> Result<()> {
-    if x.len() != y.len() {
+fn check_lengths(all_x: &[Samples], all_y: &[Samples]) -> Result<()> {
+    let x = &all_x[0];
+    if let Some(other) = all_x.iter().find(|other| other.len() != x.len()) {
+        let message = format!("the inputs have {} and {} samples", x.len(), other.len());
+        return Err(data(message).help("every sample needs all inputs: check how they were split"));
+    }
+    if let Some(y) = all_y.iter().find(|y| y.len() != x.len()) {
         let message = format!("x has {} samples, y has {}", x.len(), y.len());
         return Err(data(message).help("every sample needs one target: check how they were split"));
     }
