@@ -210,9 +210,20 @@ fn a_learning_rate_that_is_none_is_refused() {
 }
 
 /// The record that `fixtures/gen/check_saved.py` holds Keras' view of a saved model against.
-fn expected(model: &mut Model, input: &Value) -> Value {
-    let prediction = model.predict(&Samples::from(tensor(input))).unwrap();
-    let mut expected = json!({ "input": input, "prediction": to_record(&prediction) });
+fn expected(model: &mut Model, input: &Value, inputs: &Value) -> Value {
+    let mut expected = match inputs.as_object() {
+        None => {
+            let prediction = model.predict(&Samples::from(tensor(input))).unwrap();
+            json!({ "input": input, "prediction": to_record(&prediction) })
+        }
+        Some(named) => {
+            let samples: Vec<(&str, Samples)> =
+                named.iter().map(|(name, value)| (name.as_str(), Samples::from(tensor(value)))).collect();
+            let [a, b] = &samples[..] else { panic!("two inputs are recorded") };
+            let predictions = model.predict_all([(a.0, &a.1), (b.0, &b.1)]).unwrap();
+            json!({ "inputs": inputs, "predictions": predictions.iter().map(to_record).collect::<Vec<_>>() })
+        }
+    };
     if let Ok(compile) = model.compiled() {
         expected["class_name"] = compile.optimizer.class_name().into();
         let states = compile.optimizer_states(model.architecture());
@@ -235,16 +246,17 @@ fn keras_opens_what_is_saved_and_predicts_the_same() {
     let optimizers = workspace().join("fixtures/optimizers");
     let trained: Value = serde_json::from_slice(&std::fs::read(optimizers.join("jax.json")).unwrap()).unwrap();
     let cases = trained["cases"].as_array().unwrap().iter();
-    let trained = cases.map(|case| (optimizers.join(case["file"].as_str().unwrap()), trained["x"].clone()));
-    let recorded = loadable().map(|(path, record)| (path, record["input"].clone()));
+    let trained =
+        cases.map(|case| (optimizers.join(case["file"].as_str().unwrap()), trained["x"].clone(), Value::Null));
+    let recorded = loadable().map(|(path, record)| (path, record["input"].clone(), record["inputs"].clone()));
     let folder = temporary("for-keras");
     std::fs::create_dir_all(&folder).unwrap();
     let mut files = Vec::new();
-    for (path, input) in recorded.chain(trained) {
+    for (path, input, inputs) in recorded.chain(trained) {
         let copy = folder.join(path.file_name().unwrap());
         let mut model = Model::load(&path).unwrap();
         model.save(&copy).unwrap();
-        std::fs::write(copy.with_extension("json"), expected(&mut model, &input).to_string()).unwrap();
+        std::fs::write(copy.with_extension("json"), expected(&mut model, &input, &inputs).to_string()).unwrap();
         files.extend([copy.clone(), copy.with_extension("json")]);
     }
     assert!(files.len() >= 2 * 32, "the fixtures are missing");
