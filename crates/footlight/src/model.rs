@@ -503,7 +503,7 @@ impl Model {
     pub fn predict_all(&mut self, x: impl Into<SamplesList>) -> Result<Vec<Tensor>> {
         let x = self.inputs_of(x)?;
         self.build_all(&x)?;
-        check_inputs(&x, self.architecture.inputs())?;
+        check_inputs(&x, &self.architecture)?;
         let shapes: Vec<Vec<usize>> = self.output_shapes();
         let count = x[0].len();
         let mut all: Vec<Vec<f32>> = shapes.iter().map(|shape| Vec::with_capacity(count * len_of(shape))).collect();

@@ -240,6 +240,11 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
         vec![self.call(cx, inputs[0])]
     }
 
+    /// How many indices its input may name, which are whole numbers from 0; `None` for an input of any numbers.
+    fn num_indices(&self) -> Option<usize> {
+        None
+    }
+
     /// How the layer stands in Keras' files.
     fn form(&self) -> Form {
         Form::Layer

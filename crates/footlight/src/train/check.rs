@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::data::{Columns, Feeds, Samples, SamplesList};
 use crate::model::Model;
 use crate::{Error, ErrorKind, Result};
-use footlight_nn::{Loss, ModelInput, losses};
+use footlight_nn::{Architecture, Loss, ModelInput, losses};
 use footlight_tensor::{DType, Data, display_shape};
 
 impl Model {
@@ -20,7 +20,7 @@ impl Model {
         }
         check_lengths(&x, &y)?;
         self.build_all(&x)?;
-        check_inputs(&x, self.architecture().inputs())?;
+        check_inputs(&x, self.architecture())?;
         for ((y, port), terms) in y.iter().zip(self.architecture().outputs()).zip(&compile.outputs) {
             let prediction = self.architecture().shape_of(*port).expect("built above");
             check_targets(y, &terms.loss, prediction)?;
@@ -35,10 +35,24 @@ impl Model {
     }
 }
 
-/// Refuses inputs with numbers that are not finite.
-pub(crate) fn check_inputs(x: &[Samples], inputs: &[ModelInput]) -> Result<()> {
+/// Refuses inputs with numbers that are not finite, and indices that a layer does not know.
+pub(crate) fn check_inputs(x: &[Samples], model: &Architecture) -> Result<()> {
     let name = |input: &ModelInput| if x.len() == 1 { "x".into() } else { format!("x `{}`", input.name) };
-    x.iter().zip(inputs).try_for_each(|(x, input)| check_values(&name(input), x))
+    for (index, (x, input)) in x.iter().zip(model.inputs()).enumerate() {
+        check_values(&name(input), x)?;
+        let Some((layer, count)) = model.num_indices_of(index) else { continue };
+        let is_bad = |number: f32| number.fract() != 0.0 || !(0.0..count as f32).contains(&number);
+        if let Some((sample, number)) = first_number(x, is_bad) {
+            let message = format!(
+                "{}: sample {sample} holds {number}, layer `{layer}` takes indices from 0 to {}",
+                name(input),
+                count - 1
+            );
+            let help = "number what it stands for from 0, or give the layer a larger input_dim";
+            return Err(data(message).help(help));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses numbers that are not finite, naming the first.
@@ -138,11 +152,11 @@ fn check_targets(y: &Samples, loss: &Loss, prediction: &[usize]) -> Result<()> {
 }
 
 fn check_classes(y: &Samples, loss: &Loss, classes: usize) -> Result<()> {
-    if let Some((index, label)) = first_target(y, |label| label.fract() != 0.0) {
+    if let Some((index, label)) = first_number(y, |label| label.fract() != 0.0) {
         let message = format!("y: sample {index} has label {label}, loss `{}` expects whole numbers", loss.name());
         return Err(data(message).help("for one-hot targets use categorical_crossentropy"));
     }
-    if let Some((index, label)) = first_target(y, |label| !(0.0..classes as f32).contains(&label)) {
+    if let Some((index, label)) = first_number(y, |label| !(0.0..classes as f32).contains(&label)) {
         let message = format!(
             "y: sample {index} has label {label}, legal are 0 to {}\n  the model's last layer has {classes} units",
             classes - 1
@@ -157,7 +171,7 @@ fn check_classes(y: &Samples, loss: &Loss, classes: usize) -> Result<()> {
 }
 
 fn check_probabilities(y: &Samples, loss: &Loss) -> Result<()> {
-    match first_target(y, |target| !(0.0..=1.0).contains(&target)) {
+    match first_number(y, |target| !(0.0..=1.0).contains(&target)) {
         None => Ok(()),
         Some((index, target)) => {
             let message = format!("y: sample {index} has target {target}, loss `{}` expects 0 to 1", loss.name());
@@ -166,12 +180,12 @@ fn check_probabilities(y: &Samples, loss: &Loss) -> Result<()> {
     }
 }
 
-/// The first target that is bad, and the sample it belongs to.
-fn first_target(y: &Samples, is_bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
-    let mut row = vec![0.0; y.sample_len()];
-    (0..y.len()).find_map(|index| {
-        y.row_f32(index, &mut row);
-        row.iter().copied().find(|target| is_bad(*target)).map(|target| (index, target))
+/// The first number that is bad, and the sample it belongs to.
+fn first_number(samples: &Samples, is_bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
+    let mut row = vec![0.0; samples.sample_len()];
+    (0..samples.len()).find_map(|index| {
+        samples.row_f32(index, &mut row);
+        row.iter().copied().find(|number| is_bad(*number)).map(|number| (index, number))
     })
 }
 

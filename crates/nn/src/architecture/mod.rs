@@ -380,6 +380,24 @@ impl Architecture {
         kept.iter().map(|kept| if *kept { keys.next() } else { None }).collect()
     }
 
+    /// How many indices samples of an input may name, and the name of the layer that says so; `None` for any numbers.
+    pub fn num_indices_of(&self, input: usize) -> Option<(&str, usize)> {
+        let mut same = vec![Port::Input(input)];
+        for (index, call) in self.calls.iter().enumerate() {
+            let layer = self.layers[call.layer].as_ref();
+            if !call.inputs.first().is_some_and(|port| same.contains(port)) {
+                continue;
+            }
+            if let Some(count) = layer.num_indices() {
+                return Some((&self.names[call.layer], count));
+            }
+            if layer.class_name() == "InputLayer" {
+                same.push(Port::Output(index, 0));
+            }
+        }
+        None
+    }
+
     fn require_built(&self) -> Result<(), Error> {
         if self.is_built {
             return Ok(());

@@ -99,6 +99,10 @@ impl Layer for Nested {
         recorded.outputs
     }
 
+    fn num_indices(&self) -> Option<usize> {
+        self.model.num_indices_of(0).map(|(_, count)| count)
+    }
+
     fn form(&self) -> Form {
         Form::Model
     }
