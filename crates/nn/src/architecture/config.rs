@@ -56,9 +56,12 @@ impl Architecture {
             "input_layers": one_or_all(inputs),
             "output_layers": one_or_all(outputs),
         };
-        Json::from(
-            json!({ "module": "keras.src.models.functional", "class_name": "Functional", "config": config, "registered_name": "Functional" }),
-        )
+        json!({
+            "module": "keras.src.models.functional",
+            "class_name": "Functional",
+            "config": config,
+            "registered_name": "Functional",
+        })
     }
 
     /// A layer with all calls of it.
