@@ -94,7 +94,7 @@ fn samples_that_fit_no_input_are_told() {
     let (words, extra, short) = (of(&[4, 5]), of(&[4, 2]), of(&[3, 2]));
     let mut told = |x: SamplesList| model.predict_all(x).unwrap_err().to_string();
     let message = told((&words).into());
-    assert!(message.starts_with("samples for 1 inputs are given, the model has 2: words, extra"), "{message}");
+    assert!(message.starts_with("samples for 1 input are given, the model has 2: words, extra"), "{message}");
     assert!(told([("word", &words), ("extra", &extra)].into()).contains("did you mean `words`?"));
     assert!(told([("extra", &words), ("extra", &extra)].into()).contains("no samples are given for input `words`"));
     assert!(told([&extra, &words].into()).contains("samples of input `words` have shape [2]"));

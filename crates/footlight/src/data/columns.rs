@@ -34,6 +34,12 @@ impl<const N: usize> From<[&Samples; N]> for SamplesList {
     }
 }
 
+impl From<Vec<(String, Samples)>> for SamplesList {
+    fn from(samples: Vec<(String, Samples)>) -> SamplesList {
+        SamplesList(samples.into_iter().map(|(name, samples)| (Some(name), samples)).collect())
+    }
+}
+
 impl<const N: usize> From<[(&str, &Samples); N]> for SamplesList {
     fn from(samples: [(&str, &Samples); N]) -> SamplesList {
         SamplesList(samples.into_iter().map(|(name, samples)| (Some(name.into()), samples.clone())).collect())
@@ -59,9 +65,9 @@ impl SamplesList {
             }
         }
         if self.0.len() != names.len() {
-            let (given, wanted) = (self.0.len(), names.len());
-            let message =
-                format!("samples for {given} {what}s are given, the model has {wanted}: {}", known.join(", "));
+            let (given, wanted, names) = (self.0.len(), names.len(), known.join(", "));
+            let plural = if given == 1 { "" } else { "s" };
+            let message = format!("samples for {given} {what}{plural} are given, the model has {wanted}: {names}");
             return Err(Error::new(ErrorKind::Data, message).help("give them in this order, or by name"));
         }
         let mut given: Vec<Option<(Option<String>, Samples)>> = self.0.into_iter().map(Some).collect();
