@@ -7,7 +7,9 @@ use footlight_cpu::naive::{self, NaiveData, NaiveValue};
 use footlight_cpu::{Engine, Feed, Session};
 use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Graph, Op, Role};
-use footlight_nn::{Architecture, Batch, Compile, Layer, Loss, MetricList, OptimizerChoice, Schedule, Symbols, Terms};
+use footlight_nn::{
+    Architecture, Batch, Compile, Layer, Loss, MetricList, Nested, OptimizerChoice, Schedule, Symbols, Terms,
+};
 use footlight_tensor::{DType, Tensor};
 use std::collections::HashMap;
 
@@ -125,6 +127,61 @@ impl Model {
             let value = old.store().get(name).expect("it is listed");
             self.engine.store_mut().set(name, role, &value).expect("a new store takes any state");
         }
+    }
+
+    /// This model as a layer of another, which begins with the weights of this moment.
+    ///
+    /// # Errors
+    /// A model that does not know the shape of its samples yet.
+    ///
+    /// # Examples
+    /// A trained model is kept as it is, and a new head learns from what it sees:
+    /// ```
+    /// use footlight::prelude::*;
+    /// let base = Sequential::new(layers![Dense::new(4).activation("tanh").input_shape([2])])?;
+    /// let x = Input::new([2]).symbol();
+    /// let y = Dense::new(1).on(&base.layer()?.name("base").trainable(false).on(&x));
+    /// let mut model = Functional::new([&x], [&y])?;
+    /// model.compile("sgd", "mse", [])?;
+    /// let (x, y) = (Tensor::new([3, 2], vec![0.5f32; 6])?.into(), Tensor::new([3, 1], vec![1.0f32; 3])?.into());
+    /// model.fit(&x, &y, Fit::new().epochs(5).progress(Progress::None))?;
+    /// assert_eq!(model.state("base/dense/kernel"), base.state("dense/kernel"));
+    /// // Then all of it learns, in smaller steps.
+    /// model.set_trainable("base", true)?;
+    /// model.set_optimizer(SGD::new().learning_rate(1e-4))?;
+    /// model.fit(&x, &y, Fit::new().progress(Progress::None))?;
+    /// assert_ne!(model.state("base/dense/kernel"), base.state("dense/kernel"));
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn layer(&self) -> Result<Nested> {
+        if !self.architecture.is_built() {
+            let message = format!("model `{}` does not know the shape of its samples yet", self.architecture.name());
+            return Err(Error::new(ErrorKind::Shape, message).help("give its first layer an input_shape"));
+        }
+        let weights = self.architecture.weights().iter();
+        let values = weights.filter_map(|weight| Some((weight.path.clone(), self.state(&weight.path)?)));
+        Ok(Nested::new(self.architecture.clone()).values(values))
+    }
+
+    /// Lets gradients change the weights of a layer, or not any more; the optimizer starts anew.
+    ///
+    /// # Errors
+    /// A name that is not known.
+    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
+        self.architecture.set_trainable(layer, trainable)?;
+        let values: Vec<Option<Tensor>> = self.architecture.weights().iter().map(|w| self.state(&w.path)).collect();
+        let threads = self.engine.threads();
+        self.engine = Engine::new(threads);
+        for (weight, value) in self.architecture.weights().iter().zip(values) {
+            if let Some(value) = value {
+                self.engine.store_mut().set(&weight.path, weight.role(), &value).expect("a new store takes any state");
+            }
+        }
+        self.sessions.clear();
+        if let Ok(compile) = self.compile.clone() {
+            self.set_compile(compile);
+        }
+        Ok(())
     }
 
     /// The description.
