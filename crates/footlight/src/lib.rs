@@ -73,6 +73,6 @@ pub mod prelude {
     pub use footlight_nn::{
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
     };
-    pub use footlight_nn::{GRU, LSTM, SimpleRNN};
+    pub use footlight_nn::{GRU, GRUCell, LSTM, LSTMCell, SimpleRNN, SimpleRNNCell};
     pub use footlight_tensor::Tensor;
 }

@@ -150,7 +150,12 @@ impl<'a> Call<'a> {
 
     /// The value that the call was given as `name`.
     pub fn get(&self, name: &str) -> Option<Masked> {
-        self.named.iter().find(|(known, _)| known == name).and_then(|(_, values)| values.first().copied())
+        self.all(name).first().copied()
+    }
+
+    /// The values that the call was given as `name`, such as all first states; none if it was given nothing.
+    pub fn all(&self, name: &str) -> &'a [Masked] {
+        self.named.iter().find(|(known, _)| known == name).map_or(&[], |(_, values)| values.as_slice())
     }
 }
 
@@ -260,6 +265,11 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
         values
     }
 
+    /// A value of a call in Keras' files that is given by name: the one, or the list of all, unless written.
+    fn write_named(&self, _key: &str, values: Vec<Json>) -> Json {
+        one_or_all(values)
+    }
+
     /// Takes over what a call in Keras' files is given beside values of the model, which are null here; nothing unless
     /// written.
     ///
@@ -303,6 +313,11 @@ pub enum Form {
     Operator,
     /// A model within a model.
     Model,
+}
+
+/// The one value alone, or the list of all.
+pub(crate) fn one_or_all(mut values: Vec<Json>) -> Json {
+    if values.len() == 1 { values.swap_remove(0) } else { values.into() }
 }
 
 /// The one input of a layer that takes one.

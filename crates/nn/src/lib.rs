@@ -35,11 +35,12 @@ pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Form, Layer, Masked, Mode, WeightSpec};
 pub use layers::{
     ActivationLayer, ActivityRegularization, AlphaDropout, Average, BatchNormalization, Concatenate, Cropping1D,
-    Cropping2D, Cropping3D, Dense, Dot, Dropout, ELU, EinsumDense, Embedding, Factors, Flatten, GRU, GaussianDropout,
-    GaussianNoise, GroupNormalization, Identity, Input, Interpolation, LSTM, LayerNormalization, LeakyReLU, Margins,
-    Masking, Nested, Normalization, Numbers, Operator, PReLU, Permute, RMSNormalization, ReLU, RepeatVector, Rescaling,
-    Reshape, SimpleRNN, SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, UnitNormalization,
-    UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
+    Cropping2D, Cropping3D, Dense, Dot, Dropout, ELU, EinsumDense, Embedding, Factors, Flatten, GRU, GRUCell,
+    GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, LSTM, LSTMCell,
+    LayerNormalization, LeakyReLU, Margins, Masking, Nested, Normalization, Numbers, Operator, PReLU, Permute,
+    RMSNormalization, ReLU, RepeatVector, Rescaling, Reshape, SimpleRNN, SimpleRNNCell, SoftmaxLayer, SpatialDropout1D,
+    SpatialDropout2D, SpatialDropout3D, UnitNormalization, UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D,
+    ZeroPadding2D, ZeroPadding3D,
 };
 pub use layers::{
     AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D,

@@ -2,7 +2,7 @@
 
 use super::{Architecture, Kind, LayerCall, ModelInput, Port};
 use crate::config::{Config, Reader, config, object, open, shorten};
-use crate::layer::{Form, Layer};
+use crate::layer::{Form, Layer, one_or_all};
 use crate::{Custom, Error, layers};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -48,7 +48,6 @@ impl Architecture {
         let list: Vec<Json> = (0..self.layers.len()).map(|layer| self.entry(layer)).collect();
         let inputs: Vec<Json> = self.inputs.iter().map(|input| json!([input.name, 0, 0])).collect();
         let outputs: Vec<Json> = self.outputs.iter().map(|port| self.history(*port)).collect();
-        let one_or_all = |mut list: Vec<Json>| if list.len() == 1 { list.swap_remove(0) } else { list.into() };
         let config = config! {
             "name": self.name,
             "trainable": true,
@@ -86,8 +85,8 @@ impl Architecture {
         let args = layer.write_arguments(inputs);
         let mut kwargs = layer.call_options();
         for (key, ports) in &call.named {
-            let mut tensors: Vec<Json> = ports.iter().map(|port| self.tensor(*port)).collect();
-            kwargs.insert(key.clone(), if tensors.len() == 1 { tensors.swap_remove(0) } else { tensors.into() });
+            let tensors: Vec<Json> = ports.iter().map(|port| self.tensor(*port)).collect();
+            kwargs.insert(key.clone(), layer.write_named(key, tensors));
         }
         if call.infers {
             kwargs.insert("training".into(), false.into());

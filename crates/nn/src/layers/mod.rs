@@ -77,7 +77,7 @@ pub use pooling::{
 };
 pub use prelu::PReLU;
 pub use rectifiers::{ELU, LeakyReLU, ReLU};
-pub use recurrent::{GRU, LSTM, SimpleRNN};
+pub use recurrent::{GRU, GRUCell, LSTM, LSTMCell, SimpleRNN, SimpleRNNCell};
 pub use repeat_vector::RepeatVector;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;

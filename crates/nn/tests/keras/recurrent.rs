@@ -24,8 +24,8 @@ fn lower(layer: &dyn Layer, shape: &[usize], mode: Mode, masked: bool) -> (Build
     (g, x, weights, y)
 }
 
-fn values(case: &Json) -> Values<f64> {
-    case.as_object().expect("an object").iter().map(|(name, value)| (name.clone(), tensor(value))).collect()
+fn values_of(named: &Json) -> Values<f64> {
+    named.as_object().expect("an object").iter().map(|(name, value)| (name.clone(), tensor(value))).collect()
 }
 
 #[test]
@@ -34,36 +34,69 @@ fn recurrent_layers_and_their_gradients_are_those_of_keras() {
     let tolerance = Tolerance::of(&record);
     for case in list(&record["cases"]) {
         let layer = layers::from_config(&case["layer"]).unwrap();
-        let settings = layer.config();
-        let told = ["return_sequences", "go_backwards", "zero_output_for_mask", "use_bias", "reset_after"];
-        let told: Vec<&str> = told.into_iter().filter(|key| settings.get(*key) == Some(&true.into())).collect();
-        let label = format!("{} {} masked {}", text(&case["name"]), told.join(" "), !case["mask"].is_null());
-        let (x, dy) = (tensor::<f64>(&case["x"]), tensor::<f64>(&case["dy"]));
-        let (mut g, input, weights, y) = lower(layer.as_ref(), &x.shape, Mode::Infer, !case["mask"].is_null());
-        let direction = g.input("dy", Type::f32(dy.shape.clone()));
-        let product = g.mul(y.value, direction);
-        let scalar = g.sum_all(product);
-        let specs = layer.weights(&x.shape[1..]).unwrap();
-        let by: Vec<Value> = [input].into_iter().chain(weights).collect();
-        let gradients = differentiate(&mut g, scalar, &by).unwrap();
-        g.output("y", y.value);
-        let names: Vec<String> =
-            ["x"].into_iter().chain(specs.iter().map(|s| s.name.as_ref())).map(String::from).collect();
-        names.iter().zip(gradients).for_each(|(name, gradient)| g.output(&format!("d{name}"), gradient));
-        let mut feeds = vec![("x", x), ("dy", dy)];
-        if !case["mask"].is_null() {
-            feeds.push(("mask", tensor(&case["mask"])));
+        layer.check().unwrap();
+        let label = label_of(layer.as_ref(), case);
+        let named = |what: &str, list: &Json| -> Values<f64> {
+            let tensors = list.as_array().into_iter().flatten().map(tensor);
+            tensors.enumerate().map(|(i, value)| (format!("{what}{i}"), value)).collect()
+        };
+        let mut feeds: Values<f64> = [("x".to_string(), tensor(&case["x"]))].into();
+        feeds.extend(named("state", &case["initial_state"]));
+        feeds.extend((!case["mask"].is_null()).then(|| ("mask".to_string(), tensor(&case["mask"]))));
+        let mut g = Builder::new();
+        let mut given: Vec<(String, Value)> = Vec::new();
+        let inputs = ["x".to_string()].into_iter().chain((0..).map(|i| format!("state{i}")));
+        for name in inputs.take_while(|name| feeds.contains_key(name)) {
+            let input = g.input(&name, Type::f32(feeds[&name].shape.clone()));
+            given.push((name, input));
         }
-        let outputs = run(&g.finish().unwrap(), &feeds, &mut values(&case["weights"]));
+        let mask = feeds.get("mask").map(|mask| g.input("mask", Type::f32(mask.shape.clone())));
+        let mut values: Vec<Masked> = given.iter().map(|(_, value)| Masked::new(*value)).collect();
+        values[0].mask = mask;
+        let shapes: Vec<Vec<usize>> = given.iter().map(|(name, _)| feeds[name].shape[1..].to_vec()).collect();
+        let specs = layer.weights_for(&shapes).unwrap();
+        for spec in &specs {
+            given.push((spec.name.to_string(), g.state(&spec.name, Type::f32(spec.shape.clone()), Role::Parameter)));
+        }
+        let weights: Vec<Value> = given[shapes.len()..].iter().map(|(_, value)| *value).collect();
+        let ys = layer.call_all(&mut Call::new(&mut g, &weights, None, RandomKey::new(0)), &values);
+        let has_mask: Vec<Json> = ys.iter().map(|y| y.mask.is_some().into()).collect();
+        report.equal(&format!("{label}: masks"), Json::from(has_mask), case["has_mask"].clone());
+        let told = layer.output_shapes(&shapes).unwrap();
+        report.equal(&format!("{label}: shapes"), ys.iter().map(|y| g.shape(y.value)[1..].to_vec()).collect(), told);
+        let mut scalar = g.constant(0.0);
+        for (name, dy) in named("dy", &case["dy"]) {
+            let direction = g.input(&name, Type::f32(dy.shape.clone()));
+            let product = g.mul(ys[name[2..].parse::<usize>().unwrap()].value, direction);
+            let sum = g.sum_all(product);
+            scalar = g.add(scalar, sum);
+            feeds.insert(name, dy);
+        }
+        let by: Vec<Value> = given.iter().map(|(_, value)| *value).collect();
+        let gradients = differentiate(&mut g, scalar, &by).unwrap();
+        given.iter().zip(gradients).for_each(|((name, _), gradient)| g.output(&format!("d{name}"), gradient));
+        ys.iter().enumerate().for_each(|(i, y)| g.output(&format!("y{i}"), y.value));
+        let feeds: Vec<(&str, NaiveValue<f64>)> =
+            feeds.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let outputs = run(&g.finish().unwrap(), &feeds, &mut values_of(&case["weights"]));
         report.equal(&label, specs.len(), case["weights"].as_object().expect("an object").len());
-        report.close(&label, &numbers(&outputs["y"]), &f64s(&floats(&case["y"]["data"])), tolerance);
-        for name in &names {
-            let want = if name == "x" { &case["dx"] } else { &case["dweights"][name] };
-            let want = f64s(&floats(&want["data"]));
-            report.close(&format!("{label}: d{name}"), &numbers(&outputs[&format!("d{name}")]), &want, tolerance);
+        let mut want = named("y", &case["y"]);
+        want.extend(named("dstate", &case["dinitial_state"]));
+        want.insert("dx".into(), tensor(&case["dx"]));
+        want.extend(values_of(&case["dweights"]).into_iter().map(|(name, value)| (format!("d{name}"), value)));
+        report.equal(&format!("{label}: outputs"), outputs.len(), want.len());
+        for (name, want) in &want {
+            report.close(&format!("{label}: {name}"), &numbers(&outputs[name]), &numbers(want), tolerance);
         }
     }
     report.finish();
+}
+
+/// The class with the settings that are on, and what the call is given.
+fn label_of(layer: &dyn Layer, case: &Json) -> String {
+    let on = layer.config().into_iter().filter(|(_, value)| *value == true).map(|(key, _)| key);
+    let given = ["mask", "initial_state"].into_iter().filter(|key| !case[*key].is_null()).map(String::from);
+    [layer.class_name().to_string()].into_iter().chain(on).chain(given).collect::<Vec<_>>().join(" ")
 }
 
 /// Keras' own numbers, without a record.
@@ -121,7 +154,7 @@ fn the_forget_gate_of_an_lstm_begins_open() {
 }
 
 #[test]
-fn settings_out_of_range_or_not_there_yet_are_refused_by_name() {
+fn settings_out_of_range_are_refused_by_name() {
     let refused = |layer: &dyn Layer| layer.check().unwrap_err().to_string();
     assert!(refused(&LSTM::new(0)).contains("units = 0"));
     assert!(refused(&GRU::new(1).dropout(1.0)).contains("dropout = 1, a dropout rate must be in [0, 1)"));
@@ -130,12 +163,6 @@ fn settings_out_of_range_or_not_there_yet_are_refused_by_name() {
     assert!(refused(&GRU::new(2).recurrent_activation("sigmoidd")).contains("`sigmoid`"));
     let shape = LSTM::new(2).output_shape(&[4]).unwrap_err().to_string();
     assert!(shape.contains("samples of steps and features, [T, F], got [4]"), "{shape}");
-    for key in ["return_state", "stateful"] {
-        let mut written = layers::to_config(&LSTM::new(2), "lstm", None);
-        written["config"][key] = true.into();
-        let message = layers::from_config(&written).unwrap_err().to_string();
-        assert!(message.contains(key), "{message}");
-    }
 }
 
 /// The outputs in training of a layer whose step is `h_t = x_t + h_(t-1)`, of ones: `[N, T, U]`.

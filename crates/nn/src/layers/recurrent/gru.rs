@@ -1,9 +1,10 @@
 //! The gated recurrent unit.
 
-use super::settings::{Settings, recurrent_methods};
-use super::{Cell, Step};
+use super::cell::{Gates, Rule, Step};
+use super::sequence::{INITIAL_STATE, Placed, Recurrent, Sequence, layer_of_cell, recurrent_basics, sequence_methods};
+use super::settings::{Settings, cell_methods, gated_methods};
 use crate::config::{Config, Reader};
-use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, one_or_all};
 use crate::{Activation, Constraint, Error, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
 
@@ -17,6 +18,8 @@ use footlight_graph::{Builder, Value};
 /// # Shapes
 /// Input `[N, T, F]`, kernel `[F, 3 U]`, recurrent kernel `[U, 3 U]`, bias `[2, 3 U]` (for inputs and for states), or `[3 U]`
 /// without `reset_after`; output `[N, U]`, that of the last step, or `[N, T, U]` with `return_sequences`.
+/// With `return_state` the last states follow, `[N, U]` each. First states, zeros unless given, are further inputs or given as
+/// `initial_state`.
 ///
 /// # Arguments
 /// `units`: at least 1. Defaults as in Keras: `activation` tanh, `recurrent_activation` sigmoid, `use_bias` true,
@@ -30,7 +33,7 @@ use footlight_graph::{Builder, Value};
 /// A masked step keeps the state and repeats the output before it.
 ///
 /// # Differences
-/// Keras has also `return_state` and `stateful`. PyTorch's gates come in the order `r`, `z`, `n`.
+/// PyTorch's gates come in the order `r`, `z`, `n`.
 ///
 /// # References
 /// Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder for statistical machine translation";
@@ -45,50 +48,106 @@ use footlight_graph::{Builder, Value};
 #[derive(Clone, Debug, PartialEq)]
 pub struct GRU {
     common: Common,
+    cell: GRUCell,
+    sequence: Sequence,
+}
+
+layer_of_cell!(GRU, GRUCell, "GRU", "gru_cell");
+cell_methods!(GRU, cell.settings);
+gated_methods!(GRU, cell.recurrent_activation);
+
+impl GRU {
+    /// Whether the reset gate comes after the product with the state, not before; default true.
+    pub fn reset_after(mut self, reset_after: bool) -> GRU {
+        self.cell.reset_after = reset_after;
+        self
+    }
+}
+
+/// The gated recurrent unit, as one step of it, for [`RNN`](super::RNN).
+///
+/// # Arguments
+/// As of [`GRU`], without what is said of sequences.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GRUCell {
+    name: Option<String>,
     settings: Settings,
     recurrent_activation: Activation,
     reset_after: bool,
 }
 
-common_methods!(GRU);
-recurrent_methods!(GRU);
+cell_methods!(GRUCell, settings);
+gated_methods!(GRUCell, recurrent_activation);
 
-impl GRU {
-    /// A layer of `units` numbers of state.
-    pub fn new(units: usize) -> GRU {
-        GRU::with(Settings::new(units))
+impl GRUCell {
+    /// A cell of `units` numbers of state.
+    pub fn new(units: usize) -> GRUCell {
+        GRUCell::with(Settings::new(units))
     }
 
-    fn with(settings: Settings) -> GRU {
-        GRU { common: Common::default(), settings, recurrent_activation: Activation::Sigmoid, reset_after: true }
+    fn with(settings: Settings) -> GRUCell {
+        GRUCell { name: None, settings, recurrent_activation: Activation::Sigmoid, reset_after: true }
     }
 
-    /// The function of the gates, by value or by name; default sigmoid.
-    pub fn recurrent_activation(mut self, activation: impl Into<Activation>) -> GRU {
-        self.recurrent_activation = activation.into();
+    /// Names the cell; its class in snake case unless given.
+    pub fn name(mut self, name: &str) -> GRUCell {
+        self.name = Some(name.into());
         self
     }
 
     /// Whether the reset gate comes after the product with the state, not before; default true.
-    pub fn reset_after(mut self, reset_after: bool) -> GRU {
+    pub fn reset_after(mut self, reset_after: bool) -> GRUCell {
         self.reset_after = reset_after;
         self
     }
 
-    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<GRU, Error> {
-        let mut layer = GRU::with(Settings::from_config(read)?);
+    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<GRUCell, Error> {
+        let mut cell = GRUCell::with(Settings::from_config(read)?);
         if let Some(activation) = read.object("recurrent_activation", Activation::from_config)? {
-            layer.recurrent_activation = activation;
+            cell.recurrent_activation = activation;
         }
-        layer.reset_after = read.bool("reset_after", true)?;
-        Ok(layer)
+        cell.reset_after = read.bool("reset_after", true)?;
+        Ok(cell)
+    }
+}
+
+impl Rule for GRUCell {
+    fn class_name(&self) -> &'static str {
+        "GRUCell"
     }
 
-    fn has_recurrent_bias(&self) -> bool {
-        self.settings.use_bias && self.reset_after
+    fn given_name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
-    fn step(&self, g: &mut Builder, step: &Step<'_>) -> Value {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn gates(&self) -> Gates {
+        Gates { gates: 3, states: 1, has_recurrent_bias: self.settings.use_bias && self.reset_after }
+    }
+
+    fn config(&self) -> Config {
+        let mut config = self.settings.config();
+        config.insert("recurrent_activation".into(), self.recurrent_activation.to_config());
+        config.insert("seed".into(), serde_json::Value::Null);
+        config.insert("reset_after".into(), self.reset_after.into());
+        config
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.settings.check()?;
+        self.settings.check_activation("recurrent_activation", &self.recurrent_activation)
+    }
+
+    fn weights(&self, features: usize) -> Vec<WeightSpec> {
+        let columns = 3 * self.settings.units;
+        let bias: &[usize] = if self.reset_after { &[2, columns] } else { &[columns] };
+        self.settings.weights(features, 3, bias, self.settings.bias_initializer.clone())
+    }
+
+    fn step(&self, g: &mut Builder, step: &Step<'_>) -> Vec<Value> {
         let [z, r] = [0, 1].map(|gate| {
             let sum = step.sum(g, gate);
             self.recurrent_activation.lower(g, sum)
@@ -106,39 +165,6 @@ impl GRU {
         let kept = g.mul(z, step.states[0]);
         let rest = g.scalar_sub(1.0, z);
         let added = g.mul(rest, new);
-        g.add(kept, added)
-    }
-}
-
-impl Layer for GRU {
-    layer_basics!("GRU");
-
-    fn config(&self) -> Config {
-        let mut config = self.settings.config();
-        config.insert("recurrent_activation".into(), self.recurrent_activation.to_config());
-        config.insert("seed".into(), serde_json::Value::Null);
-        config.insert("reset_after".into(), self.reset_after.into());
-        config
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        self.settings.check()?;
-        self.settings.check_activation("recurrent_activation", &self.recurrent_activation)
-    }
-
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        self.settings.output_shape(input)
-    }
-
-    fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let names = ["gru_cell/kernel", "gru_cell/recurrent_kernel", "gru_cell/bias"];
-        let columns = 3 * self.settings.units;
-        let bias: &[usize] = if self.reset_after { &[2, columns] } else { &[columns] };
-        self.settings.weights(input, names, 3, bias, self.settings.bias_initializer.clone())
-    }
-
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        let cell = Cell { gates: 3, states: 1, has_recurrent_bias: self.has_recurrent_bias() };
-        self.settings.call(cx, input, cell, |g, step| vec![self.step(g, step)])
+        vec![g.add(kept, added)]
     }
 }

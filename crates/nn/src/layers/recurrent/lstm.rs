@@ -1,9 +1,10 @@
 //! Long short-term memory.
 
-use super::settings::{Settings, recurrent_methods};
-use super::{Cell, Step};
+use super::cell::{Gates, Rule, Step};
+use super::sequence::{INITIAL_STATE, Placed, Recurrent, Sequence, layer_of_cell, recurrent_basics, sequence_methods};
+use super::settings::{Settings, cell_methods, gated_methods};
 use crate::config::{Config, Reader};
-use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, one_or_all};
 use crate::{Activation, Constraint, Error, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
 
@@ -16,6 +17,8 @@ use footlight_graph::{Builder, Value};
 /// # Shapes
 /// Input `[N, T, F]`, kernel `[F, 4 U]`, recurrent kernel `[U, 4 U]`, bias `[4 U]`; output `[N, U]`, that of the last step,
 /// or `[N, T, U]` with `return_sequences`.
+/// With `return_state` the last states follow, `[N, U]` each. First states, zeros unless given, are further inputs or given as
+/// `initial_state`.
 ///
 /// # Arguments
 /// `units`: at least 1. Defaults as in Keras: `activation` tanh, `recurrent_activation` sigmoid, `use_bias` true,
@@ -29,7 +32,7 @@ use footlight_graph::{Builder, Value};
 /// A masked step keeps the state and repeats the output before it.
 ///
 /// # Differences
-/// Keras has also `return_state` and `stateful`. PyTorch has the same order of gates, transposed kernels and two biases.
+/// PyTorch has the same order of gates, transposed kernels and two biases.
 ///
 /// # References
 /// Hochreiter and Schmidhuber (1997), "Long short-term memory", Neural Computation 9(8); Gers, Schmidhuber, Cummins (2000),
@@ -46,62 +49,85 @@ use footlight_graph::{Builder, Value};
 #[derive(Clone, Debug, PartialEq)]
 pub struct LSTM {
     common: Common,
+    cell: LSTMCell,
+    sequence: Sequence,
+}
+
+layer_of_cell!(LSTM, LSTMCell, "LSTM", "lstm_cell");
+cell_methods!(LSTM, cell.settings);
+gated_methods!(LSTM, cell.recurrent_activation);
+
+impl LSTM {
+    /// Whether the bias of the forget gate begins with ones; default true.
+    pub fn unit_forget_bias(mut self, unit_forget_bias: bool) -> LSTM {
+        self.cell.unit_forget_bias = unit_forget_bias;
+        self
+    }
+}
+
+/// Long short-term memory, as one step of it, for [`RNN`](super::RNN).
+///
+/// # Arguments
+/// As of [`LSTM`], without what is said of sequences.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LSTMCell {
+    name: Option<String>,
     settings: Settings,
     recurrent_activation: Activation,
     unit_forget_bias: bool,
 }
 
-common_methods!(LSTM);
-recurrent_methods!(LSTM);
+cell_methods!(LSTMCell, settings);
+gated_methods!(LSTMCell, recurrent_activation);
 
-impl LSTM {
-    /// A layer of `units` numbers of state.
-    pub fn new(units: usize) -> LSTM {
-        LSTM::with(Settings::new(units))
+impl LSTMCell {
+    /// A cell of `units` numbers of state.
+    pub fn new(units: usize) -> LSTMCell {
+        LSTMCell::with(Settings::new(units))
     }
 
-    fn with(settings: Settings) -> LSTM {
-        LSTM { common: Common::default(), settings, recurrent_activation: Activation::Sigmoid, unit_forget_bias: true }
+    fn with(settings: Settings) -> LSTMCell {
+        LSTMCell { name: None, settings, recurrent_activation: Activation::Sigmoid, unit_forget_bias: true }
     }
 
-    /// The function of the gates, by value or by name; default sigmoid.
-    pub fn recurrent_activation(mut self, activation: impl Into<Activation>) -> LSTM {
-        self.recurrent_activation = activation.into();
+    /// Names the cell; its class in snake case unless given.
+    pub fn name(mut self, name: &str) -> LSTMCell {
+        self.name = Some(name.into());
         self
     }
 
     /// Whether the bias of the forget gate begins with ones; default true.
-    pub fn unit_forget_bias(mut self, unit_forget_bias: bool) -> LSTM {
+    pub fn unit_forget_bias(mut self, unit_forget_bias: bool) -> LSTMCell {
         self.unit_forget_bias = unit_forget_bias;
         self
     }
 
-    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<LSTM, Error> {
-        let mut layer = LSTM::with(Settings::from_config(read)?);
+    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<LSTMCell, Error> {
+        let mut cell = LSTMCell::with(Settings::from_config(read)?);
         if let Some(activation) = read.object("recurrent_activation", Activation::from_config)? {
-            layer.recurrent_activation = activation;
+            cell.recurrent_activation = activation;
         }
-        layer.unit_forget_bias = read.bool("unit_forget_bias", true)?;
-        Ok(layer)
-    }
-
-    fn step(&self, g: &mut Builder, step: &Step<'_>) -> Vec<Value> {
-        let gate = |g: &mut Builder, gate: usize, activation: &Activation| {
-            let sum = step.sum(g, gate);
-            activation.lower(g, sum)
-        };
-        let (gates, new) = (&self.recurrent_activation, &self.settings.activation);
-        let [i, f, n, o] = [gate(g, 0, gates), gate(g, 1, gates), gate(g, 2, new), gate(g, 3, gates)];
-        let kept = g.mul(f, step.states[1]);
-        let added = g.mul(i, n);
-        let c = g.add(kept, added);
-        let bounded = new.lower(g, c);
-        vec![g.mul(o, bounded), c]
+        cell.unit_forget_bias = read.bool("unit_forget_bias", true)?;
+        Ok(cell)
     }
 }
 
-impl Layer for LSTM {
-    layer_basics!("LSTM");
+impl Rule for LSTMCell {
+    fn class_name(&self) -> &'static str {
+        "LSTMCell"
+    }
+
+    fn given_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn gates(&self) -> Gates {
+        Gates { gates: 4, states: 2, has_recurrent_bias: false }
+    }
 
     fn config(&self) -> Config {
         let mut config = self.settings.config();
@@ -116,21 +142,25 @@ impl Layer for LSTM {
         self.settings.check_activation("recurrent_activation", &self.recurrent_activation)
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        self.settings.output_shape(input)
-    }
-
-    fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let names = ["lstm_cell/kernel", "lstm_cell/recurrent_kernel", "lstm_cell/bias"];
+    fn weights(&self, features: usize) -> Vec<WeightSpec> {
         let mut bias = self.settings.bias_initializer.clone();
         if self.unit_forget_bias {
             bias = Initializer::UnitForget(Box::new(bias));
         }
-        self.settings.weights(input, names, 4, &[4 * self.settings.units], bias)
+        self.settings.weights(features, 4, &[4 * self.settings.units], bias)
     }
 
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        let cell = Cell { gates: 4, states: 2, has_recurrent_bias: false };
-        self.settings.call(cx, input, cell, |g, step| self.step(g, step))
+    fn step(&self, g: &mut Builder, step: &Step<'_>) -> Vec<Value> {
+        let gate = |g: &mut Builder, gate: usize, activation: &Activation| {
+            let sum = step.sum(g, gate);
+            activation.lower(g, sum)
+        };
+        let (gates, new) = (&self.recurrent_activation, &self.settings.activation);
+        let [i, f, n, o] = [gate(g, 0, gates), gate(g, 1, gates), gate(g, 2, new), gate(g, 3, gates)];
+        let kept = g.mul(f, step.states[1]);
+        let added = g.mul(i, n);
+        let c = g.add(kept, added);
+        let bounded = new.lower(g, c);
+        vec![g.mul(o, bounded), c]
     }
 }

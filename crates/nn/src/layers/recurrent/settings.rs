@@ -1,12 +1,8 @@
-//! What the recurrent layers have in common: Keras' arguments, their weights and their builder methods.
+//! What the cells have in common: Keras' arguments, their weights and their builder methods.
 
 use crate::config::{self, Config, Reader, config};
 use crate::layer::WeightSpec;
-use crate::{Activation, Constraint, Error, ErrorKind, Initializer, Regularizer};
-use footlight_tensor::display_shape;
-
-/// The part of a recurrent layer that has its weights in files.
-const CELL: &str = "cell";
+use crate::{Activation, Constraint, Error, Initializer, Regularizer};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
@@ -24,9 +20,6 @@ pub(super) struct Settings {
     pub bias_constraint: Option<Constraint>,
     pub dropout: f32,
     pub recurrent_dropout: f32,
-    pub return_sequences: bool,
-    pub go_backwards: bool,
-    pub zero_output_for_mask: bool,
 }
 
 impl Settings {
@@ -47,9 +40,6 @@ impl Settings {
             bias_constraint: None,
             dropout: 0.0,
             recurrent_dropout: 0.0,
-            return_sequences: false,
-            go_backwards: false,
-            zero_output_for_mask: false,
         }
     }
 
@@ -76,25 +66,14 @@ impl Settings {
             bias_constraint: read.object("bias_constraint", Constraint::from_config)?,
             dropout: read.f32("dropout", 0.0)?,
             recurrent_dropout: read.f32("recurrent_dropout", 0.0)?,
-            return_sequences: read.bool("return_sequences", false)?,
-            go_backwards: read.bool("go_backwards", false)?,
-            zero_output_for_mask: read.bool("zero_output_for_mask", false)?,
             units,
         };
-        read.only("return_state", false)?;
-        read.only("stateful", false)?;
-        read.ignore(&["seed", "unroll", "use_cudnn", "implementation"]);
+        read.ignore(&["seed", "implementation"]);
         Ok(settings)
     }
 
     pub(super) fn config(&self) -> Config {
         config! {
-            "return_sequences": self.return_sequences,
-            "return_state": false,
-            "go_backwards": self.go_backwards,
-            "stateful": false,
-            "unroll": false,
-            "zero_output_for_mask": self.zero_output_for_mask,
             "units": self.units,
             "activation": self.activation.to_config(),
             "use_bias": self.use_bias,
@@ -140,148 +119,126 @@ impl Settings {
         Err(Error::config("a gate's activation must keep the number of units").in_key(key))
     }
 
-    pub(super) fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        let [steps, _] = sequence(input)?;
-        Ok(if self.return_sequences { vec![steps, self.units] } else { vec![self.units] })
-    }
-
-    /// Kernel, recurrent kernel and, if there is one, the bias of `bias_rows` rows.
+    /// Kernel, recurrent kernel and, if there is one, the bias.
     pub(super) fn weights(
         &self,
-        input: &[usize],
-        [kernel, recurrent, bias]: [&'static str; 3],
+        features: usize,
         gates: usize,
         bias_shape: &[usize],
         bias_initializer: Initializer,
-    ) -> Result<Vec<WeightSpec>, Error> {
-        let [_, features] = sequence(input)?;
+    ) -> Vec<WeightSpec> {
         let columns = gates * self.units;
-        let kernel = WeightSpec::new(kernel, [features, columns], self.kernel_initializer.clone());
-        let recurrent = WeightSpec::new(recurrent, [self.units, columns], self.recurrent_initializer.clone());
+        let kernel = WeightSpec::new("kernel", [features, columns], self.kernel_initializer.clone());
+        let recurrent = WeightSpec::new("recurrent_kernel", [self.units, columns], self.recurrent_initializer.clone());
         let mut weights = vec![
             kernel.regularizer(self.kernel_regularizer).constraint(&self.kernel_constraint),
             recurrent.regularizer(self.recurrent_regularizer).constraint(&self.recurrent_constraint),
         ];
         if self.use_bias {
-            let bias = WeightSpec::new(bias, bias_shape, bias_initializer);
+            let bias = WeightSpec::new("bias", bias_shape, bias_initializer);
             weights.push(bias.regularizer(self.bias_regularizer).constraint(&self.bias_constraint));
         }
-        Ok(weights.into_iter().map(|weight| weight.within(CELL)).collect())
+        weights
     }
 }
 
-/// Steps and features of a sample.
-fn sequence(input: &[usize]) -> Result<[usize; 2], Error> {
-    match input {
-        &[steps, features] if steps > 0 => Ok([steps, features]),
-        _ => {
-            let message = format!("needs samples of steps and features, [T, F], got {}", display_shape(input));
-            Err(Error::new(ErrorKind::Shape, message).help("give each sample a time axis, such as shape [80, 1]"))
-        }
-    }
-}
-
-/// The builder methods of a layer with a field `settings`.
-macro_rules! recurrent_methods {
-    ($layer:ident) => {
+/// The builder methods of a cell's settings, which lie in the given fields, such as `cell.settings`.
+macro_rules! cell_methods {
+    ($layer:ident, $($field:ident).+) => {
         impl $layer {
             /// The function applied to what is new in a state, by value or by name; default tanh.
             pub fn activation(mut self, activation: impl Into<Activation>) -> $layer {
-                self.settings.activation = activation.into();
+                self.$($field).+.activation = activation.into();
                 self
             }
 
             /// Whether a bias is added; default true.
             pub fn use_bias(mut self, use_bias: bool) -> $layer {
-                self.settings.use_bias = use_bias;
+                self.$($field).+.use_bias = use_bias;
                 self
             }
 
             /// How the kernel begins; default Glorot uniform.
             pub fn kernel_initializer(mut self, initializer: impl Into<Initializer>) -> $layer {
-                self.settings.kernel_initializer = initializer.into();
+                self.$($field).+.kernel_initializer = initializer.into();
                 self
             }
 
             /// How the recurrent kernel begins, all gates together; default orthogonal.
             pub fn recurrent_initializer(mut self, initializer: impl Into<Initializer>) -> $layer {
-                self.settings.recurrent_initializer = initializer.into();
+                self.$($field).+.recurrent_initializer = initializer.into();
                 self
             }
 
             /// How the bias begins; default zeros.
             pub fn bias_initializer(mut self, initializer: impl Into<Initializer>) -> $layer {
-                self.settings.bias_initializer = initializer.into();
+                self.$($field).+.bias_initializer = initializer.into();
                 self
             }
 
             /// A penalty on the kernel; default none.
             pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> $layer {
-                self.settings.kernel_regularizer = Some(regularizer);
+                self.$($field).+.kernel_regularizer = Some(regularizer);
                 self
             }
 
             /// A penalty on the recurrent kernel; default none.
             pub fn recurrent_regularizer(mut self, regularizer: Regularizer) -> $layer {
-                self.settings.recurrent_regularizer = Some(regularizer);
+                self.$($field).+.recurrent_regularizer = Some(regularizer);
                 self
             }
 
             /// A penalty on the bias; default none.
             pub fn bias_regularizer(mut self, regularizer: Regularizer) -> $layer {
-                self.settings.bias_regularizer = Some(regularizer);
+                self.$($field).+.bias_regularizer = Some(regularizer);
                 self
             }
 
             /// What the kernel is kept to after each update; default nothing.
             pub fn kernel_constraint(mut self, constraint: Constraint) -> $layer {
-                self.settings.kernel_constraint = Some(constraint);
+                self.$($field).+.kernel_constraint = Some(constraint);
                 self
             }
 
             /// What the recurrent kernel is kept to after each update; default nothing.
             pub fn recurrent_constraint(mut self, constraint: Constraint) -> $layer {
-                self.settings.recurrent_constraint = Some(constraint);
+                self.$($field).+.recurrent_constraint = Some(constraint);
                 self
             }
 
             /// What the bias is kept to after each update; default nothing.
             pub fn bias_constraint(mut self, constraint: Constraint) -> $layer {
-                self.settings.bias_constraint = Some(constraint);
+                self.$($field).+.bias_constraint = Some(constraint);
                 self
             }
 
             /// The fraction of the inputs that is dropped while training, the same in every step; default 0.
             pub fn dropout(mut self, rate: f32) -> $layer {
-                self.settings.dropout = rate;
+                self.$($field).+.dropout = rate;
                 self
             }
 
             /// The fraction of the state that is dropped while training where a gate reads it, the same in every step;
             /// default 0.
             pub fn recurrent_dropout(mut self, rate: f32) -> $layer {
-                self.settings.recurrent_dropout = rate;
-                self
-            }
-
-            /// Whether the outputs of all steps are the layer's output, not that of the last alone; default false.
-            pub fn return_sequences(mut self, return_sequences: bool) -> $layer {
-                self.settings.return_sequences = return_sequences;
-                self
-            }
-
-            /// Whether the last step comes first; the outputs of all steps then begin with its; default false.
-            pub fn go_backwards(mut self, go_backwards: bool) -> $layer {
-                self.settings.go_backwards = go_backwards;
-                self
-            }
-
-            /// Whether the output of a masked step is zeros, not the output before; default false.
-            pub fn zero_output_for_mask(mut self, zero_output_for_mask: bool) -> $layer {
-                self.settings.zero_output_for_mask = zero_output_for_mask;
+                self.$($field).+.recurrent_dropout = rate;
                 self
             }
         }
     };
 }
-pub(super) use recurrent_methods;
+pub(super) use cell_methods;
+
+/// The builder method of what has gates, whose function lies in the given fields.
+macro_rules! gated_methods {
+    ($layer:ident, $($field:ident).+) => {
+        impl $layer {
+            /// The function of the gates, by value or by name; default sigmoid.
+            pub fn recurrent_activation(mut self, activation: impl Into<Activation>) -> $layer {
+                self.$($field).+ = activation.into();
+                self
+            }
+        }
+    };
+}
+pub(super) use gated_methods;

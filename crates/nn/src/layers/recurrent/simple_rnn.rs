@@ -1,17 +1,20 @@
 //! The plain recurrent layer.
 
-use super::settings::{Settings, recurrent_methods};
-use super::{Cell, Step};
+use super::cell::{Gates, Rule, Step};
+use super::sequence::{INITIAL_STATE, Placed, Recurrent, Sequence, layer_of_cell, recurrent_basics, sequence_methods};
+use super::settings::{Settings, cell_methods};
 use crate::config::{Config, Reader};
-use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, one_or_all};
 use crate::{Activation, Constraint, Error, Initializer, Regularizer};
-use footlight_graph::Builder;
+use footlight_graph::{Builder, Value};
 
 /// The plain recurrent layer, `h_t = activation(x_t kernel + h_(t-1) recurrent_kernel + bias)`.
 ///
 /// # Shapes
 /// Input `[N, T, F]`, kernel `[F, U]`, recurrent kernel `[U, U]`, bias `[U]`; output `[N, U]`, that of the last step, or
 /// `[N, T, U]` with `return_sequences`.
+/// With `return_state` the last states follow, `[N, U]` each. First states, zeros unless given, are further inputs or given as
+/// `initial_state`.
 ///
 /// # Arguments
 /// `units`: at least 1. Defaults as in Keras: `activation` tanh, `use_bias` true, `kernel_initializer` Glorot uniform,
@@ -22,9 +25,6 @@ use footlight_graph::Builder;
 ///
 /// # Numerics
 /// A masked step keeps the state and repeats the output before it.
-///
-/// # Differences
-/// Keras has also `return_state` and `stateful`.
 ///
 /// # References
 /// Elman (1990), "Finding structure in time", Cognitive Science 14(2).
@@ -38,30 +38,62 @@ use footlight_graph::Builder;
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimpleRNN {
     common: Common,
+    cell: SimpleRNNCell,
+    sequence: Sequence,
+}
+
+layer_of_cell!(SimpleRNN, SimpleRNNCell, "SimpleRNN", "simple_rnn_cell");
+cell_methods!(SimpleRNN, cell.settings);
+
+/// The plain recurrent layer, as one step of it, for [`RNN`](super::RNN).
+///
+/// # Arguments
+/// As of [`SimpleRNN`], without what is said of sequences.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimpleRNNCell {
+    name: Option<String>,
     settings: Settings,
 }
 
-common_methods!(SimpleRNN);
-recurrent_methods!(SimpleRNN);
+cell_methods!(SimpleRNNCell, settings);
 
-impl SimpleRNN {
-    /// A layer of `units` numbers of state.
-    pub fn new(units: usize) -> SimpleRNN {
-        SimpleRNN { common: Common::default(), settings: Settings::new(units) }
+impl SimpleRNNCell {
+    /// A cell of `units` numbers of state.
+    pub fn new(units: usize) -> SimpleRNNCell {
+        SimpleRNNCell::with(Settings::new(units))
     }
 
-    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<SimpleRNN, Error> {
-        Ok(SimpleRNN { common: Common::default(), settings: Settings::from_config(read)? })
+    fn with(settings: Settings) -> SimpleRNNCell {
+        SimpleRNNCell { name: None, settings }
     }
 
-    fn step(&self, g: &mut Builder, step: &Step<'_>) -> footlight_graph::Value {
-        let sum = step.sum(g, 0);
-        self.settings.activation.lower(g, sum)
+    /// Names the cell; its class in snake case unless given.
+    pub fn name(mut self, name: &str) -> SimpleRNNCell {
+        self.name = Some(name.into());
+        self
+    }
+
+    pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<SimpleRNNCell, Error> {
+        Settings::from_config(read).map(SimpleRNNCell::with)
     }
 }
 
-impl Layer for SimpleRNN {
-    layer_basics!("SimpleRNN");
+impl Rule for SimpleRNNCell {
+    fn class_name(&self) -> &'static str {
+        "SimpleRNNCell"
+    }
+
+    fn given_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn gates(&self) -> Gates {
+        Gates { gates: 1, states: 1, has_recurrent_bias: false }
+    }
 
     fn config(&self) -> Config {
         self.settings.config()
@@ -71,18 +103,13 @@ impl Layer for SimpleRNN {
         self.settings.check()
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        self.settings.output_shape(input)
-    }
-
-    fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let names = ["simple_rnn_cell/kernel", "simple_rnn_cell/recurrent_kernel", "simple_rnn_cell/bias"];
+    fn weights(&self, features: usize) -> Vec<WeightSpec> {
         let settings = &self.settings;
-        settings.weights(input, names, 1, &[settings.units], settings.bias_initializer.clone())
+        settings.weights(features, 1, &[settings.units], settings.bias_initializer.clone())
     }
 
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        let cell = Cell { gates: 1, states: 1, has_recurrent_bias: false };
-        self.settings.call(cx, input, cell, |g, step| vec![self.step(g, step)])
+    fn step(&self, g: &mut Builder, step: &Step<'_>) -> Vec<Value> {
+        let sum = step.sum(g, 0);
+        vec![self.settings.activation.lower(g, sum)]
     }
 }
