@@ -23,7 +23,7 @@ fn records() -> Vec<(PathBuf, Value)> {
         .map(|record: Value| (fixtures().join(record["file"].as_str().unwrap()), record))
         .collect();
     records.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(records.len() >= 24, "the fixtures are missing");
+    assert!(records.len() >= 25, "the fixtures are missing");
     records
 }
 

@@ -4,12 +4,11 @@
 //! `layer_names`, and each layer the paths of its weights in `weight_names`: trainable ones first. `optimizer_weights` lists
 //! the optimizer's variables. Names are those of whoever wrote the file; it is the order that counts.
 
-use footlight_graph::{Role, Type};
 use footlight_tensor::{Tensor, display_shape};
 use serde_json::Value;
 
 use super::archive::{JSON_LIMIT_BYTES, advised, check_limit, fault, parse};
-use super::saved::{States, floats, state};
+use super::saved::{States, floats};
 use super::{Group, model};
 use crate::optimizers::LEARNING_RATE;
 use crate::{Architecture, Compile, Error, Weight};
@@ -107,37 +106,29 @@ fn unexpected((place, tensor): (String, Tensor), why: &str) -> String {
     format!("`{place}`: unexpected {}, {why}", display_shape(tensor.shape()))
 }
 
-/// The optimizer's states, if the file has any and their order is known.
-pub(super) fn slots(root: &Group, compile: &Compile, architecture: &Architecture) -> Result<Option<States>, Error> {
+/// The optimizer's variables in the order of Keras 3, if the file has any.
+pub(super) fn optimizer_vars(
+    root: &Group,
+    compile: &Compile,
+    architecture: &Architecture,
+) -> Result<Option<Vec<Tensor>>, Error> {
     let Some(group) = root.group(OPTIMIZER) else { return Ok(None) };
-    let mut found = listed(group, OPTIMIZER)?;
-    let mut expected = compile.optimizer_states(architecture);
+    let found = listed(group, OPTIMIZER)?;
     // `tf.keras` up to 2.10 has the first slots of all parameters, then the second ones.
     let is_by_slot = found.first().is_some_and(|(place, _)| place.ends_with("iter:0"));
+    let mut vars: Vec<Tensor> = found.into_iter().map(|(_, tensor)| tensor).collect();
     if is_by_slot {
         let slots = compile.optimizer.slots();
         let slot = |name: &str| slots.iter().position(|slot| name.rsplit('/').next() == Some(*slot));
-        expected.sort_by_key(|(name, _)| slot(name).map_or(0, |slot| 1 + slot));
+        let states = compile.optimizer_states(architecture).into_iter().filter(|(name, _)| name != LEARNING_RATE);
+        let mut places: Vec<(Option<usize>, usize)> =
+            states.enumerate().map(|(place, (name, _))| (slot(&name), place)).collect();
+        places.sort_unstable();
+        let mut placed: Vec<(usize, Tensor)> = places.into_iter().map(|(_, place)| place).zip(vars).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        vars = placed.into_iter().map(|(_, tensor)| tensor).collect();
     }
-    // All of Keras 2 leaves the learning rate to the description.
-    let rate = expected.iter().position(|(name, _)| name == LEARNING_RATE);
-    if let (Some(rate), Some(value)) = (rate, compile.optimizer.common().learning_rate.constant())
-        && found.get(rate).is_none_or(|(place, _)| !place.ends_with("/learning_rate"))
-    {
-        found.insert(rate.min(found.len()), (OPTIMIZER.into(), Tensor::scalar(value)));
-    }
-    // An optimizer that never took a step has no slots.
-    let fresh = 1 + usize::from(rate.is_some());
-    if found.len() == fresh {
-        expected.truncate(fresh);
-    }
-    if found.len() != expected.len() {
-        return Ok(None);
-    }
-    let fitting = expected.iter().zip(found).map(|((name, ty), (_, tensor)): (&(String, Type), _)| {
-        Some((name.clone(), Role::Slot, state(name, ty, tensor).ok()?))
-    });
-    Ok(fitting.collect())
+    Ok(Some(vars))
 }
 
 #[cfg(test)]

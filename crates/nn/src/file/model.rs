@@ -149,6 +149,8 @@ pub fn read_vars(mut tree: Group, model: &ModelShapes) -> Result<(Vec<Vec<Tensor
     });
     let layers = layers.collect();
     let optimizer = take_group(&mut tree, "optimizer").map(|group| take_optimizer(group, &mut faults));
+    // Keras 2 saves the sums of metrics, which begin anew.
+    tree.entries.remove("metrics");
     unexpected(&groups, prefix, "no layer of the model has this place", &mut faults);
     unexpected(&tree, "", "no part of the model has this place", &mut faults);
     report(faults)?;

@@ -21,6 +21,11 @@ pub(super) fn model(mut value: Value) -> Result<Value, Error> {
 
 fn put_layer(entry: &mut Value) -> Result<(), Error> {
     let class = entry["class_name"].as_str().unwrap_or_default().to_string();
+    if let Some(module) = entry.get_mut("module")
+        && let Some(keras) = module.as_str().and_then(|module| module.strip_prefix("tf_"))
+    {
+        *module = keras.into();
+    }
     // Before Keras 2.2.3 a Sequential was the list of its layers.
     if entry["config"].is_array() {
         entry["config"] = json!({ "layers": entry["config"].take() });

@@ -71,8 +71,7 @@ impl SavedModel {
         let (layers, optimizer) = read_vars(archive.weights, &shapes(&saved.architecture))?;
         saved.states = weights(&saved.architecture, layers)?;
         if let (Some(Ok(compile)), Some(optimizer)) = (&mut saved.compile, optimizer) {
-            let slots = slots(compile, &saved.architecture, optimizer)?;
-            saved.states.extend(resumed(compile, slots, "optimizer/vars/1")?);
+            saved.states.extend(slots(compile, &saved.architecture, optimizer.vars)?);
         }
         Ok(saved)
     }
@@ -90,9 +89,9 @@ impl SavedModel {
         let mut saved = SavedModel::described(model, training, &version, custom)?;
         saved.states = legacy::weights(tree, &saved.architecture)?;
         if let Some(Ok(compile)) = &mut saved.compile
-            && let Some(slots) = legacy::slots(tree, compile, &saved.architecture)?
+            && let Some(vars) = legacy::optimizer_vars(tree, compile, &saved.architecture)?
         {
-            saved.states.extend(resumed(compile, slots, "optimizer_weights")?);
+            saved.states.extend(slots(compile, &saved.architecture, vars).unwrap_or_default());
         }
         Ok(saved)
     }
@@ -117,15 +116,6 @@ impl SavedModel {
         let architecture = Architecture::from_config_with(&model, custom).map_err(in_file)?;
         Ok(SavedModel { architecture, compile, states: Vec::new() })
     }
-}
-
-/// The optimizer's states, of which the learning rate is now that of `compile`.
-fn resumed(compile: &mut Compile, slots: States, place: &str) -> Result<States, Error> {
-    let rate = slots.iter().find(|(name, ..)| name == LEARNING_RATE).map(|(.., value)| value);
-    set_learning_rate(compile, rate);
-    // What the description says was checked, but it is the state that counts.
-    compile.optimizer.check().map_err(|error| in_file(error.at(format!("`{place}`"))))?;
-    Ok(slots)
 }
 
 /// Puts a model in an archive, saved at `time`; `state` gives the value of a weight or slot by its name.
@@ -202,37 +192,42 @@ fn weights(architecture: &Architecture, layers: Vec<Vec<Tensor>>) -> Result<Stat
     named.map(|(weight, tensor)| Ok((weight.path.clone(), weight.role(), floats(tensor)?))).collect()
 }
 
-/// The optimizer's states; an optimizer that never took a step has none but its count, and its learning rate unless it
-/// follows a schedule.
-fn slots(compile: &Compile, architecture: &Architecture, found: OptimizerVars) -> Result<States, Error> {
+/// The optimizer's states, of which the learning rate is now that of `compile`; an optimizer that never took a step has
+/// none but its count, and its learning rate unless it follows a schedule.
+fn slots(compile: &mut Compile, architecture: &Architecture, mut vars: Vec<Tensor>) -> Result<States, Error> {
     let mut expected = compile.optimizer_states(architecture);
-    let fresh = 1 + usize::from(compile.optimizer.common().learning_rate.constant().is_some());
-    if found.vars.len() == fresh {
+    let rate = compile.optimizer.common().learning_rate.constant();
+    // Keras 2 leaves the learning rate to the description.
+    if let Some(rate) = rate.filter(|_| vars.len() == 1 || vars.len() + 1 == expected.len()) {
+        vars.insert(1, Tensor::scalar(rate));
+    }
+    let fresh = 1 + usize::from(rate.is_some());
+    if vars.len() == fresh {
         expected.truncate(fresh);
     }
-    if found.vars.len() != expected.len() {
+    if vars.len() != expected.len() {
         let message = format!(
             "`optimizer/vars` holds {} variables, `{}` of this model has {}",
-            found.vars.len(),
+            vars.len(),
             optimizer_name(compile),
             expected.len()
         );
         return Err(Error::new(ErrorKind::File, message).help("save the model again after compiling it"));
     }
-    let fitting = expected.into_iter().zip(found.vars).enumerate().map(|(index, ((name, ty), tensor))| {
-        let value = state(&name, &ty, tensor).map_err(|error| error.at(format!("`optimizer/vars/{index}`")))?;
+    let fitting = expected.into_iter().zip(vars).enumerate().map(|(index, ((name, ty), tensor))| {
+        if tensor.shape() != ty.shape {
+            let (got, want) = (display_shape(tensor.shape()), display_shape(&ty.shape));
+            let message = format!("`optimizer/vars/{index}`: `{name}` expects {want}, file has {got}");
+            return Err(Error::new(ErrorKind::File, message));
+        }
+        let value = if ty.dtype == DType::I32 { count(&name, tensor)? } else { floats(tensor)? };
         Ok((name, Role::Slot, value))
     });
-    fitting.collect()
-}
-
-/// A state of the optimizer as its type wants it.
-pub(super) fn state(name: &str, ty: &Type, tensor: Tensor) -> Result<Tensor, Error> {
-    if tensor.shape() != ty.shape {
-        let (got, want) = (display_shape(tensor.shape()), display_shape(&ty.shape));
-        return Err(Error::new(ErrorKind::File, format!("`{name}` expects {want}, file has {got}")));
-    }
-    if ty.dtype == DType::I32 { count(name, tensor) } else { floats(tensor) }
+    let states: States = fitting.collect::<Result<_, _>>()?;
+    set_learning_rate(compile, states.iter().find(|(name, ..)| name == LEARNING_RATE).map(|(.., value)| value));
+    // What the description says was checked, but it is the state that counts.
+    compile.optimizer.check().map_err(|error| in_file(error.at("`optimizer/vars/1`")))?;
+    Ok(states)
 }
 
 pub(super) fn floats(tensor: Tensor) -> Result<Tensor, Error> {
