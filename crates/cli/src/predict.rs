@@ -21,7 +21,7 @@ Examples:
 An .npz file for a model of one input may hold one array under any name, or one called x among others. Bytes are divided \
 by 255, as in training; other numbers are taken as they are. In an .npz output the answer is called output_0.")]
 pub struct Predict {
-    /// The model, a .keras file
+    /// The model, a .keras file or an .h5 file of Keras
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The samples: .npy, .npz, .png or .jpg

@@ -19,10 +19,11 @@ fn records() -> Vec<(PathBuf, Value)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .map(|path| (path.with_extension("keras"), serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()))
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+        .map(|record: Value| (fixtures().join(record["file"].as_str().unwrap()), record))
         .collect();
     records.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(records.len() >= 14, "the fixtures are missing");
+    assert!(records.len() >= 25, "the fixtures are missing");
     records
 }
 
@@ -209,6 +210,36 @@ fn a_learning_rate_that_is_none_is_refused() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// Runs where `FOOTLIGHT_DATA` names a folder with `keras-models` and `mnist` in it.
+#[test]
+fn models_that_others_trained_reach_their_numbers() {
+    let Some(data) = std::env::var_os("FOOTLIGHT_DATA").map(PathBuf::from) else {
+        println!("skipped: FOOTLIGHT_DATA names no folder with keras-models and mnist in it");
+        return;
+    };
+    let models = data.join("keras-models");
+    let record: Value = serde_json::from_slice(&std::fs::read(models.join("reference-outputs.json")).unwrap()).unwrap();
+    let options = footlight::data::LoadOptions { data_folder: Some(data), ..Default::default() };
+    let mnist = footlight::data::load(Some("mnist"), &options, &mut std::io::sink()).unwrap();
+    let x = mnist.x_test.reshape(&[28, 28, 1]).unwrap() / 255.0;
+    for (file, expected) in record["models"].as_object().unwrap() {
+        let mut model = Model::load(models.join(file)).unwrap();
+        let answers = model.predict(&x).unwrap().to_f32();
+        let likeliest = |row: &[f32]| (0..10).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap() as i64;
+        let is_right = |(i, row): &(usize, &[f32])| likeliest(row) == mnist.y_test.label(*i);
+        let correct = answers.chunks(10).enumerate().filter(is_right).count();
+        assert_eq!(correct as u64, expected["correct_of_10000"].as_u64().unwrap(), "{file}");
+        let first = expected["first10_probabilities"].as_array().unwrap().iter();
+        let first = first.flat_map(|row| row.as_array().unwrap()).map(|p| p.as_f64().unwrap() as f32);
+        let difference = answers.iter().zip(first).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max);
+        println!("{file}: {correct} of 10000, largest difference of a probability {difference:e}");
+        // Sums of float32 that Keras adds in another order.
+        assert!(difference <= 1e-6, "{file}: {difference}");
+    }
+    let error = Model::load(models.join("nested_container_keras3.keras")).unwrap_err();
+    assert!(error.message().contains("class `NestedDenseModel` of"), "{error}");
+}
+
 /// The record that `fixtures/gen/check_saved.py` holds Keras' view of a saved model against.
 fn expected(model: &mut Model, input: &Value, inputs: &Value) -> Value {
     let mut expected = match inputs.as_object() {
@@ -253,7 +284,7 @@ fn keras_opens_what_is_saved_and_predicts_the_same() {
     std::fs::create_dir_all(&folder).unwrap();
     let mut files = Vec::new();
     for (path, input, inputs) in recorded.chain(trained) {
-        let copy = folder.join(path.file_name().unwrap());
+        let copy = folder.join(path.file_name().unwrap()).with_extension("keras");
         let mut model = Model::load(&path).unwrap();
         model.save(&copy).unwrap();
         std::fs::write(copy.with_extension("json"), expected(&mut model, &input, &inputs).to_string()).unwrap();

@@ -67,6 +67,19 @@ fn several_inputs_go_by_name_and_several_outputs_come_by_number() {
 }
 
 #[test]
+fn an_h5_file_of_keras_is_a_model() {
+    let folder = Folder::with_data();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/keras/h5_sequential_tf_keras.h5");
+    std::fs::copy(fixture, folder.path("old.h5")).unwrap();
+    let x = Tensor::new([2, 6, 6, 2], vec![0.5f32; 144]).unwrap();
+    std::fs::write(folder.path("x.npy"), npy::write(&x).unwrap()).unwrap();
+    assert!(folder.run("summary old.h5").done().out.contains("conv2d (Conv2D)"));
+    assert!(folder.run("predict old.h5 --input x.npy").done().out.starts_with("sample 0: class "));
+    let run = folder.run("train old.h5 --data data");
+    assert!(run.err.contains("samples have shape [6, 5], the model was built for [6, 6, 2]"), "{}", run.err);
+}
+
+#[test]
 fn arrays_in_arrays_out() {
     let folder = trained();
     let x = samples();
