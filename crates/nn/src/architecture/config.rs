@@ -56,7 +56,7 @@ impl Architecture {
             "input_layers": one_or_all(inputs),
             "output_layers": one_or_all(outputs),
         };
-        object("keras", "Functional", config)
+        object("keras.src.models.functional", "Functional", config)
     }
 
     /// A layer with all calls of it.
