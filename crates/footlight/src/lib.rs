@@ -61,6 +61,7 @@ pub mod prelude {
         UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers, metrics,
     };
     pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
+    pub use footlight_nn::{AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention, ScoreMode};
     pub use footlight_nn::{
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
     };

@@ -146,7 +146,12 @@ impl<'a> Call<'a> {
 
     /// The value that the call was given as `name`.
     pub fn get(&self, name: &str) -> Option<Masked> {
-        self.named.iter().find(|(known, _)| known == name).and_then(|(_, values)| values.first().copied())
+        self.get_all(name).first().copied()
+    }
+
+    /// The values that the call was given as a list called `name`; none if it was not.
+    pub fn get_all(&self, name: &str) -> &'a [Masked] {
+        self.named.iter().find(|(known, _)| known == name).map_or(&[], |(_, values)| values)
     }
 }
 
@@ -238,6 +243,11 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
     /// As [`Layer::call`], with all inputs and outputs.
     fn call_all(&self, cx: &mut Call<'_>, inputs: &[Masked]) -> Vec<Masked> {
         vec![self.call(cx, inputs[0])]
+    }
+
+    /// The names of the inputs, for a layer that may be given them by name; none unless written.
+    fn input_names(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// How the layer stands in Keras' files.

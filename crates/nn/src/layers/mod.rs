@@ -3,6 +3,7 @@
 mod activation;
 mod activity_regularization;
 mod alpha_dropout;
+mod attention;
 mod batch_normalization;
 mod cropping;
 mod dense;
@@ -14,11 +15,14 @@ mod flatten;
 mod gaussian_dropout;
 mod gaussian_noise;
 mod group_normalization;
+mod group_query_attention;
+mod heads;
 mod identity;
 mod input;
 mod layer_normalization;
 mod masking;
 mod merge;
+mod multi_head_attention;
 mod nested;
 mod noise;
 mod normalization;
@@ -41,6 +45,7 @@ mod zero_padding;
 pub use activation::ActivationLayer;
 pub use activity_regularization::ActivityRegularization;
 pub use alpha_dropout::AlphaDropout;
+pub use attention::{AdditiveAttention, Attention, ScoreMode};
 pub use batch_normalization::BatchNormalization;
 pub use cropping::{Cropping1D, Cropping2D, Cropping3D};
 pub use dense::Dense;
@@ -51,11 +56,13 @@ pub use flatten::Flatten;
 pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
 pub use group_normalization::GroupNormalization;
+pub use group_query_attention::GroupQueryAttention;
 pub use identity::Identity;
 pub use input::Input;
 pub use layer_normalization::LayerNormalization;
 pub use masking::Masking;
 pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract};
+pub use multi_head_attention::MultiHeadAttention;
 pub use nested::Nested;
 pub use normalization::Normalization;
 pub use numbers::Numbers;
@@ -142,6 +149,10 @@ catalogue! {
     "Minimum" => Minimum,
     "Concatenate" => Concatenate,
     "Dot" => Dot,
+    "MultiHeadAttention" => MultiHeadAttention,
+    "GroupQueryAttention" => GroupQueryAttention,
+    "Attention" => Attention,
+    "AdditiveAttention" => AdditiveAttention,
 }
 
 /// A layer from what Keras writes.
