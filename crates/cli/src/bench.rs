@@ -13,7 +13,7 @@ use std::time::Instant;
     after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer"
 )]
 pub struct Bench {
-    /// What to measure [default: all]; known: mlp
+    /// What to measure [default: all]; known: mlp, cnn
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Threads to use [default: all cores]
@@ -30,10 +30,16 @@ pub struct Bench {
     json: bool,
 }
 
-/// The names of all workloads.
-const WORKLOADS: [&str; 1] = ["mlp"];
-/// Samples of an epoch of the mlp workload.
-const SAMPLES: usize = 60_000;
+/// A network to measure.
+struct Workload {
+    name: &'static str,
+    /// Samples of an epoch.
+    samples: usize,
+    network: fn() -> Result<Model>,
+}
+
+const WORKLOADS: [Workload; 2] =
+    [Workload { name: "mlp", samples: 60_000, network: mlp }, Workload { name: "cnn", samples: 12_800, network: cnn }];
 const BATCH: usize = 128;
 
 impl Bench {
@@ -41,16 +47,21 @@ impl Bench {
         if self.epochs == 0 {
             return Err(Error::new(ErrorKind::Config, "--epochs 0: nothing would be measured"));
         }
-        if let Some(unknown) = self.workloads.iter().find(|w| !WORKLOADS.contains(&w.as_str())) {
-            return Err(nn::suggest::unknown("workload", unknown, &WORKLOADS).into());
+        let names = WORKLOADS.map(|w| w.name);
+        if let Some(unknown) = self.workloads.iter().find(|w| !names.contains(&w.as_str())) {
+            return Err(nn::suggest::unknown("workload", unknown, &names).into());
         }
         let threads = self.threads.unwrap_or_else(footlight::cpu::Engine::available_threads);
-        if self.infer { self.infer(threads) } else { self.train(threads) }
+        let is_asked = |w: &Workload| self.workloads.is_empty() || self.workloads.iter().any(|name| name == w.name);
+        for workload in WORKLOADS.iter().filter(|w| is_asked(w)) {
+            if self.infer { self.infer(workload, threads)? } else { self.train(workload, threads)? }
+        }
+        Ok(())
     }
 
-    fn train(&self, threads: usize) -> Result<()> {
-        let (x, y) = synthetic(SAMPLES)?;
-        let mut model = mlp()?.threads(threads);
+    fn train(&self, workload: &Workload, threads: usize) -> Result<()> {
+        let (x, y) = synthetic(workload.samples)?;
+        let mut model = (workload.network)()?.threads(threads);
         model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])?;
         let flops = model.plan_summary(BATCH)?.flops;
         // The first epoch warms caches and makes the plans.
@@ -61,6 +72,7 @@ impl Bench {
         epochs.sort_by(f64::total_cmp);
         let median = epochs[epochs.len() / 2];
         self.line(Line {
+            workload: workload.name,
             threads,
             mode: "train",
             batch: BATCH,
@@ -71,8 +83,8 @@ impl Bench {
         })
     }
 
-    fn infer(&self, threads: usize) -> Result<()> {
-        let mut model = mlp()?.threads(threads);
+    fn infer(&self, workload: &Workload, threads: usize) -> Result<()> {
+        let mut model = (workload.network)()?.threads(threads);
         let flops = model.plan_summary(1)?.flops;
         let sample: Vec<f32> = (0..784).map(|i| (i % 17) as f32 / 17.0).collect();
         let mut out = [0.0; 10];
@@ -87,6 +99,7 @@ impl Bench {
         times.sort_by(f64::total_cmp);
         let median = times[times.len() / 2];
         self.line(Line {
+            workload: workload.name,
             threads,
             mode: "infer",
             batch: 1,
@@ -98,13 +111,13 @@ impl Bench {
     }
 
     fn line(&self, line: Line) -> Result<()> {
-        let Line { threads, mode, batch, median_ms, min_ms, flops, p50_us } = line;
+        let Line { workload, threads, mode, batch, median_ms, min_ms, flops, p50_us } = line;
         let samples_per_s = batch as f64 / median_ms * 1e3;
         let gflops = flops / median_ms / 1e6;
         let rss = peak_rss_mb();
         if self.json {
             let mut object = serde_json::json!({
-                "workload": "mlp", "batch": batch, "threads": threads, "mode": mode, "step_ms_median": median_ms,
+                "workload": workload, "batch": batch, "threads": threads, "mode": mode, "step_ms_median": median_ms,
                 "step_ms_min": min_ms, "samples_per_s": samples_per_s, "gflops": gflops, "peak_rss_mb": rss,
             });
             if let Some(p50_us) = p50_us {
@@ -114,13 +127,14 @@ impl Bench {
         }
         let rss = rss.map_or(String::new(), |mb| format!(", peak {mb:.0} MB"));
         output::print(&format!(
-            "mlp {mode}, batch {batch}, {threads} threads: {median_ms:.4} ms (fastest {min_ms:.4}), \
+            "{workload} {mode}, batch {batch}, {threads} threads: {median_ms:.4} ms (fastest {min_ms:.4}), \
              {samples_per_s:.0} samples/s, {gflops:.1} GFLOP/s{rss}\n"
         ))
     }
 }
 
 struct Line {
+    workload: &'static str,
     threads: usize,
     mode: &'static str,
     batch: usize,
@@ -154,6 +168,19 @@ fn mlp() -> Result<Model> {
         Flatten::new().input_shape([28, 28]),
         Dense::new(128).activation(Relu),
         Dropout::new(0.2),
+        Dense::new(10).activation(Softmax),
+    ])
+}
+
+fn cnn() -> Result<Model> {
+    Sequential::new(layers![
+        Reshape::new([28, 28, 1]).input_shape([28, 28]),
+        Conv2D::new(32, 3).activation(Relu),
+        MaxPooling2D::new(2),
+        Conv2D::new(64, 3).activation(Relu),
+        MaxPooling2D::new(2),
+        Flatten::new(),
+        Dropout::new(0.5),
         Dense::new(10).activation(Softmax),
     ])
 }

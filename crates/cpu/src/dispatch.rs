@@ -2,16 +2,18 @@
 
 use crate::feed::Feed;
 use crate::isa::Isa;
+use crate::kernels::conv::{KernelGradient, Sweep};
 use crate::kernels::gemm::{self, Left};
 use crate::kernels::index::{self, Table};
 use crate::kernels::integers::Integers;
 use crate::kernels::moving::Moves;
+use crate::kernels::pool::{self, Pool};
 use crate::kernels::program::Compiled;
 use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
 use crate::kernels::{layout, softmax};
 use crate::target::is_direct;
-use footlight_graph::ops::{AdamUpdate, MatMul};
+use footlight_graph::ops::{AdamUpdate, ConvKernelGradient, MatMul};
 use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
@@ -39,6 +41,13 @@ pub(crate) enum Kernel {
     Program(Compiled),
     MatMul { op: MatMul, extents: [usize; 3], pack_slot: usize },
     BatchMatMul { op: MatMul, extents: [usize; 3], per_row: usize },
+    Conv { sweep: Box<Sweep>, pack_slot: usize },
+    ConvKernelGradient(Box<KernelGradient>),
+    MaxPool(Box<Pool>),
+    AveragePool(Box<Pool>),
+    AveragePoolGradient(Box<Pool>),
+    PoolGather { extents: [usize; 3] },
+    PoolScatter { extents: [usize; 3] },
     Fold { kind: Kind, view: Fold, by_rows: bool, row_len: usize },
     FoldAny { kind: Kind, shape: Vec<usize>, axes: Vec<usize> },
     ArgMax { per_row: usize, len: usize },
@@ -97,6 +106,16 @@ impl Kernel {
                 *pack_slots += 1;
                 Kernel::MatMul { op: *op, extents: [m, n, k], pack_slot: *pack_slots - 1 }
             }
+            Op::Conv(_) | Op::ConvInputGradient(_) => {
+                *pack_slots += 1;
+                Kernel::Conv { sweep: Box::new(sweep(graph, node)), pack_slot: *pack_slots - 1 }
+            }
+            Op::ConvKernelGradient(op) => Kernel::ConvKernelGradient(Box::new(kernel_gradient(graph, node, op))),
+            Op::MaxPool(op) => Kernel::MaxPool(Box::new(Pool::new(&op.windows, &input(0).shape))),
+            Op::AveragePool(op) => Kernel::AveragePool(Box::new(Pool::new(&op.windows, &input(0).shape))),
+            Op::AveragePoolGradient(op) => Kernel::AveragePoolGradient(Box::new(Pool::new(&op.windows, &output.shape))),
+            Op::PoolGather(_) => Kernel::PoolGather { extents: pool_extents(input(0), output) },
+            Op::PoolScatter(_) => Kernel::PoolScatter { extents: pool_extents(output, input(0)) },
             Op::Transpose(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) | Op::Reverse(_) => {
                 let inputs: Vec<&Type> = node.inputs.iter().map(|v| graph.type_of(*v)).collect();
                 Kernel::Moves(Moves::new(&node.op, &inputs, output, access))
@@ -119,14 +138,15 @@ impl Kernel {
                 Kernel::SparseCrossEntropy { per_row: row_len(output), len: last(input(0)) }
             }
             Op::AdamUpdate(op) => Kernel::Adam { op: *op, row_len: row_len(output) },
-            Op::State(_) | Op::Constant(_) | Op::Reshape(_) => unreachable!("not a step"),
+            Op::State(_) | Op::Constant(_) | Op::Given(_) | Op::Reshape(_) => unreachable!("not a step"),
+            Op::Scan(_) => unreachable!("a scan runs the kernels of its body"),
         }
     }
 
     /// The number of this kernel among those that pack an operand.
     pub(crate) fn pack_slot(&self) -> Option<usize> {
         match self {
-            Kernel::MatMul { pack_slot, .. } => Some(*pack_slot),
+            Kernel::MatMul { pack_slot, .. } | Kernel::Conv { pack_slot, .. } => Some(*pack_slot),
             _ => None,
         }
     }
@@ -149,6 +169,22 @@ impl Kernel {
                 }
                 Kernel::MatMul { op, extents, .. } => matmul(block, *op, *extents),
                 Kernel::BatchMatMul { op, extents, per_row } => batch_matmul(block, *op, *extents, rows * per_row),
+                Kernel::Conv { sweep, .. } => conv(block, sweep),
+                Kernel::ConvKernelGradient(gradient) => {
+                    let scratch = block.block_scratch.cast();
+                    gradient.run(isa, [f32_in(0), f32_in(1)], [first_row, rows], f32_out(0), scratch);
+                }
+                Kernel::MaxPool(windows) => pool::max(isa, windows, rows, f32_in(0), f32_out(0), outputs[1].cast()),
+                Kernel::AveragePool(windows) => pool::average(isa, windows, rows, f32_in(0), f32_out(0)),
+                Kernel::AveragePoolGradient(windows) => {
+                    pool::average_gradient(isa, windows, rows, f32_in(0), f32_out(0));
+                }
+                Kernel::PoolGather { extents } => {
+                    pool::gather(*extents, rows, f32_in(0), inputs[1].cast(), f32_out(0));
+                }
+                Kernel::PoolScatter { extents } => {
+                    pool::scatter(*extents, rows, f32_in(0), inputs[1].cast(), f32_out(0));
+                }
                 Kernel::Fold { kind, view, by_rows, row_len } => {
                     let begin = if *by_rows { 0 } else { first_row * row_len };
                     reduce::fold(isa, *kind, *view, f32_in(0), begin, rows * row_len, f32_out(0));
@@ -298,6 +334,44 @@ unsafe fn pack_right(isa: Isa, op: MatMul, b: *const f32, [k, n]: [usize; 2], pa
     let (row_stride, column_stride) = if op.transpose_b { (1, k) } else { (n, 1) };
     // SAFETY: the caller vouches for the matrix and for room for its packed form.
     unsafe { gemm::pack_b(isa, b, row_stride, column_stride, [k, n], packed) }
+}
+
+/// The convolution or transposed convolution of `node`, by images.
+pub(crate) fn sweep(graph: &Graph, node: &Node) -> Sweep {
+    let [from, kernel] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
+    let (to, window) = (&graph.type_of(node.outputs[0]).shape, &kernel[..kernel.len() - 2]);
+    match &node.op {
+        Op::Conv(op) => Sweep::forward(&op.geometry, from, window, to),
+        Op::ConvInputGradient(op) => Sweep::turned(&op.geometry, from, window, to),
+        op => unreachable!("{op} is not a convolution"),
+    }
+}
+
+/// The kernel gradient of `node`.
+pub(crate) fn kernel_gradient(graph: &Graph, node: &Node, op: &ConvKernelGradient) -> KernelGradient {
+    let [x, dy] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
+    let sweep = Sweep::of_kernel(&op.geometry, x, &op.window, dy);
+    KernelGradient { sweep, images: x[0], chunks: op.chunks }
+}
+
+/// Positions of an image, positions of an output, channels.
+fn pool_extents(image: &Type, output: &Type) -> [usize; 3] {
+    let positions = |ty: &Type| ty.shape[1..ty.rank() - 1].iter().product();
+    [positions(image), positions(output), last(output)]
+}
+
+unsafe fn conv(block: &Block<'_>, sweep: &Sweep) {
+    let [x, w] = [0, 1].map(|i: usize| block.inputs[i].cast::<f32>().cast_const());
+    let packed = block.phase_scratch.cast::<f32>();
+    let mark = block.packed.expect("a convolution has a place to pack");
+    if mark.load(Ordering::Relaxed) != block.run {
+        // SAFETY: the phase's scratch has room for the packed kernel.
+        unsafe { sweep.pack(block.isa, w, packed) };
+        mark.store(block.run, Ordering::Relaxed);
+    }
+    let kernel = if sweep.is_depthwise() { w } else { packed.cast_const() };
+    // SAFETY: the operands hold the block's images, the block's scratch a band.
+    unsafe { sweep.run(block.isa, block.rows, x, kernel, block.outputs[0].cast(), block.block_scratch.cast()) }
 }
 
 unsafe fn adam(block: &Block<'_>, op: AdamUpdate, len: usize) {

@@ -7,11 +7,15 @@
 mod layout;
 
 use footlight_graph::ops::{
-    AdamUpdate, ArgMax, Binary, Constant, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, Unary,
+    AdamUpdate, ArgMax, Binary, Constant, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, Scan, Unary,
 };
-use footlight_graph::{Graph, Op, OpRule};
+use footlight_graph::{Graph, Op, OpRule, Type};
 use footlight_tensor::{DType, RandomKey};
 use std::collections::HashMap;
+
+// By its path, because benchmarks compile this file as a module of their own.
+#[path = "naive/conv.rs"]
+mod conv;
 
 /// The float type of an interpretation.
 pub trait Scalar: Copy + PartialOrd + std::fmt::Debug + Send + Sync + 'static {
@@ -153,6 +157,20 @@ impl<S: Scalar> NaiveValue<S> {
         }
     }
 
+    fn dtype(&self) -> DType {
+        if self.as_int().is_some() { DType::I32 } else { DType::F32 }
+    }
+
+    /// Entry `index` along axis 0.
+    fn row(&self, index: usize) -> NaiveValue<S> {
+        let shape = &self.shape[1..];
+        let range = index * shape.iter().product::<usize>()..(index + 1) * shape.iter().product::<usize>();
+        match &self.data {
+            NaiveData::Float(v) => NaiveValue::float(shape, v[range].to_vec()),
+            NaiveData::Int(v) => NaiveValue::int(shape, v[range].to_vec()),
+        }
+    }
+
     fn floats(&self) -> &[S] {
         self.as_float().expect("shape rules require floats here")
     }
@@ -171,15 +189,29 @@ pub fn run<S: Scalar>(
     feeds: &HashMap<String, NaiveValue<S>>,
     states: &mut HashMap<String, NaiveValue<S>>,
 ) -> Result<HashMap<String, NaiveValue<S>>, String> {
+    let values = interpret(graph, |op| match op {
+        Op::Input(op) => feeds.get(&op.name).cloned().ok_or_else(|| format!("input `{}` not given", op.name)),
+        Op::State(op) => states.get(&op.name).cloned().ok_or_else(|| format!("state `{}` not given", op.name)),
+        op => Err(format!("`{op}` is given by a scan alone")),
+    })?;
+    let get = |value: footlight_graph::Value| values[value.index()].clone().expect("nodes are in order");
+    for state in graph.states() {
+        if let Some(next) = state.next {
+            states.insert(state.name.clone(), get(next));
+        }
+    }
+    Ok(graph.outputs().iter().map(|(name, value)| (name.clone(), get(*value))).collect())
+}
+
+/// The values of all nodes; `given` tells those that come from outside.
+fn interpret<S: Scalar>(
+    graph: &Graph,
+    given: impl Fn(&Op) -> Result<NaiveValue<S>, String>,
+) -> Result<Vec<Option<NaiveValue<S>>>, String> {
     let mut values: Vec<Option<NaiveValue<S>>> = vec![None; graph.values().len()];
     for node in graph.nodes() {
         let outputs = match &node.op {
-            Op::Input(op) => {
-                vec![feeds.get(&op.name).cloned().ok_or_else(|| format!("input `{}` not given", op.name))?]
-            }
-            Op::State(op) => {
-                vec![states.get(&op.name).cloned().ok_or_else(|| format!("state `{}` not given", op.name))?]
-            }
+            Op::Input(_) | Op::State(_) | Op::Given(_) => vec![given(&node.op)?],
             op => {
                 let inputs: Vec<&NaiveValue<S>> =
                     node.inputs.iter().map(|v| values[v.index()].as_ref().expect("nodes are in order")).collect();
@@ -191,20 +223,14 @@ pub fn run<S: Scalar>(
             values[value.index()] = Some(output);
         }
     }
-    let get = |value: footlight_graph::Value| values[value.index()].clone().expect("nodes are in order");
-    for state in graph.states() {
-        if let Some(next) = state.next {
-            states.insert(state.name.clone(), get(next));
-        }
-    }
-    Ok(graph.outputs().iter().map(|(name, value)| (name.clone(), get(*value))).collect())
+    Ok(values)
 }
 
 /// The outputs of one op.
 pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue<S>> {
     let one = |value| vec![value];
     match op {
-        Op::Input(_) | Op::State(_) => unreachable!("given by the interpreter"),
+        Op::Input(_) | Op::State(_) | Op::Given(_) => unreachable!("given by the interpreter"),
         Op::Constant(Constant::F32(x)) => one(NaiveValue::float([], vec![S::from_f64(f64::from(*x))])),
         Op::Constant(Constant::I32(x)) => one(NaiveValue::int([], vec![*x])),
         Op::Unary(kind) => one(unary(*kind, inputs[0])),
@@ -217,6 +243,16 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
         }
         Op::ArgMax(ArgMax) => one(argmax(inputs[0])),
         Op::MatMul(op) => one(matmul(*op, inputs[0], inputs[1])),
+        Op::Conv(op) => one(conv::conv(&op.geometry, inputs[0], inputs[1])),
+        Op::ConvInputGradient(op) => one(conv::conv_input_gradient(&op.geometry, &op.spatial, inputs[0], inputs[1])),
+        Op::ConvKernelGradient(op) => {
+            one(conv::conv_kernel_gradient(&op.geometry, &op.window, op.chunks, [inputs[0], inputs[1]]))
+        }
+        Op::MaxPool(op) => conv::max_pool(&op.windows, inputs[0]),
+        Op::PoolGather(_) => one(conv::pool_gather(inputs[0], inputs[1])),
+        Op::PoolScatter(op) => one(conv::pool_scatter(&op.spatial, inputs[0], inputs[1])),
+        Op::AveragePool(op) => one(conv::average_pool(&op.windows, inputs[0])),
+        Op::AveragePoolGradient(op) => one(conv::average_pool_gradient(&op.windows, &op.spatial, inputs[0])),
         Op::Reshape(op) => one(NaiveValue { shape: op.shape.clone(), data: inputs[0].data.clone() }),
         Op::Transpose(op) => one(transpose(inputs[0], &op.order)),
         Op::Broadcast(op) => one(broadcast(inputs[0], &op.shape)),
@@ -237,6 +273,46 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
         Op::SparseSoftmaxCrossEntropy(_) => cross_entropy(inputs[0], inputs[1]),
         Op::Program(op) => one(program(op, inputs)),
         Op::AdamUpdate(op) => adam(op, inputs),
+        Op::Scan(op) => scan(op, inputs),
+    }
+}
+
+fn scan<S: Scalar>(op: &Scan, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue<S>> {
+    let types = inputs.iter().map(|x| Type { shape: x.shape.clone(), dtype: x.dtype() }).collect::<Vec<_>>();
+    let outputs = op.infer(&types.iter().collect::<Vec<_>>()).expect("shape rules have checked this");
+    let mut carries: Vec<NaiveValue<S>> =
+        inputs[op.constants..][..op.carries].iter().map(|carry| (*carry).clone()).collect();
+    let mut results: Vec<Vec<NaiveValue<S>>> = vec![Vec::new(); outputs.len() - op.carries];
+    for turn in 0..op.length {
+        let given = |node: &Op| match node {
+            Op::Given(given) => Ok(match op.carry(given.index) {
+                Some(carry) => carries[carry].clone(),
+                None if op.is_sequence(given.index) => inputs[given.index].row(op.step(turn)),
+                None => inputs[given.index].clone(),
+            }),
+            other => Err(format!("a body has no {other}")),
+        };
+        let values = interpret(&op.body, given).expect("a body reads what it is given");
+        let made = op.body.outputs().iter().map(|(_, v)| values[v.index()].clone().expect("nodes are in order"));
+        let mut made: Vec<NaiveValue<S>> = made.collect();
+        made.drain(op.carries..).zip(&mut results).for_each(|(step, result)| result.push(step));
+        carries = made;
+    }
+    let stacked = results.into_iter().zip(&outputs[op.carries..]).map(|(mut steps, ty)| {
+        if op.reverse {
+            steps.reverse();
+        }
+        stack(ty, steps)
+    });
+    let stacked: Vec<NaiveValue<S>> = stacked.collect();
+    carries.into_iter().chain(stacked).collect()
+}
+
+/// Steps one after another.
+fn stack<S: Scalar>(ty: &Type, steps: Vec<NaiveValue<S>>) -> NaiveValue<S> {
+    match ty.dtype {
+        DType::I32 => NaiveValue::int(&*ty.shape, steps.iter().flat_map(|step| step.ints().to_vec()).collect()),
+        _ => NaiveValue::float(&*ty.shape, steps.iter().flat_map(|step| step.floats().to_vec()).collect()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the time of a run goes.
 
-use footlight_graph::{Graph, OpRule};
+use footlight_graph::{Graph, Node, OpRule};
 use std::fmt;
 
 /// The time of one node.
@@ -24,15 +24,15 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// From the sums over `runs` of each node's time.
-    pub(crate) fn new(graph: &Graph, seconds: &[f64], runs: usize) -> Profile {
-        let time = |(node, seconds): (&footlight_graph::Node, &f64)| NodeTime {
+    /// From the sums over `runs` of each node's time; those of a body stand with the graph that it is.
+    pub(crate) fn new(times: Vec<(&Graph, &Node, f64)>, runs: usize) -> Profile {
+        let time = |(graph, node, seconds): (&Graph, &Node, f64)| NodeTime {
             op: if node.op.name() == "program" { node.op.attributes() } else { node.op.name().to_string() },
             output: graph.type_of(node.outputs[0]).to_string(),
             path: node.path.clone(),
             seconds: seconds / runs.max(1) as f64,
         };
-        let ran = graph.nodes().iter().zip(seconds).filter(|(_, seconds)| **seconds > 0.0);
+        let ran = times.into_iter().filter(|(.., seconds)| *seconds > 0.0);
         let mut nodes: Vec<NodeTime> = ran.map(time).collect();
         nodes.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         Profile { nodes }

@@ -1,10 +1,11 @@
 //! What the planner asks of this backend: scratch, cost and the sizes of blocks.
 
+use crate::dispatch;
 use crate::isa::Isa;
 use crate::kernels::reduce::Fold;
 use crate::kernels::{gemm, program};
 use crate::naive::{self, NaiveValue};
-use footlight_graph::ops::{Constant, MatMul};
+use footlight_graph::ops::{Constant, MatMul, convolution_flops};
 use footlight_graph::plan::Target;
 use footlight_graph::simplify;
 use footlight_graph::{Graph, Node, Op, Type};
@@ -55,6 +56,7 @@ impl Target for CpuTarget {
     fn phase_scratch(&self, graph: &Graph, node: &Node) -> usize {
         match &node.op {
             Op::MatMul(op) if !is_batch(graph, node) => packed_bytes(self.isa, graph, node, op),
+            Op::Conv(_) | Op::ConvInputGradient(_) => 4 * dispatch::sweep(graph, node).packed_floats(self.isa),
             _ => 0,
         }
     }
@@ -63,8 +65,12 @@ impl Target for CpuTarget {
         let program = match &node.op {
             Op::Program(op) => op.clone(),
             Op::MatMul(op) if is_batch(graph, node) => return packed_bytes(self.isa, graph, node, op),
+            Op::Conv(_) | Op::ConvInputGradient(_) => return 4 * dispatch::sweep(graph, node).band_floats(),
+            Op::ConvKernelGradient(op) => {
+                return 4 * dispatch::kernel_gradient(graph, node, op).scratch_floats(self.isa);
+            }
             op if op.is_elementwise() && graph.type_of(node.outputs[0]).dtype == DType::F32 => {
-                crate::dispatch::alone(op, graph.type_of(node.outputs[0]))
+                dispatch::alone(op, graph.type_of(node.outputs[0]))
             }
             _ => return 0,
         };
@@ -75,6 +81,9 @@ impl Target for CpuTarget {
     fn cost(&self, graph: &Graph, node: &Node) -> f64 {
         let elements = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
         let moved: f64 = node.inputs.iter().chain(&node.outputs).map(|v| elements(*v)).sum();
+        if let Some(flops) = convolution_flops(graph, node) {
+            return flops;
+        }
         match &node.op {
             Op::MatMul(op) => op.flops(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape),
             Op::Program(op) => 8.0 * elements(node.outputs[0]) * op.instructions.len() as f64,
@@ -94,6 +103,11 @@ impl Target for CpuTarget {
             _ if self.is_finest => 1,
             Op::MatMul(_) if is_batch(graph, node) => 1,
             Op::MatMul(_) => 16,
+            // Each block reads all images of its chunk; a chunk is cut evenly.
+            Op::ConvKernelGradient(op) => {
+                let rows = graph.type_of(node.outputs[0]).shape[0] / op.chunks;
+                rows.div_ceil(rows.div_ceil(288).max(1))
+            }
             // Narrow rows in whole cache lines, so that two workers do not write into the same one.
             _ => {
                 let ty = graph.type_of(node.outputs[0]);

@@ -29,7 +29,7 @@ fn report(failures: Vec<String>) {
 fn every_op_has_samples_that_fit_its_shape_rule() {
     let mut failures = Vec::new();
     for (name, samples) in catalogue() {
-        if samples.is_empty() && !["Input", "State", "Constant"].contains(&name) {
+        if samples.is_empty() && !["Input", "State", "Constant", "Given"].contains(&name) {
             failures.push(format!("{name} has no samples"));
         }
         for sample in samples {
@@ -106,7 +106,7 @@ fn every_gradient_matches_central_differences() {
                 .collect();
             if !kept.contains(input) {
                 let is_excused = declared.is_some_and(|reason| !reason.is_empty()) || is_condition(&sample, input);
-                let is_update = matches!(sample.op, Op::AdamUpdate(_) | Op::Program(_));
+                let is_update = matches!(sample.op, Op::AdamUpdate(_) | Op::Program(_) | Op::ConvKernelGradient(_));
                 if !is_excused {
                     failures.push(format!("{name}: no gradient by {input} and no reason given"));
                 } else if !is_update && numeric.iter().any(|d| d.abs() > 1e-9) {
@@ -215,6 +215,7 @@ fn larger_samples() -> Vec<Sample> {
         all.push(sample(ReduceSum { axes: axes.clone(), keepdims: false }.into(), &inputs));
         all.push(sample(ReduceMax { axes, keepdims: true }.into(), &inputs));
     }
+    all.extend(larger_images());
     for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
         let shape = |is_turned, m, n| if is_turned { uniform(&[n, m]) } else { uniform(&[m, n]) };
         let inputs = [shape(transpose_a, 70, 33), shape(transpose_b, 33, 130)];
@@ -229,6 +230,44 @@ fn larger_samples() -> Vec<Sample> {
         all.push(sample(Binary::Sub.into(), &[uniform(&[70, 1100]), uniform(b)]));
     }
     all
+}
+
+/// Images with whole tiles and panels and what is left over, bands that are cut, lines longer than a part of a sum.
+fn larger_images() -> Vec<Sample> {
+    use footlight_graph::ops::{AveragePool, Conv, ConvGeometry, MaxPool, Windows};
+    let uniform = |shape: &[usize]| SampleInput::Uniform(shape.to_vec(), -2.0, 2.0);
+    let conv = |geometry: ConvGeometry, x: &[usize], w: &[usize]| Sample {
+        op: Conv { geometry }.into(),
+        inputs: vec![uniform(x), uniform(w)],
+    };
+    let plain = ConvGeometry::new;
+    let padded =
+        |low: usize, high: usize, axes: usize| ConvGeometry { padding: vec![[low, high]; axes], ..plain(axes) };
+    let windows = |size, stride, padding| vec![Windows::Even { size, stride, padding }; 2];
+    vec![
+        conv(padded(1, 1, 2), &[3, 9, 17, 5], &[3, 3, 5, 33]),
+        conv(plain(2), &[5, 12, 18, 1], &[3, 3, 1, 32]),
+        conv(plain(2), &[3, 7, 5, 70], &[1, 1, 70, 40]),
+        conv(ConvGeometry { strides: vec![2, 2], ..padded(0, 1, 2) }, &[2, 15, 16, 9], &[3, 3, 9, 17]),
+        conv(ConvGeometry { groups: 40, ..padded(1, 1, 2) }, &[2, 9, 10, 40], &[3, 3, 1, 40]),
+        conv(ConvGeometry { groups: 3, dilation: vec![2, 1], ..padded(2, 2, 2) }, &[2, 9, 10, 12], &[3, 3, 4, 21]),
+        conv(padded(1, 1, 2), &[1, 60, 75, 17], &[3, 3, 17, 3]),
+        conv(padded(1, 1, 2), &[3, 4, 7, 40], &[3, 3, 40, 300]),
+        conv(ConvGeometry { strides: vec![2, 3], groups: 2, ..padded(1, 2, 2) }, &[2, 5, 7, 64], &[3, 5, 32, 70]),
+        conv(ConvGeometry { groups: 2, ..plain(2) }, &[4, 6, 5, 4], &[2, 2, 2, 32]),
+        conv(ConvGeometry { groups: 2, ..plain(2) }, &[4, 6, 5, 4], &[2, 2, 2, 16]),
+        conv(padded(2, 0, 2), &[4, 6, 5, 4], &[2, 2, 4, 16]),
+        conv(padded(2, 0, 2), &[4, 6, 5, 4], &[2, 2, 4, 8]),
+        conv(plain(2), &[4, 6, 5, 4], &[2, 2, 4, 4]),
+        conv(padded(3, 0, 1), &[2, 2500, 30], &[4, 30, 6]),
+        conv(ConvGeometry { strides: vec![2], ..plain(1) }, &[2, 700, 3], &[300, 3, 2]),
+        conv(ConvGeometry { strides: vec![1, 2, 1], ..padded(1, 1, 3) }, &[2, 7, 20, 21, 30], &[2, 3, 3, 30, 4]),
+        Sample {
+            op: MaxPool { windows: windows(3, 2, [1, 1]) }.into(),
+            inputs: vec![SampleInput::Apart(vec![3, 11, 8, 37])],
+        },
+        Sample { op: AveragePool { windows: windows(2, 2, [0, 1]) }.into(), inputs: vec![uniform(&[3, 11, 8, 37])] },
+    ]
 }
 
 #[test]
@@ -404,6 +443,29 @@ fn ties_and_kinks_follow_their_conventions() {
     let mut states = HashMap::from([("x".to_string(), NaiveValue::<f64>::float([4], vec![2.0, 1.0, 2.0, 0.0]))]);
     let shares = naive::run(&g.finish().unwrap(), &HashMap::new(), &mut states).unwrap();
     assert_eq!(shares["d"].as_float().unwrap(), [0.5, 0.0, 0.5, 0.0], "tied maxima share the gradient");
+}
+
+#[test]
+fn the_first_of_equal_maxima_is_pooled_and_a_nan_wins() {
+    use footlight_graph::ops::Windows;
+    let mut g = Builder::new();
+    let x = g.state("x", Type::f32([1, 8, 1]), Role::Parameter);
+    let (y, positions) = g.max_pool(x, &[Windows::Even { size: 4, stride: 4, padding: [0, 0] }]);
+    let loss = g.sum_all(y);
+    let dx = differentiate(&mut g, loss, &[x]).unwrap()[0];
+    g.output("y", y);
+    g.output("positions", positions);
+    g.output("dx", dx);
+    let graph = g.finish().unwrap();
+    let x = NaiveValue::float([1, 8, 1], vec![1.0, 3.0, 3.0, 2.0, 5.0, f32::NAN, f32::INFINITY, f32::NAN]);
+    let states = HashMap::from([("x".to_string(), x)]);
+    for runner in runners().into_iter().chain([Box::new(Naive) as Box<dyn Runner>]) {
+        let (outputs, _) = runner.run(&graph, &HashMap::new(), &states);
+        assert_eq!(outputs["positions"].as_int().unwrap(), [1, 5], "{}", runner.name());
+        let y = outputs["y"].as_float().unwrap();
+        assert!(y[0] == 3.0 && y[1].is_nan(), "{}: {y:?}", runner.name());
+        assert_eq!(outputs["dx"].as_float().unwrap(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0], "{}", runner.name());
+    }
 }
 
 #[test]

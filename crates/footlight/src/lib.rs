@@ -28,7 +28,7 @@ mod saving;
 pub mod train;
 
 pub use error::{Error, ErrorKind};
-pub use model::{Evaluation, Model, PlanSummary, Sequential};
+pub use model::{Evaluation, Functional, Model, PlanSummary, Sequential};
 
 pub use footlight_nn::file::write_atomically;
 
@@ -42,13 +42,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What most programs need, to be imported whole.
 pub mod prelude {
-    pub use crate::data::Samples;
+    pub use crate::data::{Samples, SamplesList};
     pub use crate::metrics::RunningMetric;
     pub use crate::train::{
         CSVLogger, EarlyStopping, Evaluate, Fit, History, LearningRateScheduler, ModelCheckpoint, Progress,
         ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
     };
-    pub use crate::{Error, Evaluation, Model, Result, Sequential};
+    pub use crate::{Error, Evaluation, Functional, Model, Result, Sequential};
     pub use footlight_nn::Activation::{self, *};
     pub use footlight_nn::metrics::{AUC, BinaryAccuracy, F1Score, FBetaScore, Precision, R2Score, Recall};
     pub use footlight_nn::{
@@ -61,9 +61,19 @@ pub mod prelude {
         UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers, metrics,
     };
     pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
+    pub use footlight_nn::{
+        AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D,
+        AdaptiveMaxPooling2D, AdaptiveMaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D, Conv1D,
+        Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose, DataFormat, DepthwiseConv1D,
+        DepthwiseConv2D, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D,
+        GlobalMaxPooling2D, GlobalMaxPooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, SeparableConv1D,
+        SeparableConv2D,
+    };
     pub use footlight_nn::{AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention, ScoreMode};
+    pub use footlight_nn::{Average, Concatenate, Dot, On, Shared, Symbol, Terms};
     pub use footlight_nn::{
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
     };
+    pub use footlight_nn::{GRU, GRUCell, LSTM, LSTMCell, SimpleRNN, SimpleRNNCell};
     pub use footlight_tensor::Tensor;
 }

@@ -5,10 +5,11 @@ use footlight::nn::{Architecture, Compile, Loss, Metric, Optimizer, optimizers};
 use footlight::prelude::*;
 use footlight::tensor::{Data, Philox, RandomKey};
 
-/// Two hidden layers, wide enough that a step is shared out, with everything that is random or carried along.
+/// A recurrence and two hidden layers, wide enough that a step is shared out, with everything that is random or carried along.
 fn layers() -> Vec<Box<dyn Layer>> {
     layers![
-        Flatten::new().input_shape([6, 10]),
+        LSTM::new(12).return_sequences(true).dropout(0.2).recurrent_dropout(0.1).input_shape([6, 10]),
+        Flatten::new(),
         Dense::new(96).activation(Relu).kernel_regularizer(L2::new(1e-3)),
         BatchNormalization::new(),
         Dropout::new(0.3),

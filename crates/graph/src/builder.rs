@@ -2,14 +2,15 @@
 
 use crate::graph::StateSlot;
 use crate::ops::{
-    AdamUpdate, ArgMax, Binary, Broadcast, Cast, Concat, Constant, Gather, Input, Iota, Literal, MatMul, OneHot, Pad,
-    RandomUniform, ReduceMax, ReduceSum, Reshape, Reverse, Select, Slice, Softmax, SparseSoftmaxCrossEntropy, State,
-    SumRows, Transpose, Unary,
+    AdamUpdate, ArgMax, AveragePool, AveragePoolGradient, Binary, Broadcast, Cast, Concat, Constant, Conv,
+    ConvGeometry, ConvInputGradient, ConvKernelGradient, Gather, Input, Iota, Literal, MatMul, MaxPool, OneHot, Pad,
+    PoolGather, PoolScatter, RandomUniform, ReduceMax, ReduceSum, Reshape, Reverse, Select, Slice, Softmax,
+    SparseSoftmaxCrossEntropy, State, SumRows, Transpose, Unary, Windows,
 };
 use crate::{Error, ErrorKind, Fault, Graph, Node, Op, OpRule, Role, Type, Value};
 use footlight_tensor::{DType, RandomKey};
 
-const POISON: Value = Value(u32::MAX);
+pub(crate) const POISON: Value = Value(u32::MAX);
 
 /// Records ops into a graph.
 ///
@@ -70,7 +71,18 @@ impl Builder {
 
     /// Records a fault at the current scope and answers poison.
     pub fn fault(&mut self, kind: ErrorKind, message: impl Into<String>, help: Option<&str>) -> Value {
-        let fault = Fault { kind, path: self.path(), message: message.into(), help: help.map(str::to_string) };
+        self.fault_at(self.path(), kind, message, help)
+    }
+
+    /// Records a fault at `path` and answers poison.
+    pub(crate) fn fault_at(
+        &mut self,
+        path: String,
+        kind: ErrorKind,
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) -> Value {
+        let fault = Fault { kind, path, message: message.into(), help: help.map(str::to_string) };
         self.faults.push(fault);
         POISON
     }
@@ -83,6 +95,10 @@ impl Builder {
     /// The graph so far.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    pub(crate) fn graph_mut(&mut self) -> &mut Graph {
+        &mut self.graph
     }
 
     /// The type of `value`, or `None` for poison.
@@ -337,6 +353,49 @@ impl Builder {
         self.matmul_with(a, b, transpose_a, transpose_b)
     }
 
+    /// The convolution of images `x` with kernel `w`.
+    pub fn conv(&mut self, x: Value, w: Value, geometry: ConvGeometry) -> Value {
+        self.one(Conv { geometry }, &[x, w])
+    }
+
+    /// The gradient of a convolution by its input of extents `spatial`: the transposed convolution.
+    pub fn conv_input_gradient(&mut self, dy: Value, w: Value, geometry: ConvGeometry, spatial: Vec<usize>) -> Value {
+        self.one(ConvInputGradient { geometry, spatial }, &[dy, w])
+    }
+
+    /// The gradient of a convolution by its kernel of shape `kernel`.
+    pub fn conv_kernel_gradient(&mut self, x: Value, dy: Value, geometry: ConvGeometry, kernel: Vec<usize>) -> Value {
+        let window = kernel[..kernel.len().saturating_sub(2)].to_vec();
+        let dw = self.one(ConvKernelGradient { geometry, window, chunks: 1 }, &[x, dy]);
+        self.reshape(dw, kernel)
+    }
+
+    /// The maxima of windows, and their positions.
+    pub fn max_pool(&mut self, x: Value, windows: &[Windows]) -> (Value, Value) {
+        let outputs = self.push(MaxPool { windows: windows.to_vec() }, &[x]);
+        (outputs[0], outputs[1])
+    }
+
+    /// Elements of images at positions.
+    pub fn pool_gather(&mut self, x: Value, positions: Value) -> Value {
+        self.one(PoolGather, &[x, positions])
+    }
+
+    /// Elements added up at positions of images.
+    pub fn pool_scatter(&mut self, y: Value, positions: Value, spatial: &[usize]) -> Value {
+        self.one(PoolScatter { spatial: spatial.to_vec() }, &[y, positions])
+    }
+
+    /// The means of windows.
+    pub fn average_pool(&mut self, x: Value, windows: &[Windows]) -> Value {
+        self.one(AveragePool { windows: windows.to_vec() }, &[x])
+    }
+
+    /// The gradient of the means of windows.
+    pub fn average_pool_gradient(&mut self, dy: Value, windows: &[Windows], spatial: &[usize]) -> Value {
+        self.one(AveragePoolGradient { windows: windows.to_vec(), spatial: spatial.to_vec() }, &[dy])
+    }
+
     /// The same elements under another shape.
     pub fn reshape(&mut self, x: Value, shape: impl Into<Vec<usize>>) -> Value {
         let shape = shape.into();
@@ -474,7 +533,8 @@ impl Builder {
 fn output_count(op: &Op) -> usize {
     match op {
         Op::AdamUpdate(_) => 3,
-        Op::SparseSoftmaxCrossEntropy(_) => 2,
+        Op::SparseSoftmaxCrossEntropy(_) | Op::MaxPool(_) => 2,
+        Op::Scan(scan) => scan.body.outputs().len(),
         _ => 1,
     }
 }

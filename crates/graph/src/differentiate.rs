@@ -25,7 +25,21 @@ pub fn differentiate(g: &mut Builder, loss: Value, parameters: &[Value]) -> Resu
     let one = g.constant(1.0);
     let mut gradients: HashMap<Value, Value> = HashMap::from([(loss, one)]);
     let mut stops: Vec<String> = Vec::new();
-    for index in (0..g.graph().nodes().len()).rev() {
+    let count = g.graph().nodes().len();
+    pull_back(g, count, &mut gradients, &needed, &mut stops);
+    parameters.iter().map(|p| gradients.get(p).copied().ok_or_else(|| no_gradient(g, *p, &stops))).collect()
+}
+
+/// Walks back through the first `count` nodes from the values whose gradients are there, and adds the gradients by the
+/// values that are `needed`; `stops` is told of ops that have none.
+pub(crate) fn pull_back(
+    g: &mut Builder,
+    count: usize,
+    gradients: &mut HashMap<Value, Value>,
+    needed: &[bool],
+    stops: &mut Vec<String>,
+) {
+    for index in (0..count).rev() {
         let node = &g.graph().nodes()[index];
         if !node.inputs.iter().any(|v| needed[v.index()]) {
             continue;
@@ -52,11 +66,10 @@ pub fn differentiate(g: &mut Builder, loss: Value, parameters: &[Value]) -> Resu
         }
         g.leave();
     }
-    parameters.iter().map(|p| gradients.get(p).copied().ok_or_else(|| no_gradient(g, *p, &stops))).collect()
 }
 
 /// Which values depend on one of `sources`.
-fn reach_forward(g: &Builder, sources: &[Value]) -> Vec<bool> {
+pub(crate) fn reach_forward(g: &Builder, sources: &[Value]) -> Vec<bool> {
     let mut reached = vec![false; g.graph().values().len()];
     for source in sources {
         reached[source.index()] = true;

@@ -74,7 +74,7 @@ impl fmt::Display for Type {
 }
 
 /// One application of an op.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// What is computed.
     pub op: Op,
@@ -100,7 +100,7 @@ pub enum Role {
 }
 
 /// A value that outlives the step: it enters as `value` and leaves as `next`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StateSlot {
     /// A unique name, such as `dense/kernel`.
     pub name: String,
@@ -113,7 +113,7 @@ pub struct StateSlot {
 }
 
 /// A static graph: nodes in topological order, the values they make, the states and the named outputs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) types: Vec<Type>,
@@ -176,6 +176,11 @@ impl Graph {
         })
     }
 
+    /// What a scan gives to this graph as its body, in order.
+    pub fn given(&self) -> impl Iterator<Item = Value> {
+        self.nodes.iter().filter(|n| matches!(n.op, Op::Given(_))).map(|n| n.outputs[0])
+    }
+
     /// Every value that must be there when the step ends: outputs and next states.
     pub fn results(&self) -> impl Iterator<Item = Value> {
         self.outputs.iter().map(|(_, v)| *v).chain(self.states.iter().filter_map(|s| s.next))
@@ -211,6 +216,11 @@ impl Graph {
                 Err(message) => breaches.push(format!("node {index} {}: {message}", node.op.name())),
                 Ok(types) => {
                     let recorded: Vec<&Type> = node.outputs.iter().map(|v| self.type_of(*v)).collect();
+                    if let Op::Scan(scan) = &node.op
+                        && let Err(error) = scan.body.verify()
+                    {
+                        breaches.push(format!("node {index} scan: its body: {error}"));
+                    }
                     if types.iter().collect::<Vec<_>>() != recorded {
                         breaches.push(format!("node {index} {}: recorded types differ from its rule", node.op.name()));
                     }

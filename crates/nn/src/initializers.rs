@@ -96,6 +96,8 @@ pub enum Initializer {
     },
     /// A random orthogonal matrix (rows or columns, whichever are fewer), times the gain; Keras' default gain is 1.
     Orthogonal(f32),
+    /// That of an LSTM's bias: 1 for the forget gate, which is the second of four, another initializer for the others.
+    UnitForget(Box<Initializer>),
     /// A name that was given as text and is not known; reported when the model is built.
     Unknown(String),
 }
@@ -240,6 +242,7 @@ impl Initializer {
                 within("mean", *mean, FINITE).and_then(|()| within("stddev", *stddev, 0.0..f32::INFINITY))
             }
             Initializer::VarianceScaling { scale, .. } => within("scale", *scale, POSITIVE),
+            Initializer::UnitForget(others) => others.check(),
             Initializer::Zeros | Initializer::Ones => Ok(()),
         }
     }
@@ -293,6 +296,12 @@ impl Initializer {
                 }
             }
             Initializer::Orthogonal(gain) => orthogonal(shape, gain, rng),
+            Initializer::UnitForget(ref others) => {
+                let mut bias = others.sample(shape, rng);
+                let gate = count / 4;
+                bias[gate..2 * gate].fill(1.0);
+                bias
+            }
         }
     }
 
@@ -303,6 +312,7 @@ impl Initializer {
             config::object("keras.initializers", class, config)
         };
         match self {
+            Initializer::UnitForget(others) => others.to_config(),
             Initializer::Zeros => config::object("keras.initializers", "Zeros", config! {}),
             Initializer::Ones => config::object("keras.initializers", "Ones", config! {}),
             Initializer::Constant(x) => config::object("keras.initializers", "Constant", config! { "value": x }),

@@ -3,10 +3,11 @@
 use crate::config::Config;
 use crate::{Constraint, Error, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
-use footlight_tensor::RandomKey;
+use footlight_tensor::{RandomKey, Tensor};
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// Whether a graph trains or answers; chosen once, when the model is lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct WeightSpec {
     pub shape: Vec<usize>,
     /// How it begins.
     pub initializer: Initializer,
+    /// The value it begins with, in place of what the initializer makes.
+    pub value: Option<Arc<Tensor>>,
     /// Whether gradients change it.
     pub trainable: bool,
     /// A penalty on it.
@@ -69,6 +72,7 @@ impl WeightSpec {
             part: "".into(),
             shape: shape.into(),
             initializer,
+            value: None,
             trainable: true,
             regularizer: None,
             constraint: None,
@@ -146,12 +150,12 @@ impl<'a> Call<'a> {
 
     /// The value that the call was given as `name`.
     pub fn get(&self, name: &str) -> Option<Masked> {
-        self.get_all(name).first().copied()
+        self.all(name).first().copied()
     }
 
-    /// The values that the call was given as a list called `name`; none if it was not.
-    pub fn get_all(&self, name: &str) -> &'a [Masked] {
-        self.named.iter().find(|(known, _)| known == name).map_or(&[], |(_, values)| values)
+    /// The values that the call was given as `name`, such as all first states; none if it was given nothing.
+    pub fn all(&self, name: &str) -> &'a [Masked] {
+        self.named.iter().find(|(known, _)| known == name).map_or(&[], |(_, values)| values.as_slice())
     }
 }
 
@@ -250,6 +254,17 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// How many indices its input may name, which are whole numbers from 0; `None` for an input of any numbers.
+    fn num_indices(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether values lose their masks once the layer was called on them, as with Keras' `MultiHeadAttention`; not unless
+    /// written.
+    fn takes_masks(&self) -> bool {
+        false
+    }
+
     /// How the layer stands in Keras' files.
     fn form(&self) -> Form {
         Form::Layer
@@ -259,6 +274,11 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
     /// written.
     fn write_arguments(&self, values: Vec<Json>) -> Vec<Json> {
         values
+    }
+
+    /// A value of a call in Keras' files that is given by name: the one, or the list of all, unless written.
+    fn write_named(&self, _key: &str, values: Vec<Json>) -> Json {
+        one_or_all(values)
     }
 
     /// Takes over what a call in Keras' files is given beside values of the model, which are null here; nothing unless
@@ -306,6 +326,11 @@ pub enum Form {
     Model,
 }
 
+/// The one value alone, or the list of all.
+pub(crate) fn one_or_all(mut values: Vec<Json>) -> Json {
+    if values.len() == 1 { values.swap_remove(0) } else { values.into() }
+}
+
 /// The one input of a layer that takes one.
 fn single(inputs: &[Vec<usize>]) -> Result<&[usize], Error> {
     match inputs {
@@ -351,41 +376,45 @@ impl Default for Common {
     }
 }
 
-/// The settings every layer has, as builder methods and trait methods.
+/// The settings every layer has, as builder methods; of a layer with parameters of its type, those stand before it:
+/// `common_methods!([const N: usize] Conv<N>)`.
 macro_rules! common_methods {
-    ($layer:ident) => {
-        impl $layer {
+    ([$($generics:tt)*] $layer:ty) => {
+        impl<$($generics)*> $layer {
             /// Names the layer; a model gives a name where none is given, as Keras does.
-            pub fn name(mut self, name: &str) -> $layer {
+            pub fn name(mut self, name: &str) -> Self {
                 self.common.name = Some(name.into());
                 self
             }
 
             /// The shape of one sample, for the first layer of a model.
-            pub fn input_shape(mut self, shape: impl Into<Vec<usize>>) -> $layer {
+            pub fn input_shape(mut self, shape: impl Into<Vec<usize>>) -> Self {
                 self.common.input_shape = Some(shape.into());
                 self
             }
 
             /// Whether gradients change the layer's weights; default true.
-            pub fn trainable(mut self, trainable: bool) -> $layer {
+            pub fn trainable(mut self, trainable: bool) -> Self {
                 self.common.trainable = trainable;
                 self
             }
 
             /// A penalty on what the layer puts out, divided by the number of samples; default none.
-            pub fn activity_regularizer(mut self, regularizer: $crate::Regularizer) -> $layer {
+            pub fn activity_regularizer(mut self, regularizer: $crate::Regularizer) -> Self {
                 self.common.activity_regularizer = Some(regularizer);
                 self
             }
         }
+    };
+    ($layer:ty) => {
+        $crate::layer::common_methods!([] $layer);
     };
 }
 pub(crate) use common_methods;
 
 /// The methods of [`Layer`] that are the same for every layer with a field `common`.
 macro_rules! layer_basics {
-    ($name:literal) => {
+    ($name:expr) => {
         fn class_name(&self) -> &'static str {
             $name
         }

@@ -74,10 +74,17 @@ impl Shared {
         self.call(inputs.into(), vec![], false)
     }
 
-    /// As [`Shared::on`], with further symbols by name, such as `("mask", &mask)`.
+    /// As [`Shared::on`], with further symbols by name, such as `("mask", &mask)`; a name that comes again gives the next
+    /// of several values.
     pub fn on_with(&self, inputs: impl Into<Symbols>, named: &[(&str, &Symbol)]) -> Symbol {
-        let named = named.iter().map(|(name, symbol)| (name.to_string(), vec![(*symbol).clone()]));
-        self.call(inputs.into(), named.collect(), false)
+        let mut all: Vec<(String, Vec<Symbol>)> = Vec::new();
+        for (name, symbol) in named {
+            match all.iter_mut().find(|(known, _)| known == name) {
+                Some((_, symbols)) => symbols.push((*symbol).clone()),
+                None => all.push((name.to_string(), vec![(*symbol).clone()])),
+            }
+        }
+        self.call(inputs.into(), all, false)
     }
 
     /// As [`Shared::on`], but the layer answers there even while the model trains: no dropout, and normalisation by moving

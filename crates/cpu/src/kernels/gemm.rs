@@ -11,11 +11,11 @@
 
 use super::math::mul_add;
 pub(crate) use super::pack::{pack_b, packed_len};
-use super::tile::{Tile, panel_width, run_tile, tile_rows};
+use super::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
 use crate::isa::{Isa, multiversion};
 
 /// Rows of `B` that are walked at a time: a panel's slice of them stays in the L1 cache.
-const K_CHUNK: usize = 256;
+pub(super) const K_CHUNK: usize = 256;
 
 /// Floats of `A` that are copied at a time; two tiles of any instruction set fit.
 const COPY: usize = 28 * K_CHUNK;
@@ -131,14 +131,16 @@ impl Product {
         // SAFETY: the panel holds `k` rows of `width`, and `C` these rows and columns.
         unsafe {
             let tile = Tile {
+                lines: &[0],
                 k: len,
                 a,
                 a_stride,
                 b: self.packed.add(column * self.k + first * width),
+                b_stride: width,
                 c: self.c.add(i * self.c_row_stride + column),
                 c_row_stride: self.c_row_stride,
                 columns: width.min(self.n - column),
-                is_first: first == 0,
+                begin: Begin::chained(first == 0),
             };
             run_tile::<BY_COLUMNS>(self.isa, rows, tile);
         }
@@ -147,7 +149,7 @@ impl Product {
 
 /// `m` rows in as few tiles of at most `most` as there can be, whose sizes differ by at most one: first row and rows of
 /// each, the larger ones first.
-fn balanced(m: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn balanced(m: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let tiles = m.div_ceil(most);
     let (size, larger) = (m / tiles.max(1), m % tiles.max(1));
     (0..tiles).map(move |t| (t * size + t.min(larger), size + usize::from(t < larger)))

@@ -5,23 +5,46 @@ use crate::isa::Isa;
 
 /// What one register tile reads and writes.
 #[derive(Clone, Copy)]
-pub(super) struct Tile {
-    /// Rows of the panel's slice.
+pub(super) struct Tile<'a> {
+    /// Where each run of columns of `A` begins, from `a`; a matrix has one run, a window of an image one for each of its
+    /// lines.
+    pub lines: &'a [usize],
+    /// Columns of a run; the panel's slice has as many rows for each run.
     pub k: usize,
-    /// `A`: element `(i, p)` at `a[p * a_stride + i]` if it lies by columns, else at `a[i * a_stride + p]`.
+    /// `A`: element `(i, p)` of a run at `a[p * a_stride + i]` if it lies by columns, else at `a[i * a_stride + p]`.
     pub a: *const f32,
     /// The distance between columns, or between rows.
     pub a_stride: usize,
-    /// The panel's slice `[k, NR]`.
+    /// The panel's slice `[lines * k, NR]`, or a matrix of as many columns as a vector or two have lanes.
     pub b: *const f32,
+    /// The distance between its rows.
+    pub b_stride: usize,
     /// The tile's first element of `C`.
     pub c: *mut f32,
     /// The distance between rows of `C`.
     pub c_row_stride: usize,
     /// Columns of `C`, at most `NR`.
     pub columns: usize,
-    /// Whether the sums start at 0 rather than at `C`.
-    pub is_first: bool,
+    /// How the sums begin and end.
+    pub begin: Begin,
+}
+
+/// How the sums of a tile begin and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// At 0, and replace `C`.
+    Zero,
+    /// At `C`, and replace it: one chain of multiply-adds goes on.
+    Sums,
+    /// At 0, and are added to `C`: sums of many parts lose fewer digits so.
+    Apart,
+}
+
+impl Begin {
+    /// For the first part of a sum and for those that follow.
+    pub(super) fn chained(is_first: bool) -> Begin {
+        if is_first { Begin::Zero } else { Begin::Sums }
+    }
 }
 
 /// The columns `NR` of a panel: two vectors.
@@ -33,6 +56,11 @@ pub(crate) fn panel_width(isa: Isa) -> usize {
     }
 }
 
+/// Whether a matrix of so many columns can be read where it lies in place of a panel: its rows are one or two vectors.
+pub(super) fn lies_as_panel(isa: Isa, columns: usize) -> bool {
+    columns == panel_width(isa) || (isa != Isa::Portable && columns == panel_width(isa) / 2)
+}
+
 /// The most rows of a tile: as many as leave registers for a row of the panel and an element of `A`.
 pub(super) fn tile_rows(isa: Isa) -> usize {
     match isa {
@@ -42,27 +70,40 @@ pub(super) fn tile_rows(isa: Isa) -> usize {
     }
 }
 
+/// The call for as many rows as there are, each number compiled on its own as the constant `$n`.
 macro_rules! by_rows {
-    ($tile:ident, $by_columns:ident, $rows:expr, $args:expr, [$($n:literal),*]) => {
-        // SAFETY: the contract of `run_tile`; the processor has the instruction set, because `isa` says so.
-        match $rows { $($n => unsafe { $tile::<$n, $by_columns>($args) },)* rows => unreachable!("a tile of {rows} rows") }
+    ($rows:expr, [$($count:literal),*], $n:ident => $call:expr) => {
+        match $rows {
+            $($count => {
+                const $n: usize = $count;
+                // SAFETY: the contract of `run_tile`; the processor has the instruction set, because `isa` says so.
+                unsafe { $call }
+            })*
+            rows => unreachable!("a tile of {rows} rows"),
+        }
     };
 }
 
-/// Adds (for the first slice: stores) `rows` rows of `A` times a slice of a panel to `C`.
+/// `rows` rows of `A` times a slice of a panel, put into `C` or added to it.
 ///
 /// # Safety
 /// `tile` points at `rows` rows of `A` and `C` and at the panel's slice, and `C` overlaps neither.
 #[inline(always)]
-pub(super) unsafe fn run_tile<const BY_COLUMNS: bool>(isa: Isa, rows: usize, tile: Tile) {
+pub(super) unsafe fn run_tile<const BY_COLUMNS: bool>(isa: Isa, rows: usize, tile: Tile<'_>) {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => {
-            by_rows!(tile_avx512, BY_COLUMNS, rows, tile, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+            if tile.columns <= 16 {
+                by_rows!(rows, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14], N => tile_avx512::<N, BY_COLUMNS, 1>(tile));
+            } else {
+                by_rows!(rows, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14], N => tile_avx512::<N, BY_COLUMNS, 2>(tile));
+            }
         }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => by_rows!(tile_avx2, BY_COLUMNS, rows, tile, [1, 2, 3, 4, 5, 6]),
-        _ => by_rows!(tile_portable, BY_COLUMNS, rows, tile, [1, 2, 3, 4, 5, 6, 7, 8]),
+        Isa::Avx2 if tile.columns <= 8 => by_rows!(rows, [1, 2, 3, 4, 5, 6], N => tile_avx2::<N, BY_COLUMNS, 1>(tile)),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => by_rows!(rows, [1, 2, 3, 4, 5, 6], N => tile_avx2::<N, BY_COLUMNS, 2>(tile)),
+        _ => by_rows!(rows, [1, 2, 3, 4, 5, 6, 7, 8], N => tile_portable::<N, BY_COLUMNS>(tile)),
     }
 }
 
@@ -116,62 +157,68 @@ mod part {
 
 macro_rules! x86_tile {
     (
-        $name:ident, $features:literal, $lanes:literal, $zero:ident, $set1:ident, $fma:ident,
+        $name:ident, $features:literal, $lanes:literal, $zero:ident, $set1:ident, $fma:ident, $add:ident,
         whole: $load:ident, $store:ident, part: $mask:ident, $load_part:ident, $store_part:ident
     ) => {
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = $features)]
-        unsafe fn $name<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile) {
+        unsafe fn $name<const ROWS: usize, const BY_COLUMNS: bool, const VECTORS: usize>(tile: Tile<'_>) {
             use part::{$load_part, $mask, $store_part};
             use std::arch::x86_64::*;
-            let Tile { k, mut a, a_stride, mut b, c, c_row_stride, columns, is_first } = tile;
-            let is_whole = columns == 2 * $lanes;
+            let Tile { lines, k, a, a_stride, mut b, b_stride, c, c_row_stride, columns, begin } = tile;
+            let is_whole = columns == VECTORS * $lanes;
             let masks = [$mask(columns), $mask(columns.saturating_sub($lanes))];
-            // Row `i` of the tile has its sums in `sums[i]`, two vectors of columns.
-            let mut sums = [[$zero(); 2]; ROWS];
+            // Row `i` of the tile has its sums in `sums[i]`: the vectors of columns that there are.
+            let mut sums = [[$zero(); VECTORS]; ROWS];
             // SAFETY: the contract of `run_tile`. Pointers that may leave their buffers are stepped with `wrapping_add`
             // and not read there.
             unsafe {
-                if !is_first {
+                if begin == Begin::Sums {
                     for i in 0..ROWS {
-                        let row = c.wrapping_add(i * c_row_stride);
-                        sums[i] = if is_whole {
-                            [$load(row), $load(row.add($lanes))]
-                        } else {
-                            [$load_part(row, masks[0]), $load_part(row.wrapping_add($lanes), masks[1])]
-                        };
+                        for v in 0..VECTORS {
+                            let at = c.wrapping_add(i * c_row_stride + v * $lanes);
+                            sums[i][v] = if is_whole { $load(at) } else { $load_part(at, masks[v]) };
+                        }
                     }
                 }
                 // One row `p` of the panel: `sums[i] += A(i, p) B(p, ..)`. Addresses in `A` are base and distance, so
                 // that the loop steps two pointers however many rows there are.
-                let step = |sums: &mut [[_; 2]; ROWS], a: *const f32, b: *const f32| {
-                    let row = [$load(b), $load(b.add($lanes))];
+                let step = |sums: &mut [[_; VECTORS]; ROWS], a: *const f32, b: *const f32| {
+                    let mut row = [$zero(); VECTORS];
+                    for v in 0..VECTORS {
+                        row[v] = $load(b.add(v * $lanes));
+                    }
                     for i in 0..ROWS {
                         let x = $set1(*a.add(if BY_COLUMNS { i } else { i * a_stride }));
-                        sums[i] = [$fma(x, row[0], sums[i][0]), $fma(x, row[1], sums[i][1])];
+                        for v in 0..VECTORS {
+                            sums[i][v] = $fma(x, row[v], sums[i][v]);
+                        }
                     }
                 };
                 let a_step = if BY_COLUMNS { a_stride } else { 1 };
-                for _ in 0..k / 4 {
-                    for p in 0..4 {
-                        step(&mut sums, a.add(p * a_step), b.add(p * 2 * $lanes));
+                for line in lines {
+                    let mut a = a.wrapping_add(*line);
+                    for _ in 0..k / 4 {
+                        for p in 0..4 {
+                            step(&mut sums, a.add(p * a_step), b.add(p * b_stride));
+                        }
+                        a = a.wrapping_add(4 * a_step);
+                        b = b.wrapping_add(4 * b_stride);
                     }
-                    a = a.wrapping_add(4 * a_step);
-                    b = b.wrapping_add(4 * 2 * $lanes);
-                }
-                for _ in 0..k % 4 {
-                    step(&mut sums, a, b);
-                    a = a.wrapping_add(a_step);
-                    b = b.wrapping_add(2 * $lanes);
+                    for _ in 0..k % 4 {
+                        step(&mut sums, a, b);
+                        a = a.wrapping_add(a_step);
+                        b = b.wrapping_add(b_stride);
+                    }
                 }
                 for i in 0..ROWS {
-                    let row = c.wrapping_add(i * c_row_stride);
-                    if is_whole {
-                        $store(row, sums[i][0]);
-                        $store(row.add($lanes), sums[i][1]);
-                    } else {
-                        $store_part(row, masks[0], sums[i][0]);
-                        $store_part(row.wrapping_add($lanes), masks[1], sums[i][1]);
+                    for v in 0..VECTORS {
+                        let at = c.wrapping_add(i * c_row_stride + v * $lanes);
+                        if begin == Begin::Apart {
+                            let old = if is_whole { $load(at) } else { $load_part(at, masks[v]) };
+                            sums[i][v] = $add(old, sums[i][v]);
+                        }
+                        if is_whole { $store(at, sums[i][v]) } else { $store_part(at, masks[v], sums[i][v]) }
                     }
                 }
             }
@@ -180,11 +227,11 @@ macro_rules! x86_tile {
 }
 
 x86_tile!(
-    tile_avx2, "avx2,fma", 8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps,
+    tile_avx2, "avx2,fma", 8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps,
     whole: _mm256_loadu_ps, _mm256_storeu_ps, part: mask_avx2, load_avx2, store_avx2
 );
 x86_tile!(
-    tile_avx512, "avx512f", 16, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps,
+    tile_avx512, "avx512f", 16, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps,
     whole: _mm512_loadu_ps, _mm512_storeu_ps, part: mask_avx512, load_avx512, store_avx512
 );
 
@@ -198,28 +245,34 @@ const PORTABLE_ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
 const PORTABLE_FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
 
 /// The same tile in plain loops over arrays of fixed size, for the compiler to vectorise.
-unsafe fn tile_portable<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile) {
-    let Tile { k, mut a, a_stride, mut b, c, c_row_stride, columns, is_first } = tile;
+unsafe fn tile_portable<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile<'_>) {
+    let Tile { lines, k, a, a_stride, mut b, b_stride, c, c_row_stride, columns, begin } = tile;
     let mut sums = [[0f32; PORTABLE_WIDTH]; ROWS];
     // SAFETY: the contract of `run_tile`.
     unsafe {
-        if !is_first {
+        if begin == Begin::Sums {
             for (i, sum) in sums.iter_mut().enumerate() {
                 std::ptr::copy_nonoverlapping(c.add(i * c_row_stride), sum.as_mut_ptr(), columns);
             }
         }
-        for _ in 0..k {
-            let row = *b.cast::<[f32; PORTABLE_WIDTH]>();
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let x = *a.add(if BY_COLUMNS { i } else { i * a_stride });
-                for j in 0..PORTABLE_WIDTH {
-                    sum[j] = mul_add::<PORTABLE_FMA>(x, row[j], sum[j]);
+        for line in lines {
+            let mut a = a.wrapping_add(*line);
+            for _ in 0..k {
+                let row = *b.cast::<[f32; PORTABLE_WIDTH]>();
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let x = *a.add(if BY_COLUMNS { i } else { i * a_stride });
+                    for j in 0..PORTABLE_WIDTH {
+                        sum[j] = mul_add::<PORTABLE_FMA>(x, row[j], sum[j]);
+                    }
                 }
+                a = a.wrapping_add(if BY_COLUMNS { a_stride } else { 1 });
+                b = b.wrapping_add(b_stride);
             }
-            a = a.wrapping_add(if BY_COLUMNS { a_stride } else { 1 });
-            b = b.wrapping_add(PORTABLE_WIDTH);
         }
-        for (i, sum) in sums.iter().enumerate() {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            if begin == Begin::Apart {
+                (0..columns).for_each(|j| sum[j] += *c.add(i * c_row_stride + j));
+            }
             std::ptr::copy_nonoverlapping(sum.as_ptr(), c.add(i * c_row_stride), columns);
         }
     }

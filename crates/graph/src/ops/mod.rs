@@ -3,28 +3,34 @@
 //! An op is a struct in one of the family files and one line in the catalogue below, from which the [`Op`] enum and its
 //! dispatch are generated; the exhaustive match in every backend then names what is missing.
 
+mod conv;
 mod elementwise;
 mod index;
 mod layout;
 mod loss;
 mod matmul;
+mod pool;
 mod program;
 mod random;
 mod reduce;
+mod scan;
 mod source;
 mod update;
 mod window;
 
+pub use conv::{Conv, ConvGeometry, ConvInputGradient, ConvKernelGradient, convolution_flops};
 pub(crate) use elementwise::broadcast_fault;
 pub use elementwise::{Binary, Cast, Select, Unary};
 pub use index::{Gather, Iota, SumRows};
 pub use layout::{Broadcast, OneHot, Reshape, Transpose};
 pub use loss::{Softmax, SparseSoftmaxCrossEntropy};
 pub use matmul::MatMul;
+pub use pool::{AveragePool, AveragePoolGradient, MaxPool, PoolGather, PoolScatter, Windows};
 pub use program::{Instruction, Operand, Program};
 pub use random::RandomUniform;
 pub use reduce::{ArgMax, ReduceMax, ReduceSum};
-pub use source::{Constant, Input, Literal, State};
+pub use scan::{Scan, Turn};
+pub use source::{Constant, Given, Input, Literal, State};
 pub use update::AdamUpdate;
 pub use window::{Concat, Pad, Reverse, Slice};
 
@@ -160,6 +166,22 @@ catalogue! {
     ArgMax,
     /// The matrix product.
     MatMul,
+    /// The convolution of images with a kernel.
+    Conv,
+    /// The gradient of a convolution by its input.
+    ConvInputGradient,
+    /// The gradient of a convolution by its kernel.
+    ConvKernelGradient,
+    /// The maxima of windows and their positions.
+    MaxPool,
+    /// Elements of an image at given positions.
+    PoolGather,
+    /// Sums of elements at given positions of an image.
+    PoolScatter,
+    /// The means of windows.
+    AveragePool,
+    /// The gradient of the means of windows.
+    AveragePoolGradient,
     /// The same elements under another shape.
     Reshape,
     /// Axes in another order.
@@ -194,6 +216,10 @@ catalogue! {
     Program,
     /// One step of Adam for one parameter, fused.
     AdamUpdate,
+    /// A graph repeated over the steps of sequences.
+    Scan,
+    /// What a scan gives to its body.
+    Given,
 }
 
 impl fmt::Display for Op {

@@ -25,6 +25,15 @@ pub struct State {
     pub role: Role,
 }
 
+/// What a scan gives to its body: a constant, a carry or one step of a sequence, see [`super::Scan`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// Which of the scan's inputs.
+    pub index: usize,
+    /// Its type, of a sequence that of one step.
+    pub ty: Type,
+}
+
 /// A scalar known when the graph is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Constant {
@@ -53,6 +62,13 @@ impl Input {
 }
 
 impl State {
+    /// None: a source has no inputs to differ by.
+    pub fn samples() -> Vec<Sample> {
+        vec![]
+    }
+}
+
+impl Given {
     /// None: a source has no inputs to differ by.
     pub fn samples() -> Vec<Sample> {
         vec![]
@@ -95,6 +111,21 @@ impl OpRule for State {
     }
     fn attributes(&self) -> String {
         self.name.clone()
+    }
+    fn infer(&self, _: &[&Type]) -> Result<Vec<Type>, String> {
+        Ok(vec![self.ty.clone()])
+    }
+    fn gradient(&self, _: Backward<'_>) -> Gradient {
+        Gradient::NotDifferentiable(SOURCE)
+    }
+}
+
+impl OpRule for Given {
+    fn name(&self) -> &'static str {
+        "given"
+    }
+    fn attributes(&self) -> String {
+        self.index.to_string()
     }
     fn infer(&self, _: &[&Type]) -> Result<Vec<Type>, String> {
         Ok(vec![self.ty.clone()])

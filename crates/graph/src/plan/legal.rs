@@ -1,7 +1,9 @@
 //! The law of a plan, recomputed from the graph.
 
-use super::{Access, Chain, Place, Plan, access, is_step, root, rows};
-use crate::{Error, ErrorKind, Node, Value};
+use super::body::independent_rows;
+use super::{Access, Body, Chain, Place, Plan, Step, access, follows, is_step, root, rows};
+use crate::ops::Scan;
+use crate::{Error, ErrorKind, Node, Op, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -14,18 +16,25 @@ use std::ops::Range;
 /// # Errors
 /// `ErrorKind::Invalid` with the first breaches found.
 pub fn verify(plan: &Plan) -> Result<(), Error> {
-    let mut law = Law { plan, made: HashMap::new(), breaches: Vec::new() };
+    let mut breaches = breaches(plan, false);
+    if breaches.is_empty() {
+        return Ok(());
+    }
+    breaches.truncate(10);
+    Err(Error::single(ErrorKind::Invalid, "plan", breaches.join("\n  ")))
+}
+
+fn breaches(plan: &Plan, is_body: bool) -> Vec<String> {
+    let mut law = Law { plan, is_body, made: HashMap::new(), breaches: Vec::new() };
     law.steps_are_there_once();
     law.reads_come_after_writes();
     law.states_have_places_of_their_own();
     law.arena_is_shared_in_time();
     law.scratch_is_shared_in_time();
     law.states_are_overwritten_last();
-    if law.breaches.is_empty() {
-        return Ok(());
-    }
-    law.breaches.truncate(10);
-    Err(Error::single(ErrorKind::Invalid, "plan", law.breaches.join("\n  ")))
+    law.bodies_are_legal();
+    law.outputs_have_their_own_places();
+    law.breaches
 }
 
 /// When a value is made: phase, chain, and a count of all steps.
@@ -38,6 +47,7 @@ struct Moment {
 
 struct Law<'a> {
     plan: &'a Plan,
+    is_body: bool,
     made: HashMap<Value, Moment>,
     breaches: Vec<String>,
 }
@@ -68,7 +78,7 @@ impl<'a> Law<'a> {
                     if self.made.insert(*output, Moment { phase, chain: c, clock }).is_some() {
                         self.breaches.push(format!("%{} is made twice", output.index()));
                     }
-                    if rows(graph, *output) != chain.rows {
+                    if step.body.is_none() && rows(graph, *output) != chain.rows {
                         self.breaches.push(format!("%{} has not the rows of its chain", output.index()));
                     }
                 }
@@ -87,7 +97,7 @@ impl<'a> Law<'a> {
                 let node = self.node(step.node);
                 let (reader, own) = (node.outputs[0].index(), self.made[&node.outputs[0]]);
                 for (i, (input, recorded)) in node.inputs.iter().zip(&step.access).enumerate() {
-                    let by_rows = *recorded == Access::Rows;
+                    let by_rows = *recorded == Access::Rows && follows(graph, node, i);
                     if *recorded != access(graph, node, i) {
                         self.breaches.push(format!("step %{reader} reads %{} otherwise than its op", input.index()));
                     }
@@ -167,13 +177,20 @@ impl<'a> Law<'a> {
         self.check_space("the arena", self.plan.arena_bytes, &taken);
     }
 
-    /// In scratch, what a kernel keeps for a phase lies beside everything of that phase; a chain has the rest to itself.
+    /// In scratch, what a kernel keeps for a phase lies beside everything of that phase; a chain has the rest to itself. What
+    /// is kept in a body lies apart, all of it beside each other.
     fn scratch_is_shared_in_time(&mut self) {
+        if self.is_body {
+            let steps = self.chains().flat_map(|(.., chain)| &chain.steps);
+            let kept = |s: &Step| Taken { name: what_is_kept(s), time: 0..1, bytes: s.phase_scratch.clone() };
+            let kept: Vec<Taken> = steps.map(kept).filter(|taken| !taken.bytes.is_empty()).collect();
+            self.check_space("what the body keeps", self.plan.kept_bytes, &kept);
+        }
         for phase in &self.plan.phases {
             let steps = phase.chains.iter().flat_map(|c| &c.steps);
             let kept: Vec<(String, Range<usize>)> = steps
-                .map(|s| (format!("what step {} keeps", s.node), s.phase_scratch.clone()))
-                .filter(|(_, bytes)| !bytes.is_empty())
+                .map(|s| (what_is_kept(s), s.phase_scratch.clone()))
+                .filter(|(_, bytes)| !bytes.is_empty() && !self.is_body)
                 .collect();
             for chain in &phase.chains {
                 let always = 0..chain.steps.len();
@@ -217,6 +234,65 @@ impl<'a> Law<'a> {
         }
     }
 
+    /// A scan has a chain of its own that is cut as its body allows; the body's plan is legal, and what it needs fits in
+    /// the step's scratch without overlap.
+    fn bodies_are_legal(&mut self) {
+        for (.., chain) in self.chains() {
+            for step in &chain.steps {
+                match (&self.node(step.node).op, &step.body) {
+                    (Op::Scan(scan), Some(body)) => self.body_is_legal(chain, step, scan, body),
+                    (Op::Scan(_), None) => self.breaches.push(format!("scan {} has no plan of its body", step.node)),
+                    (_, Some(_)) => self.breaches.push(format!("step {} has a body and is no scan", step.node)),
+                    (_, None) => {}
+                }
+            }
+        }
+    }
+
+    fn body_is_legal(&mut self, chain: &Chain, step: &Step, scan: &Scan, body: &Body) {
+        let told = breaches(&body.plan, true);
+        self.breaches.extend(told.into_iter().map(|breach| format!("in the body of scan {}: {breach}", step.node)));
+        let rows = independent_rows(scan, &body.plan.phases);
+        if chain.steps.len() != 1
+            || body.rows.is_some_and(|_| rows != body.rows)
+            || (chain.rows, chain.block_rows) != body.cut()
+        {
+            self.breaches.push(format!("scan {} is not cut as its body allows", step.node));
+        }
+        let mut taken = vec![
+            Taken { name: "its arena".into(), time: 0..1, bytes: body.arena..body.arena + body.plan.arena_bytes },
+            Taken {
+                name: "its scratch".into(),
+                time: 0..1,
+                bytes: body.scratch..body.scratch + body.plan.scratch_bytes,
+            },
+        ];
+        for (carry, (_, value)) in scan.body.outputs().iter().take(scan.carries).enumerate() {
+            let bytes = body.carry_bytes(*value);
+            let places = body.carries.get(carry).copied().unwrap_or([usize::MAX - bytes; 2]);
+            taken.extend(places.map(|at| Taken { name: format!("carry {carry}"), time: 0..1, bytes: at..at + bytes }));
+        }
+        taken.retain(|t| !t.bytes.is_empty());
+        self.check_space("a body's scratch", step.block_scratch.len(), &taken);
+        if body.plan.kept_bytes > step.phase_scratch.len() {
+            self.breaches.push(format!("what the body of scan {} keeps has no room", step.node));
+        }
+    }
+
+    /// In a body, a value in the place of an output is that output, and no other is there.
+    fn outputs_have_their_own_places(&mut self) {
+        let graph = &self.plan.graph;
+        let mut seen = vec![false; graph.outputs().len()];
+        for value in self.made.keys() {
+            if let Place::Output(j) = self.plan.places[value.index()] {
+                let is_output = self.is_body && graph.outputs().get(j).is_some_and(|(_, v)| root(graph, *v) == *value);
+                if !is_output || std::mem::replace(&mut seen[j], true) {
+                    self.breaches.push(format!("%{} is in the place of output {j}", value.index()));
+                }
+            }
+        }
+    }
+
     fn states_are_overwritten_last(&mut self) {
         let graph = &self.plan.graph;
         for state in graph.states() {
@@ -238,6 +314,10 @@ impl<'a> Law<'a> {
             }
         }
     }
+}
+
+fn what_is_kept(step: &Step) -> String {
+    format!("what step {} keeps", step.node)
 }
 
 #[cfg(test)]

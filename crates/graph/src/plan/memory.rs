@@ -1,7 +1,7 @@
 //! Places: which values share which bytes.
 
 use super::schedule::Scheduled;
-use super::{Access, Phase, Place, Plan, Target, root};
+use super::{Access, Chain, Phase, Place, Plan, Step, Target, is_step, root};
 use crate::{Graph, Op, Value};
 use std::collections::HashMap;
 
@@ -42,25 +42,41 @@ pub(crate) fn pack(spans: &[Span], alignment: usize) -> (Vec<usize>, usize) {
     (offsets, total.next_multiple_of(alignment))
 }
 
-pub(crate) fn place(graph: Graph, scheduled: Scheduled, target: &dyn Target) -> Plan {
+pub(crate) fn place(graph: Graph, scheduled: Scheduled, target: &dyn Target, is_body: bool) -> Plan {
     let Scheduled { mut phases, position } = scheduled;
     let mut places = vec![Place::Nowhere; graph.values().len()];
     place_sources(&graph, &mut places);
-    let lives = lives(&graph, &position, phases.len());
+    if is_body {
+        place_outputs(&graph, &mut places);
+    }
+    let mut lives = lives(&graph, &position, phases.len());
+    lives.retain(|life| places[life.value.index()] == Place::Nowhere);
     let arena_bytes = place_arena(&graph, &lives, target.alignment(), &mut places);
-    let scratch_bytes = place_scratch(&graph, &lives, target, &mut phases, &mut places);
+    let [kept_bytes, scratch_bytes] = place_scratch(&graph, &lives, target, &mut phases, &mut places, is_body);
     for node in graph.nodes().iter().filter(|n| matches!(n.op, Op::Reshape(_))) {
         places[node.outputs[0].index()] = places[root(&graph, node.outputs[0]).index()];
     }
     let state_bytes = graph.states().iter().map(|s| graph.type_of(s.value).size_bytes()).sum();
     let cost = phases.iter().flat_map(|p| &p.chains).map(|c| c.cost).sum();
-    Plan { graph, places, phases, arena_bytes, scratch_bytes, state_bytes, cost }
+    Plan { graph, places, phases, arena_bytes, scratch_bytes, kept_bytes, state_bytes, cost }
+}
+
+/// What a step of a body makes lies where the first output that it is goes.
+fn place_outputs(graph: &Graph, places: &mut [Place]) {
+    for (j, (_, value)) in graph.outputs().iter().enumerate() {
+        let made = root(graph, *value);
+        if is_step(&graph.producer(made).op) && places[made.index()] == Place::Nowhere {
+            places[made.index()] = Place::Output(j);
+        }
+    }
 }
 
 fn place_sources(graph: &Graph, places: &mut [Place]) {
     for (index, node) in graph.nodes().iter().enumerate() {
-        if let Op::Constant(_) = node.op {
-            places[node.outputs[0].index()] = Place::Constant(index);
+        match &node.op {
+            Op::Constant(_) => places[node.outputs[0].index()] = Place::Constant(index),
+            Op::Given(given) => places[node.outputs[0].index()] = Place::Given(given.index),
+            _ => {}
         }
     }
     for (index, state) in graph.states().iter().enumerate() {
@@ -83,8 +99,10 @@ pub(crate) struct Life {
 pub(crate) fn lives(graph: &Graph, position: &HashMap<usize, (usize, usize)>, phases: usize) -> Vec<Life> {
     let mut lives: HashMap<Value, Life> = HashMap::new();
     for (&node, &(phase, chain)) in position {
+        let is_scan = matches!(graph.nodes()[node].op, Op::Scan(_));
+        let chain = (!is_scan).then_some((phase, chain));
         for &value in &graph.nodes()[node].outputs {
-            lives.insert(value, Life { value, first: phase, last: phase, chain: Some((phase, chain)) });
+            lives.insert(value, Life { value, first: phase, last: phase, chain });
         }
     }
     for (&node, &(phase, chain)) in position {
@@ -100,11 +118,6 @@ pub(crate) fn lives(graph: &Graph, position: &HashMap<usize, (usize, usize)>, ph
         if let Some(life) = lives.get_mut(&root(graph, *value)) {
             life.last = phases;
             life.chain = None;
-        }
-    }
-    for state in graph.states() {
-        if let Some(next) = state.next {
-            lives.remove(&next);
         }
     }
     let mut lives: Vec<Life> = lives.into_values().collect();
@@ -125,59 +138,85 @@ fn place_arena(graph: &Graph, lives: &[Life], alignment: usize, places: &mut [Pl
     total
 }
 
-/// Places what one chain alone sees, and the kernels' own scratch, in each worker's scratch; answers its size.
+/// Places what one chain alone sees, and the kernels' own scratch, in each worker's scratch; answers the bytes that a body
+/// keeps, and the size of the scratch.
 ///
 /// What a kernel keeps for a phase lies at the bottom, beside all other chains of the phase; above it every chain has the
-/// same bytes to itself, because a worker runs one block at a time.
+/// same bytes to itself, because a worker runs one block at a time. In a body what a kernel keeps lies apart, beside that
+/// of all phases, because they come again.
 fn place_scratch(
     graph: &Graph,
     lives: &[Life],
     target: &dyn Target,
     phases: &mut [Phase],
     places: &mut [Place],
-) -> usize {
-    let mut most = 0;
+    is_body: bool,
+) -> [usize; 2] {
+    let (mut kept, mut most) = (0, 0);
     let local: HashMap<Value, &Life> = lives.iter().filter(|l| l.chain.is_some()).map(|l| (l.value, l)).collect();
     for phase in phases {
-        let mut base = 0;
-        for step in phase.chains.iter_mut().flat_map(|c| &mut c.steps) {
-            let bytes = target.phase_scratch(graph, &graph.nodes()[step.node]);
-            step.phase_scratch = base..base + bytes;
-            base += bytes.next_multiple_of(target.alignment());
+        if !is_body {
+            kept = 0;
         }
+        for step in phase.chains.iter_mut().flat_map(|c| &mut c.steps) {
+            let bytes = match &step.body {
+                Some(body) => body.plan.kept_bytes,
+                None => target.phase_scratch(graph, &graph.nodes()[step.node]),
+            };
+            step.phase_scratch = kept..kept + bytes;
+            kept += bytes.next_multiple_of(target.alignment());
+        }
+        let base = if is_body { 0 } else { kept };
         for chain in &mut phase.chains {
-            let mut spans: Vec<Span> = Vec::new();
-            let mut owners: Vec<Value> = Vec::new();
-            for (clock, step) in chain.steps.iter().enumerate() {
-                let node = &graph.nodes()[step.node];
-                for value in node.outputs.iter().filter(|v| local.contains_key(v)) {
-                    let bytes = chain.block_bytes(graph, *value).max(1);
-                    spans.push(Span { first: clock, last: clock, bytes });
-                    owners.push(*value);
-                }
-                for input in &node.inputs {
-                    if let Some(i) = owners.iter().position(|o| *o == root(graph, *input)) {
-                        spans[i].last = clock;
-                    }
-                }
-            }
-            let kept = spans.len();
-            for (clock, step) in chain.steps.iter().enumerate() {
-                let bytes = target.block_scratch(graph, &graph.nodes()[step.node], chain.block_rows);
-                spans.push(Span { first: clock, last: clock, bytes });
-            }
-            let (offsets, total) = pack(&spans, target.alignment());
-            for (value, offset) in owners.iter().zip(&offsets) {
-                places[value.index()] = Place::Scratch(base + offset);
-            }
-            for (i, step) in chain.steps.iter_mut().enumerate() {
-                let begin = base + offsets[kept + i];
-                step.block_scratch = begin..begin + spans[kept + i].bytes;
-            }
-            most = most.max(base + total);
+            most = most.max(base + place_chain(graph, &local, target, chain, places, base));
         }
     }
-    most
+    [if is_body { kept } else { 0 }, most]
+}
+
+/// Places what `chain` alone sees from byte `base` of the scratch on; answers the bytes it takes.
+fn place_chain(
+    graph: &Graph,
+    local: &HashMap<Value, &Life>,
+    target: &dyn Target,
+    chain: &mut Chain,
+    places: &mut [Place],
+    base: usize,
+) -> usize {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut owners: Vec<Value> = Vec::new();
+    for (clock, step) in chain.steps.iter().enumerate() {
+        let node = &graph.nodes()[step.node];
+        for value in node.outputs.iter().filter(|v| local.contains_key(v)) {
+            let bytes = chain.block_bytes(graph, *value).max(1);
+            spans.push(Span { first: clock, last: clock, bytes });
+            owners.push(*value);
+        }
+        for input in &node.inputs {
+            if let Some(i) = owners.iter().position(|o| *o == root(graph, *input)) {
+                spans[i].last = clock;
+            }
+        }
+    }
+    let values = spans.len();
+    let worked_in = |step: &Step| match &step.body {
+        Some(body) => body.bytes,
+        None => target.block_scratch(graph, &graph.nodes()[step.node], chain.block_rows),
+    };
+    spans.extend(chain.steps.iter().enumerate().map(|(clock, step)| Span {
+        first: clock,
+        last: clock,
+        bytes: worked_in(step),
+    }));
+    let (offsets, total) = pack(&spans, target.alignment());
+    for (value, offset) in owners.iter().zip(&offsets) {
+        places[value.index()] = Place::Scratch(base + offset);
+    }
+    for (i, step) in chain.steps.iter_mut().enumerate() {
+        let begin = base + offsets[values + i];
+        step.block_scratch = begin..begin + spans[values + i].bytes;
+    }
+    total
 }
 
 #[cfg(test)]

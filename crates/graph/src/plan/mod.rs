@@ -9,12 +9,17 @@
 //! Values that live within one chain lie in the worker's *scratch*, one block at a time; values that cross a phase lie
 //! in the *arena*, where values whose phases do not overlap share space; states lie in their own store and are updated
 //! in place.
+//!
+//! A scan is a chain of its own, whose body has a plan of its own (see [`Body`]). Where that is one chain, rows do not depend
+//! on each other through time: a worker runs all steps on a block of rows, with no barrier between them.
 
+mod body;
 mod legal;
 mod memory;
 mod print;
 mod schedule;
 
+pub use body::Body;
 pub use legal::verify;
 
 use crate::{Error, Graph, Node, NodeIndex, Op, Value};
@@ -56,6 +61,10 @@ pub enum Place {
     Arena(usize),
     /// In the worker's scratch, at this byte; only the rows of the current block are there.
     Scratch(usize),
+    /// In a body: where what the scan gives lies, by position.
+    Given(usize),
+    /// In a body: where the scan wants this output.
+    Output(usize),
 }
 
 /// How a step reads an input.
@@ -80,6 +89,8 @@ pub struct Step {
     pub phase_scratch: Range<usize>,
     /// The bytes of the worker's scratch that the node has while it runs one block.
     pub block_scratch: Range<usize>,
+    /// The plan of a scan's body.
+    pub body: Option<Box<Body>>,
 }
 
 /// Steps that run depth first on blocks of rows.
@@ -134,6 +145,8 @@ pub struct Plan {
     pub arena_bytes: usize,
     /// Bytes of scratch of each worker.
     pub scratch_bytes: usize,
+    /// In a body: bytes of each worker that steps keep from turn to turn, beside the scratch.
+    pub kept_bytes: usize,
     /// Bytes of all states.
     pub state_bytes: usize,
     /// The work of one run, in floating-point operations or their equivalent in time.
@@ -164,7 +177,7 @@ impl Plan {
 pub fn plan(graph: &Graph, target: &dyn Target) -> Result<Plan, Error> {
     let graph = schedule::write_states_in_place(graph)?;
     let scheduled = schedule::schedule(&graph, target);
-    let plan = memory::place(graph, scheduled, target);
+    let plan = memory::place(graph, scheduled, target, false);
     verify(&plan)?;
     Ok(plan)
 }
@@ -187,7 +200,14 @@ pub(crate) fn rows(graph: &Graph, value: Value) -> usize {
 
 /// Whether a node is a step at all: sources and views are not.
 pub(crate) fn is_step(op: &Op) -> bool {
-    !matches!(op, Op::State(_) | Op::Constant(_) | Op::Reshape(_))
+    !matches!(op, Op::State(_) | Op::Constant(_) | Op::Given(_) | Op::Reshape(_))
+}
+
+/// Whether `node` may read its input number `i` block by block as it is written: a scan's blocks are not those of its
+/// outputs.
+pub(crate) fn follows(graph: &Graph, node: &Node, i: usize) -> bool {
+    let is_scan = matches!(graph.producer(root(graph, node.inputs[i])).op, Op::Scan(_));
+    !is_scan && access(graph, node, i) == Access::Rows
 }
 
 /// How `node` reads its input number `i`.
@@ -207,6 +227,10 @@ pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
         Op::AdamUpdate(_) => from == to,
         Op::MatMul(_) if to.rank() > 2 => same_rows,
         Op::MatMul(matmul) => i == 0 && !matmul.transpose_a && same_rows,
+        Op::Conv(_) | Op::ConvInputGradient(_) => i == 0 && same_rows,
+        Op::ConvKernelGradient(_) => false,
+        Op::MaxPool(_) | Op::PoolGather(_) | Op::PoolScatter(_) => same_rows,
+        Op::AveragePool(_) | Op::AveragePoolGradient(_) => same_rows,
         Op::ReduceSum(op) => same_rows && !op.axes.contains(&0),
         Op::ReduceMax(op) => same_rows && !op.axes.contains(&0),
         Op::ArgMax(_) | Op::Softmax(_) | Op::OneHot(_) => same_rows,
@@ -220,6 +244,7 @@ pub(crate) fn access(graph: &Graph, node: &Node, i: usize) -> Access {
         Op::Gather(_) => i == 1,
         Op::SumRows(_) | Op::Iota(_) | Op::Literal(_) | Op::Reshape(_) => false,
         Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::RandomUniform(_) => false,
+        Op::Scan(_) | Op::Given(_) => false,
     };
     match (by_rows, keeps_rows) {
         (true, true) => Access::Rows,

@@ -1,6 +1,6 @@
 //! Order: states made writable in place, nodes put into chains and chains into phases.
 
-use super::{Access, Chain, Phase, Step, Target, access, is_step, root, rows};
+use super::{Access, Body, Chain, Phase, Step, Target, access, follows, is_step, root, rows};
 use crate::ops::Unary;
 use crate::{Builder, Error, Graph, NodeIndex, Op, Value};
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -96,12 +96,22 @@ struct Dependency {
 }
 
 pub(crate) fn schedule(graph: &Graph, target: &dyn Target) -> Scheduled {
-    let dependencies = dependencies(graph);
-    let mut builder = ChainBuilder::default();
-    for index in topological(&dependencies, graph) {
-        builder.add(graph, index, &dependencies[&index]);
+    ChainBuilder::new(graph).finish(graph, target, 1)
+}
+
+/// The schedule of a body that is run `times`: one chain if all its rows are the same and nothing waits.
+pub(crate) fn schedule_body(graph: &Graph, target: &dyn Target, times: usize) -> Scheduled {
+    let mut builder = ChainBuilder::new(graph);
+    let drafts: Vec<usize> = (0..builder.chains.len()).filter(|c| !builder.chains[*c].nodes.is_empty()).collect();
+    let is_scan = |draft: &Draft| draft.nodes.iter().any(|n| matches!(graph.nodes()[*n].op, Op::Scan(_)));
+    let is_like_first = |c: &usize| {
+        let (first, own) = (&builder.chains[drafts[0]], &builder.chains[*c]);
+        own.phase == 0 && own.rows == first.rows && !is_scan(own)
+    };
+    if !drafts.is_empty() && drafts.iter().all(is_like_first) {
+        builder.join(&drafts);
     }
-    builder.finish(graph, target)
+    builder.finish(graph, target, times)
 }
 
 fn dependencies(graph: &Graph) -> HashMap<NodeIndex, Vec<Dependency>> {
@@ -112,7 +122,7 @@ fn dependencies(graph: &Graph) -> HashMap<NodeIndex, Vec<Dependency>> {
         for (i, input) in node.inputs.iter().enumerate() {
             let on = graph.producer_index(root(graph, *input));
             if is_step(&graph.nodes()[on].op) {
-                list.push(Dependency { on, by_rows: access(graph, node, i) == Access::Rows });
+                list.push(Dependency { on, by_rows: follows(graph, node, i) });
             }
         }
     }
@@ -170,6 +180,15 @@ struct Draft {
 }
 
 impl ChainBuilder {
+    fn new(graph: &Graph) -> ChainBuilder {
+        let dependencies = dependencies(graph);
+        let mut builder = ChainBuilder::default();
+        for index in topological(&dependencies, graph) {
+            builder.add(graph, index, &dependencies[&index]);
+        }
+        builder
+    }
+
     fn add(&mut self, graph: &Graph, index: NodeIndex, dependencies: &[Dependency]) {
         let rows = rows(graph, graph.nodes()[index].outputs[0]);
         let phase_of = |d: &Dependency| self.chains[self.of_node[&d.on]].phase;
@@ -201,11 +220,14 @@ impl ChainBuilder {
         *first
     }
 
-    fn finish(self, graph: &Graph, target: &dyn Target) -> Scheduled {
+    fn finish(self, graph: &Graph, target: &dyn Target, times: usize) -> Scheduled {
         let count = self.chains.iter().map(|c| c.phase + 1).max().unwrap_or(0);
         let mut phases = vec![Phase::default(); count];
         for draft in self.chains.into_iter().filter(|c| !c.nodes.is_empty()) {
-            phases[draft.phase].chains.push(cut(graph, target, draft));
+            phases[draft.phase].chains.push(match scan_alone(graph, target, &draft) {
+                Some(chain) => chain,
+                None => cut(graph, target, draft, times),
+            });
         }
         let mut position = HashMap::new();
         for (p, phase) in phases.iter_mut().enumerate() {
@@ -218,19 +240,30 @@ impl ChainBuilder {
     }
 }
 
-/// Decides the blocks of a chain from its shapes alone.
-fn cut(graph: &Graph, target: &dyn Target, draft: Draft) -> Chain {
+/// The chain of a scan, cut as its body is.
+fn scan_alone(graph: &Graph, target: &dyn Target, draft: &Draft) -> Option<Chain> {
+    let (&[node], Op::Scan(scan)) = (&draft.nodes[..], &graph.nodes()[draft.nodes[0]].op) else { return None };
+    let body = Body::new(scan, target);
+    let access = vec![Access::Whole; graph.nodes()[node].inputs.len()];
+    let (rows, block_rows) = body.cut();
+    let cost = scan.length as f64 * body.plan.cost;
+    let step = Step { node, access, phase_scratch: 0..0, block_scratch: 0..0, body: Some(Box::new(body)) };
+    Some(Chain { rows, block_rows, steps: vec![step], cost })
+}
+
+/// Decides the blocks of a chain that is run `times` from its shapes alone.
+fn cut(graph: &Graph, target: &dyn Target, draft: Draft, times: usize) -> Chain {
     let nodes = || draft.nodes.iter().map(|n| &graph.nodes()[*n]);
     let cost: f64 = nodes().map(|n| target.cost(graph, n)).sum();
     let wanted = nodes().map(|n| target.rows_wanted(graph, n)).max().unwrap_or(1).max(1);
-    let blocks = (cost / target.block_cost()).ceil().clamp(1.0, 64.0) as usize;
+    let blocks = (cost * times as f64 / target.block_cost()).ceil().clamp(1.0, 64.0) as usize;
     let block_rows = draft.rows.div_ceil(blocks).max(wanted).clamp(1, draft.rows.max(1));
     let steps = draft
         .nodes
         .iter()
         .map(|&node| {
             let access = (0..graph.nodes()[node].inputs.len()).map(|i| access(graph, &graph.nodes()[node], i));
-            Step { node, access: access.collect(), phase_scratch: 0..0, block_scratch: 0..0 }
+            Step { node, access: access.collect(), phase_scratch: 0..0, block_scratch: 0..0, body: None }
         })
         .collect();
     Chain { rows: draft.rows, block_rows, steps, cost }

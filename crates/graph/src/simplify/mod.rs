@@ -1,4 +1,4 @@
-//! Rewrites a graph into an equal one that is cheaper: fold, merge, drop, fuse.
+//! Rewrites a graph into an equal one that is cheaper: fold, drop, merge, tighten, fuse.
 //!
 //! Each rule is a function from graph to graph in a file of its own; the result is verified after each. A rule keeps
 //! names, order and types of inputs, states and outputs.
@@ -8,6 +8,10 @@ mod fold;
 mod fuse;
 mod merge;
 mod rewrite;
+mod scan;
+mod share;
+
+pub(crate) use rewrite::Rewrite;
 
 use crate::ops::Constant;
 use crate::{Error, Graph, Op};
@@ -52,8 +56,8 @@ impl fmt::Display for Simplified {
     }
 }
 
-/// Applies every rule once, in this order: fold constants, drop what does nothing, merge equal nodes, fuse elementwise
-/// ops into programs.
+/// Applies every rule once, in this order: fold constants, drop what does nothing, merge equal nodes, tighten scans and
+/// simplify their bodies, share out kernel gradients, fuse elementwise ops into programs.
 ///
 /// # Errors
 /// `ErrorKind::Invalid` when a rule made an illegal graph.
@@ -63,6 +67,8 @@ pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<Simplified, Error> {
         ("fold", Box::new(|g| fold::fold(g, target))),
         ("drop", Box::new(drop::drop_idle)),
         ("merge", Box::new(merge::merge_equal)),
+        ("scan", Box::new(|g| scan::tighten_scans(g, target))),
+        ("share", Box::new(share::share_kernel_gradients)),
         ("fuse", Box::new(fuse::fuse_elementwise)),
     ];
     let mut simplified = Simplified { graph: graph.clone(), rules: Vec::new() };
@@ -103,6 +109,8 @@ mod tests {
             "fold      6 ->     6 nodes",
             "drop      6 ->     4 nodes",
             "merge     4 ->     3 nodes",
+            "scan      3 ->     3 nodes",
+            "share     3 ->     3 nodes",
             "fuse      3 ->     2 nodes",
             "%0 = input[x]: f32[4]",
             "%1 = program[exp add](%0): f32[4]",

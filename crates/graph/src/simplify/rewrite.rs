@@ -61,9 +61,15 @@ impl<'a> Rewrite<'a> {
     }
 }
 
-/// Which nodes a result depends on; inputs and states are always kept.
+/// Whether a node reads nothing.
+pub(crate) fn is_source(op: &Op) -> bool {
+    matches!(op, Op::Input(_) | Op::State(_) | Op::Given(_) | Op::Constant(_))
+}
+
+/// Which nodes a result depends on; what is given from outside is always kept.
 pub(crate) fn alive(graph: &Graph) -> Vec<bool> {
-    let mut alive: Vec<bool> = graph.nodes().iter().map(|n| matches!(n.op, Op::Input(_) | Op::State(_))).collect();
+    let is_given = |op: &Op| is_source(op) && !matches!(op, Op::Constant(_));
+    let mut alive: Vec<bool> = graph.nodes().iter().map(|n| is_given(&n.op)).collect();
     let mut open: Vec<NodeIndex> = graph.results().map(|v| graph.producer_index(v)).collect();
     while let Some(index) = open.pop() {
         if !std::mem::replace(&mut alive[index], true) {

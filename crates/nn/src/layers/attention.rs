@@ -364,7 +364,7 @@ impl Settings {
     fn weigh(&self, cx: &mut Call<'_>, scores: Value, query: Masked, value: Masked) -> Vec<Masked> {
         /// What Keras takes from a score that does not count.
         const HIDDEN: f32 = -1e9;
-        let given = cx.get_all("mask");
+        let given = cx.all("mask");
         let mask = |at: usize, own: Masked| given.get(at).map(|mask| mask.value).or(own.mask);
         let (query_mask, value_mask) = (mask(0, query), mask(1, value));
         let g = &mut *cx.graph;

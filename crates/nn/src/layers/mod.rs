@@ -5,6 +5,7 @@ mod activity_regularization;
 mod alpha_dropout;
 mod attention;
 mod batch_normalization;
+mod convolution;
 mod cropping;
 mod dense;
 mod dropout;
@@ -29,8 +30,10 @@ mod normalization;
 mod numbers;
 mod operator;
 mod permute;
+mod pooling;
 mod prelu;
 mod rectifiers;
+mod recurrent;
 mod repeat_vector;
 mod rescaling;
 mod reshape;
@@ -40,6 +43,7 @@ mod spatial;
 mod spatial_dropout;
 mod unit_normalization;
 mod up_sampling;
+mod window;
 mod zero_padding;
 
 pub use activation::ActivationLayer;
@@ -47,6 +51,10 @@ pub use activity_regularization::ActivityRegularization;
 pub use alpha_dropout::AlphaDropout;
 pub use attention::{AdditiveAttention, Attention, ScoreMode};
 pub use batch_normalization::BatchNormalization;
+pub use convolution::{
+    Conv, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose, ConvTranspose, DepthwiseConv,
+    DepthwiseConv1D, DepthwiseConv2D, SeparableConv, SeparableConv1D, SeparableConv2D,
+};
 pub use cropping::{Cropping1D, Cropping2D, Cropping3D};
 pub use dense::Dense;
 pub use dropout::Dropout;
@@ -68,8 +76,15 @@ pub use normalization::Normalization;
 pub use numbers::Numbers;
 pub use operator::Operator;
 pub use permute::Permute;
+pub use pooling::{
+    AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D, AdaptiveMaxPooling3D, AdaptivePooling, AveragePooling1D, AveragePooling2D, AveragePooling3D,
+    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
+    GlobalMaxPooling3D, GlobalPooling, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
+};
 pub use prelu::PReLU;
 pub use rectifiers::{ELU, LeakyReLU, ReLU};
+pub use recurrent::{GRU, GRUCell, LSTM, LSTMCell, SimpleRNN, SimpleRNNCell};
 pub use repeat_vector::RepeatVector;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
@@ -79,6 +94,7 @@ pub use spatial::Margins;
 pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
 pub use unit_normalization::UnitNormalization;
 pub use up_sampling::{Factors, Interpolation, UpSampling1D, UpSampling2D, UpSampling3D};
+pub use window::{DataFormat, Padding, PerAxis};
 pub use zero_padding::{ZeroPadding1D, ZeroPadding2D, ZeroPadding3D};
 
 use crate::config::{self, Config, Key, Reader};
@@ -149,6 +165,37 @@ catalogue! {
     "Minimum" => Minimum,
     "Concatenate" => Concatenate,
     "Dot" => Dot,
+    "SimpleRNN" => SimpleRNN,
+    "LSTM" => LSTM,
+    "GRU" => GRU,
+    "Conv1D" => Conv1D,
+    "Conv2D" => Conv2D,
+    "Conv3D" => Conv3D,
+    "Conv1DTranspose" => Conv1DTranspose,
+    "Conv2DTranspose" => Conv2DTranspose,
+    "Conv3DTranspose" => Conv3DTranspose,
+    "DepthwiseConv1D" => DepthwiseConv1D,
+    "DepthwiseConv2D" => DepthwiseConv2D,
+    "SeparableConv1D" => SeparableConv1D,
+    "SeparableConv2D" => SeparableConv2D,
+    "MaxPooling1D" => MaxPooling1D,
+    "MaxPooling2D" => MaxPooling2D,
+    "MaxPooling3D" => MaxPooling3D,
+    "AveragePooling1D" => AveragePooling1D,
+    "AveragePooling2D" => AveragePooling2D,
+    "AveragePooling3D" => AveragePooling3D,
+    "GlobalMaxPooling1D" => GlobalMaxPooling1D,
+    "GlobalMaxPooling2D" => GlobalMaxPooling2D,
+    "GlobalMaxPooling3D" => GlobalMaxPooling3D,
+    "GlobalAveragePooling1D" => GlobalAveragePooling1D,
+    "GlobalAveragePooling2D" => GlobalAveragePooling2D,
+    "GlobalAveragePooling3D" => GlobalAveragePooling3D,
+    "AdaptiveMaxPooling1D" => AdaptiveMaxPooling1D,
+    "AdaptiveMaxPooling2D" => AdaptiveMaxPooling2D,
+    "AdaptiveMaxPooling3D" => AdaptiveMaxPooling3D,
+    "AdaptiveAveragePooling1D" => AdaptiveAveragePooling1D,
+    "AdaptiveAveragePooling2D" => AdaptiveAveragePooling2D,
+    "AdaptiveAveragePooling3D" => AdaptiveAveragePooling3D,
     "MultiHeadAttention" => MultiHeadAttention,
     "GroupQueryAttention" => GroupQueryAttention,
     "Attention" => Attention,

@@ -23,6 +23,10 @@ use serde_json::Value as Json;
 /// A query that may attend to no key finds the mean of all values, but nothing where there is dropout, more than one axis
 /// of steps or where the attention weights are asked for: Keras' two ways differ there.
 ///
+/// # Masks
+/// What reads one of the inputs after this layer finds no mask on it, as in Keras 3.15.1: in a block whose input goes on
+/// beside the attention, only the first attention knows the mask. Give `attention_mask` where it must not be lost.
+///
 /// # Differences
 /// `attention_axes` other than all axes of steps are refused. The attention weights carry no mask.
 ///
@@ -114,6 +118,10 @@ impl Layer for MultiHeadAttention {
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
         inputs.first().map_or(Ok(()), |query| self.check_axes(query.len()))?;
         self.heads.output_shapes(inputs)
+    }
+
+    fn takes_masks(&self) -> bool {
+        true
     }
 
     heads_layer!();

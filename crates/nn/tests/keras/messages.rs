@@ -91,7 +91,7 @@ fn files(all: &mut Messages) {
         all.add(&format!("{class} {config}"), layers::from_config(&value));
     };
     use footlight_nn::layers;
-    layer("Conv2D", json!({ "name": "conv" }));
+    layer("Conv2d", json!({ "name": "conv" }));
     layer("Dense", json!({ "name": "d", "units": "ten" }));
     layer("Dense", json!({ "name": "d", "units": 3, "unit": 3 }));
     layer("Dense", json!({ "name": "d", "units": 3, "kernel_constraint": "maxnorm" }));

@@ -1,0 +1,161 @@
+//! The gradient by the kernel: taps and channels by filters, each a sum over images and positions in ascending order.
+
+use super::depthwise::depthwise_gradient;
+use super::geometry::{Sweep, parts};
+use crate::isa::Isa;
+use crate::kernels::gemm::{K_CHUNK, balanced, pack_b, packed_len};
+use crate::kernels::tile::{Begin, Tile, lies_as_panel, panel_width, run_tile, tile_rows};
+
+/// A kernel gradient as the [`Sweep`] whose kernel it is of, and its chunks of images.
+#[derive(Clone, Debug)]
+pub(crate) struct KernelGradient {
+    pub sweep: Sweep,
+    pub images: usize,
+    pub chunks: usize,
+}
+
+/// Images and gradients of outputs, and the rows of the gradient that they are added to.
+#[derive(Clone, Copy)]
+struct Sums {
+    isa: Isa,
+    dw: *mut f32,
+    /// First row, and the row behind the last, of one chunk's matrix.
+    rows: [usize; 2],
+    copy: *mut f32,
+    packed: *mut f32,
+}
+
+impl KernelGradient {
+    /// Floats of block scratch: the band, then some positions of the outputs' gradient in panels.
+    pub(crate) fn scratch_floats(&self, isa: Isa) -> usize {
+        self.band_floats() + packed_len(isa, K_CHUNK, self.sweep.per_group()[1])
+    }
+
+    fn band_floats(&self) -> usize {
+        self.sweep.band_floats().next_multiple_of(16)
+    }
+
+    /// Rows of one chunk: taps and channels of a group.
+    fn chunk_rows(&self) -> usize {
+        self.sweep.passes[0].taps.len() * self.sweep.per_group()[0]
+    }
+
+    /// Computes rows `first..first + rows` of the gradient, counted through all chunks.
+    ///
+    /// # Safety
+    /// `x` and `dy` hold all images, `dw` has room for the rows, `scratch` for [`KernelGradient::scratch_floats`]. None
+    /// overlaps another.
+    pub(crate) unsafe fn run(
+        &self,
+        isa: Isa,
+        [x, dy]: [*const f32; 2],
+        [first, rows]: [usize; 2],
+        dw: *mut f32,
+        scratch: *mut f32,
+    ) {
+        let (per_chunk, filters) = (self.chunk_rows(), self.sweep.channels[1]);
+        let [x_floats, y_floats] = self.sweep.image_floats();
+        let mut row = first;
+        while row < first + rows {
+            let (chunk, begin) = (row / per_chunk, row % per_chunk);
+            let end = per_chunk.min(begin + first + rows - row);
+            let images = [chunk, chunk + 1].map(|c| c * self.images / self.chunks);
+            // SAFETY: the rows lie inside `dw`, the images inside `x` and `dy`.
+            unsafe {
+                let dw = dw.add((row - first) * filters);
+                let packed = scratch.add(self.band_floats());
+                let sums = Sums { isa, dw, rows: [begin, end], copy: scratch, packed };
+                dw.write_bytes(0, (end - begin) * filters);
+                // Pointwise images are one long row of positions.
+                let joined = if self.sweep.is_pointwise() { (images[1] - images[0]).max(1) } else { 1 };
+                for image in (images[0]..images[1]).step_by(joined) {
+                    self.add(sums, x.add(image * x_floats), dy.add(image * y_floats), joined);
+                }
+            }
+            row += end - begin;
+        }
+    }
+
+    /// Adds what `joined` images give.
+    unsafe fn add(&self, sums: Sums, x: *const f32, dy: *const f32, joined: usize) {
+        let (sweep, filters) = (&self.sweep, self.sweep.channels[1]);
+        for (from, count) in sweep.bands() {
+            let position = (from[0] * sweep.axes[1].output + from[1]) * sweep.axes[2].output + from[2];
+            let (rows, run) = (count[0] * count[1], count[2] * joined);
+            // SAFETY: the band's positions lie inside the images.
+            unsafe {
+                let band = sweep.band(x, from, count, sums.copy);
+                let dy = dy.add(position * filters);
+                if sweep.is_depthwise() {
+                    self.add_depthwise(sums, band, dy, [rows, run]);
+                    continue;
+                }
+                for [line, lines, first, length] in parts(rows, run, K_CHUNK) {
+                    let dy = dy.add((line * run + first) * filters);
+                    self.add_part(sums, band, dy, &sweep.rows[line..line + lines], [first, length]);
+                }
+            }
+        }
+    }
+
+    /// Adds some rows of positions, or a part of one: `dw += A^T dy`.
+    unsafe fn add_part(
+        &self,
+        sums: Sums,
+        band: *const f32,
+        dy: *const f32,
+        lines: &[usize],
+        [first, length]: [usize; 2],
+    ) {
+        let (sweep, pass, isa) = (&self.sweep, &self.sweep.passes[0], sums.isa);
+        let ([inner, outer], filters, width) = (sweep.per_group(), sweep.channels[1], panel_width(isa));
+        let (a_stride, depth) = (sweep.axes[2].stride * sweep.strides[2], lines.len() * length);
+        for group in 0..sweep.groups {
+            // SAFETY: the positions lie inside band and `dy`, the rows inside `dw`.
+            unsafe {
+                let is_panel = sweep.groups == 1 && lies_as_panel(isa, filters);
+                let (panels, b_stride) = if is_panel { (dy, filters) } else { (sums.packed.cast_const(), width) };
+                if !is_panel {
+                    pack_b(isa, dy.add(group * outer), filters, 1, [depth, outer], sums.packed);
+                }
+                for column in (0..outer).step_by(width) {
+                    for (at, line) in pass.lines.iter().enumerate() {
+                        let begin = sums.rows[0].max(at * pass.run);
+                        let end = sums.rows[1].min((at + 1) * pass.run);
+                        for (i, tile) in balanced(end.saturating_sub(begin), tile_rows(isa)) {
+                            let row = begin + i;
+                            let operands = Tile {
+                                lines,
+                                k: length,
+                                a: band.add(line + row - at * pass.run + group * inner + first * a_stride),
+                                a_stride,
+                                b: panels.add(column * depth),
+                                b_stride,
+                                c: sums.dw.add((row - sums.rows[0]) * filters + group * outer + column),
+                                c_row_stride: filters,
+                                columns: width.min(outer - column),
+                                begin: Begin::Apart,
+                            };
+                            run_tile::<true>(isa, tile, operands);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    unsafe fn add_depthwise(&self, sums: Sums, band: *const f32, dy: *const f32, [rows, run]: [usize; 2]) {
+        let (sweep, channels) = (&self.sweep, self.sweep.groups);
+        let a_stride = sweep.axes[2].stride * sweep.strides[2];
+        for row in sums.rows[0]..sums.rows[1] {
+            for (r, line) in sweep.rows[..rows].iter().enumerate() {
+                // SAFETY: the positions of a row lie inside band and `dy`, the row inside `dw`.
+                unsafe {
+                    let x = band.add(line + sweep.passes[0].lines[row]);
+                    let dw = sums.dw.add((row - sums.rows[0]) * channels);
+                    depthwise_gradient(sums.isa, x, a_stride, dy.add(r * run * channels), run, channels, dw);
+                }
+            }
+        }
+    }
+}
