@@ -69,6 +69,7 @@ pub mod prelude {
         GlobalMaxPooling2D, GlobalMaxPooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, SeparableConv1D,
         SeparableConv2D,
     };
+    pub use footlight_nn::{AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention, ScoreMode};
     pub use footlight_nn::{Average, Concatenate, Dot, On, Shared, Symbol, Terms};
     pub use footlight_nn::{
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,

@@ -249,9 +249,20 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
         vec![self.call(cx, inputs[0])]
     }
 
+    /// The names of the inputs, for a layer that may be given them by name; none unless written.
+    fn input_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// How many indices its input may name, which are whole numbers from 0; `None` for an input of any numbers.
     fn num_indices(&self) -> Option<usize> {
         None
+    }
+
+    /// Whether values lose their masks once the layer was called on them, as with Keras' `MultiHeadAttention`; not unless
+    /// written.
+    fn takes_masks(&self) -> bool {
+        false
     }
 
     /// How the layer stands in Keras' files.

@@ -289,33 +289,48 @@ fn read_node(node: &Json, layer: &mut dyn Layer, is_first: bool) -> Result<Waiti
             node.get("kwargs").and_then(Json::as_object).cloned().unwrap_or_default(),
         ),
     };
-    let mut rest = Vec::new();
-    for value in args {
+    let (mut rest, names) = (Vec::new(), layer.input_names());
+    for (place, value) in args.into_iter().enumerate() {
         let before = call.inputs.len();
         tensors(&value, 0, &mut call.inputs);
+        if call.inputs.len() > before && !names.is_empty() && (place != before || place >= names.len()) {
+            let message = format!("is called on a value in place {place}, after its inputs {}", names.join(", "));
+            return Err(Error::config(message).help("give it by name when the model is made, and save it again"));
+        }
         rest.push(if call.inputs.len() > before { Json::Null } else { value });
     }
     layer.read_arguments(rest)?;
+    let mut options = Config::new();
     for (key, value) in &kwargs {
         let mut given = Vec::new();
         tensors(value, 0, &mut given);
         match (key.as_str(), value) {
             (_, Json::Null) => {}
             ("training", Json::Bool(training)) => call.infers = !training,
-            _ if !given.is_empty() => call.named.push((key.clone(), given)),
-            _ if is_first => layer.set_call_option(key, value)?,
-            _ if layer.call_options().get(key) == Some(value) => {}
-            _ => {
-                return Err(Error::config(format!("is called with another `{key}` than the first time"))
-                    .help("use a layer for each"));
+            (_, Json::Array(list)) if !given.is_empty() && list.iter().any(Json::is_null) => {
+                return Err(Error::config(format!("is given a list as `{key}` in which some values are missing")));
             }
+            _ if !given.is_empty() => call.named.push((key.clone(), given)),
+            _ => drop(options.insert(key.clone(), value.clone())),
         }
+    }
+    if is_first {
+        options.iter().try_for_each(|(key, value)| layer.set_call_option(key, value))?;
+    } else if let Some(key) = first_difference(&options, &layer.call_options()) {
+        let message = format!("is called with another `{key}` than the first time");
+        return Err(Error::config(message).help("use a layer for each"));
     }
     // An operator may be given its operands by name.
     if layer.form() == Form::Operator {
         call.inputs.extend(call.named.drain(..).flat_map(|(_, given)| given));
     }
     Ok(call)
+}
+
+/// A key that differs; what is false may be left out.
+fn first_difference<'a>(a: &'a Config, b: &'a Config) -> Option<&'a String> {
+    let value = |config: &'a Config, key: &str| config.get(key).filter(|value| **value != false);
+    a.keys().chain(b.keys()).find(|key| value(a, key) != value(b, key))
 }
 
 /// The arguments and keywords of a call as Keras 2 writes it: a list of `[layer, call, output, keywords]`, or one of these;

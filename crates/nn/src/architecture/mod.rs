@@ -152,6 +152,12 @@ impl Architecture {
             return Err(Error::config(format!("model `{name}` needs at least one input and one output")));
         }
         let names = naming::unique(&layers)?;
+        let positional = |call: LayerCall| {
+            let layer = &layers[call.layer];
+            let place = format!("layer `{}` ({})", names[call.layer], layer.class_name());
+            by_position(layer.input_names(), call).map_err(|e| e.at(place))
+        };
+        let calls = calls.into_iter().map(positional).collect::<Result<_, _>>()?;
         let mut architecture = Architecture {
             name: name.into(),
             kind: Kind::Functional,
@@ -447,6 +453,22 @@ struct Built {
 
 fn shapes_of(weights: &[Weight]) -> Vec<&[usize]> {
     weights.iter().map(|weight| weight.spec.shape.as_slice()).collect()
+}
+
+/// A call whose inputs that were given by name stand in their places.
+fn by_position(names: &[&str], mut call: LayerCall) -> Result<LayerCall, Error> {
+    let (inputs, named) = call.named.into_iter().partition(|(name, _)| names.contains(&name.as_str()));
+    let mut inputs: Vec<(String, Vec<Port>)> = inputs;
+    call.named = named;
+    inputs.sort_by_key(|(name, _)| names.iter().position(|known| known == name));
+    for (name, ports) in inputs {
+        if names.get(call.inputs.len()) != Some(&name.as_str()) {
+            let message = format!("is given `{name}` in another place, or without what comes before it");
+            return Err(Error::config(message).help(format!("its inputs are {}", names.join(", "))));
+        }
+        call.inputs.extend(ports);
+    }
+    Ok(call)
 }
 
 /// All faults as one.
