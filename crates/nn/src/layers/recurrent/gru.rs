@@ -112,14 +112,6 @@ impl GRUCell {
 }
 
 impl Rule for GRUCell {
-    fn class_name(&self) -> &'static str {
-        "GRUCell"
-    }
-
-    fn given_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
     fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -113,14 +113,6 @@ impl LSTMCell {
 }
 
 impl Rule for LSTMCell {
-    fn class_name(&self) -> &'static str {
-        "LSTMCell"
-    }
-
-    fn given_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
     fn settings(&self) -> &Settings {
         &self.settings
     }

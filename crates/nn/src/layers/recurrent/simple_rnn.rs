@@ -79,14 +79,6 @@ impl SimpleRNNCell {
 }
 
 impl Rule for SimpleRNNCell {
-    fn class_name(&self) -> &'static str {
-        "SimpleRNNCell"
-    }
-
-    fn given_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
     fn settings(&self) -> &Settings {
         &self.settings
     }
