@@ -64,7 +64,7 @@ impl GRU {
     }
 }
 
-/// The gated recurrent unit, as one step of it, for [`RNN`](super::RNN).
+/// The gated recurrent unit, as one step of it.
 ///
 /// # Arguments
 /// As of [`GRU`], without what is said of sequences.

@@ -65,7 +65,7 @@ impl LSTM {
     }
 }
 
-/// Long short-term memory, as one step of it, for [`RNN`](super::RNN).
+/// Long short-term memory, as one step of it.
 ///
 /// # Arguments
 /// As of [`LSTM`], without what is said of sequences.
