@@ -101,17 +101,30 @@ fn hdf5() -> Done {
     Ok(())
 }
 
-/// The archives that Keras wrote, whole and in parts, and the words of their configurations as a dictionary.
+/// The files that Keras wrote, archives also in parts, and the words of their configurations as a dictionary.
 fn fixtures() -> Done {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/keras");
     let mut words = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "keras") {
-            continue;
-        }
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = fs::read(&path)?;
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("keras") => {}
+            Some("h5") => {
+                let tree = footlight::nn::file::hdf5::read(&bytes[..])?;
+                for (key, text) in tree.attributes.iter().filter_map(|(key, texts)| Some((key, texts.first()?))) {
+                    if let Ok(value) = serde_json::from_str(text) {
+                        collect_words(&value, &mut words);
+                        seed("config", &format!("{name}-{key}"), text.as_bytes())?;
+                    }
+                }
+                seed("hdf5", &name, &bytes)?;
+                seed("keras", &name, &bytes)?;
+                continue;
+            }
+            _ => continue,
+        }
         let mut zip = zip::ZipArchive::new(Cursor::new(&bytes[..]))?;
         let mut member = |name: &str| -> Done<Vec<u8>> {
             let mut bytes = Vec::new();

@@ -23,7 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
     let again = Architecture::from_config(&config).expect("what is written can be read");
     assert_eq!(again.to_config(), config);
     let weights = architecture.weights().iter().map(|weight| weight.spec.shape.as_slice());
-    let values = architecture.output_shapes().iter().map(Vec::as_slice).chain(architecture.input_shape());
+    let outputs = architecture.calls().iter().flat_map(|call| &call.shapes).map(Vec::as_slice);
+    let values = outputs.chain(architecture.input_shape());
     let sizes = weights.chain(values).map(|shape| shape.iter().fold(1usize, |n, extent| n.saturating_mul(*extent)));
     if sizes.fold(0, usize::saturating_add) > LOWERED_NUMBERS {
         return;

@@ -18,7 +18,7 @@ Examples:
 Bytes, such as pixels, are divided by 255, as in training. Rows of the confusion matrix are the true classes, columns the \
 predicted ones.")]
 pub struct Evaluate {
-    /// The model, a .keras file
+    /// The model, a .keras file or an .h5 file of Keras
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// A known set (mnist, fashion-mnist, digits), a folder of idx files, an .npz file or a .csv table

@@ -21,7 +21,7 @@ Examples:
 An .npz file for a model of one input may hold one array under any name, or one called x among others. Bytes are divided \
 by 255, as in training; other numbers are taken as they are. In an .npz output the answer is called output_0.")]
 pub struct Predict {
-    /// The model, a .keras file
+    /// The model, a .keras file or an .h5 file of Keras
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The samples: .npy, .npz, .png or .jpg
@@ -38,9 +38,8 @@ pub struct Predict {
     threads: Option<usize>,
 }
 
-/// The array of a model's one input or output.
+/// The array of a model's one input.
 const INPUT: &str = "x";
-const OUTPUT: &str = "output_0";
 /// Classes shown of one picture.
 const SHOWN: usize = 10;
 /// Cells of a bar of probability 1.
@@ -54,18 +53,40 @@ impl Predict {
             return Err(Error::new(ErrorKind::Config, "--invert is for pictures only"));
         }
         let mut model = models::open(&self.model, self.threads)?;
-        let sample = model.architecture().input_shape().map(<[usize]>::to_vec);
-        let x = match kind {
-            InputKind::Picture => self.picture(sample.as_deref())?,
-            _ => samples(read_array(&self.input, kind)?, sample.as_deref()).map_err(|e| e.at(quoted(&self.input)))?,
-        };
-        let answer = model.predict(&data::scaled(Samples::from(x)));
-        let prediction = answer.map_err(|error| error.at(quoted(&self.input)))?;
+        let x = self.samples(&model, kind)?;
+        let answers = model.predict_all(x).map_err(|error| error.at(quoted(&self.input)))?;
         match (&self.output, format) {
-            (Some(path), Some(format)) => Ok(write_atomically(path, &format(&prediction)?)?),
-            _ if kind == InputKind::Picture => output::print(&one(&prediction)),
-            _ => output::print(&all(&prediction)),
+            (Some(path), Some(format)) => Ok(write_atomically(path, &format(&answers)?)?),
+            _ if kind == InputKind::Picture => output::print(&one(&answers[0])),
+            _ => output::print(&told(&answers, &model.architecture().output_names())),
         }
+    }
+
+    /// The samples of the one input, whatever its array is called, or of several inputs by their names.
+    fn samples(&self, model: &Model, kind: InputKind) -> Result<SamplesList> {
+        let place = |e: Error| e.at(quoted(&self.input));
+        if let [input] = model.architecture().inputs() {
+            let sample = input.shape.as_deref();
+            let x = match kind {
+                InputKind::Picture => self.picture(sample)?,
+                _ => samples(read_array(&self.input, kind)?, sample).map_err(place)?,
+            };
+            return Ok((&data::scaled(Samples::from(x))).into());
+        }
+        let names: Vec<&str> = model.architecture().inputs().iter().map(|input| input.name.as_str()).collect();
+        if kind != InputKind::Npz {
+            let message = format!("the model has {} inputs: {}", names.len(), names.join(", "));
+            return Err(place(
+                Error::new(ErrorKind::Data, message).help("give an .npz file with an array of each name"),
+            ));
+        }
+        let arrays = read_arrays(&self.input)?.into_iter();
+        let named = arrays.map(|(name, array)| {
+            let input = model.architecture().inputs().iter().find(|input| input.name == name);
+            let x = samples(array, input.and_then(|input| input.shape.as_deref()));
+            Ok((name, data::scaled(Samples::from(x.map_err(place)?))))
+        });
+        Ok(named.collect::<Result<Vec<_>>>()?.into())
     }
 
     fn picture(&self, sample: Option<&[usize]>) -> Result<Tensor> {
@@ -118,26 +139,30 @@ fn input_kind(path: &Path) -> Result<InputKind> {
     }
 }
 
-type ToBytes = fn(&Tensor) -> Result<Vec<u8>>;
+type ToBytes = fn(&[Tensor]) -> Result<Vec<u8>>;
 
 fn output_format(path: &Path) -> Result<ToBytes> {
     output::check_writable(path)?;
     match extension(path).as_str() {
-        "npy" => Ok(|tensor| Ok(npy::write(tensor)?)),
-        "npz" => Ok(|tensor| Ok(npz::write([(OUTPUT, tensor)])?)),
+        "npy" => Ok(|answers| match answers {
+            [one] => Ok(npy::write(one)?),
+            many => Err(Error::new(ErrorKind::Config, format!("the model has {} outputs", many.len()))
+                .help("an .npy file holds one array; write an .npz file")),
+        }),
+        "npz" => Ok(|answers| {
+            let names: Vec<String> = (0..answers.len()).map(|index| format!("output_{index}")).collect();
+            Ok(npz::write(names.iter().map(String::as_str).zip(answers))?)
+        }),
         _ => Err(Error::new(ErrorKind::Config, format!("--output {}: the name does not say what it is", quoted(path)))
             .help("known are .npy and .npz")),
     }
 }
 
 fn read_array(path: &Path, kind: InputKind) -> Result<Tensor> {
-    let bytes = std::fs::read(path)
-        .map_err(|e| Error::new(ErrorKind::File, format!("{}: cannot read it: {e}", quoted(path))))?;
-    let place = |e: footlight::tensor::Error| Error::from(e.at(quoted(path)));
     if kind == InputKind::Npy {
-        return npy::read(&bytes).map_err(place);
+        return npy::read(&bytes_of(path)?).map_err(|e| Error::from(e.at(quoted(path))));
     }
-    let mut arrays = npz::read(&bytes).map_err(place)?;
+    let mut arrays = read_arrays(path)?;
     let names: Vec<String> = arrays.iter().map(|(name, _)| format!("`{name}`")).collect();
     let chosen = if arrays.len() == 1 { Some(0) } else { arrays.iter().position(|(name, _)| name == INPUT) };
     match chosen {
@@ -147,6 +172,15 @@ fn read_array(path: &Path, kind: InputKind) -> Result<Tensor> {
             Err(Error::new(ErrorKind::Data, message).help(format!("leave one array, or call one of them `{INPUT}`")))
         }
     }
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::new(ErrorKind::File, format!("{}: cannot read it: {e}", quoted(path))))
+}
+
+/// All arrays of an .npz file with their names.
+fn read_arrays(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    npz::read(&bytes_of(path)?).map_err(|e| Error::from(e.at(quoted(path))))
 }
 
 fn list(names: &[String]) -> String {
@@ -199,6 +233,14 @@ fn one(prediction: &Tensor) -> String {
         let _ = writeln!(text, "and {} less likely", row.len() - SHOWN);
     }
     text
+}
+
+/// The answers to all samples, each output under its name where there are several.
+fn told(answers: &[Tensor], names: &[String]) -> String {
+    match answers {
+        [one] => all(one),
+        many => many.iter().zip(names).map(|(answer, name)| format!("{name}\n{}", all(answer))).collect(),
+    }
 }
 
 /// A line for each sample.

@@ -25,9 +25,9 @@ impl Run {
         let ending = file.and_then(Path::extension).and_then(|ending| ending.to_str());
         match (file, ending) {
             (Some(file), Some("toml")) => Run::described(file, set),
-            (Some(file), ending) if ending != Some("keras") => {
+            (Some(file), ending) if !matches!(ending, Some("keras" | "h5" | "hdf5")) => {
                 let message = format!("`{}`: the name does not say what it is", file.display());
-                Err(Error::new(ErrorKind::Config, message).help("known are .toml (a run description) and .keras"))
+                Err(Error::new(ErrorKind::Config, message).help("known are .toml (a run description), .keras and .h5"))
             }
             _ if !set.is_empty() => {
                 Err(Error::new(ErrorKind::Config, format!("--set {}: there is no run description to change", set[0]))

@@ -16,7 +16,7 @@ Examples:
 With --plan: each step with its op, shapes, bytes and place in memory, and the most memory a run takes; of a training step \
 if the model is compiled, else of an answer.")]
 pub struct Summary {
-    /// The model, a .keras file
+    /// The model, a .keras file or an .h5 file of Keras
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// Print the plan of a step too

@@ -21,13 +21,13 @@ Examples:
   footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json --plot curve.svg
   footlight train --epochs 100 --resume
 
-RUN is a run description (.toml; `footlight schema` tells its keys) or a compiled model (.keras), which goes on with the \
+RUN is a run description (.toml; `footlight schema` tells its keys) or a compiled model (.keras or .h5), which goes on with the \
 optimizer, loss and metrics saved in it. Flags come before what a description says.
 
 Data is looked for in FOOTLIGHT_DATA (one folder per set), in the user's cache, then on the network. Without --data, \
 and where MNIST cannot be had, digits are generated, and a warning says so.")]
 pub struct Train {
-    /// A run description (.toml) or a model to train on (.keras) [default: the article's program]
+    /// A run description (.toml) or a model to train on (.keras or .h5) [default: the article's program]
     #[arg(value_name = "RUN")]
     run: Option<PathBuf>,
     /// Change what the description says, such as fit.epochs=3

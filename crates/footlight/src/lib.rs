@@ -29,7 +29,7 @@ mod states;
 pub mod train;
 
 pub use error::{Error, ErrorKind};
-pub use model::{Evaluation, Model, PlanSummary, Sequential};
+pub use model::{Evaluation, Functional, Model, PlanSummary, Sequential};
 
 pub use footlight_nn::file::write_atomically;
 
@@ -43,13 +43,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What most programs need, to be imported whole.
 pub mod prelude {
-    pub use crate::data::Samples;
+    pub use crate::data::{Samples, SamplesList};
     pub use crate::metrics::RunningMetric;
     pub use crate::train::{
         CSVLogger, EarlyStopping, Evaluate, Fit, History, LearningRateScheduler, ModelCheckpoint, Progress,
         ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
     };
-    pub use crate::{Error, Evaluation, Model, Result, Sequential};
+    pub use crate::{Error, Evaluation, Functional, Model, Result, Sequential};
     pub use footlight_nn::Activation::{self, *};
     pub use footlight_nn::metrics::{AUC, BinaryAccuracy, F1Score, FBetaScore, Precision, R2Score, Recall};
     pub use footlight_nn::{
@@ -70,6 +70,8 @@ pub mod prelude {
         GlobalMaxPooling2D, GlobalMaxPooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, SeparableConv1D,
         SeparableConv2D,
     };
+    pub use footlight_nn::{AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention, ScoreMode};
+    pub use footlight_nn::{Average, Concatenate, Dot, On, Shared, Symbol, Terms};
     pub use footlight_nn::{
         Bidirectional, GRU, GRUCell, LSTM, LSTMCell, MergeMode, RNN, SimpleRNN, SimpleRNNCell, StackedRNNCells,
         TimeDistributed,

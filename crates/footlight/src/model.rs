@@ -1,13 +1,15 @@
 //! A model that can be trained, asked and saved.
 
-use crate::data::{Columns, Samples, feed};
-use crate::train::{Evaluate, Logs, TrainingPlan, check_values};
+use crate::data::{Columns, Feeds, Samples, SamplesList};
+use crate::train::{Evaluate, Logs, TrainingPlan, check_inputs};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::naive::{self, NaiveData, NaiveValue};
 use footlight_cpu::{Engine, Feed, Session};
 use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Graph, Op, Role};
-use footlight_nn::{Architecture, Batch, Compile, Layer, Loss, MetricList, OptimizerChoice, Schedule};
+use footlight_nn::{
+    Architecture, Batch, Compile, Layer, Loss, MetricList, Nested, OptimizerChoice, Schedule, Symbols, Terms,
+};
 use footlight_tensor::{DType, Tensor};
 use std::collections::HashMap;
 
@@ -36,6 +38,22 @@ impl Sequential {
     #[allow(clippy::new_ret_no_self, reason = "the vocabulary is Keras', the type one")]
     pub fn new(layers: Vec<Box<dyn Layer>>) -> Result<Model> {
         Model::new(Architecture::sequential(layers)?)
+    }
+}
+
+/// Makes models of layers called on each other.
+#[derive(Debug)]
+pub struct Functional;
+
+impl Functional {
+    /// The model that computes the outputs from the inputs: `Functional::new([&x], [&y])`, see [`footlight_nn::Symbol`].
+    ///
+    /// # Errors
+    /// An output that depends on an input which is not listed; all faults of names, settings and shapes together, each with
+    /// its layer.
+    #[allow(clippy::new_ret_no_self, reason = "the vocabulary is Keras', the type one")]
+    pub fn new(inputs: impl Into<Symbols>, outputs: impl Into<Symbols>) -> Result<Model> {
+        Model::new(Architecture::of_symbols("functional", inputs, outputs)?)
     }
 }
 
@@ -111,6 +129,61 @@ impl Model {
         }
     }
 
+    /// This model as a layer of another, which begins with the weights of this moment.
+    ///
+    /// # Errors
+    /// A model that does not know the shape of its samples yet.
+    ///
+    /// # Examples
+    /// A trained model is kept as it is, and a new head learns from what it sees:
+    /// ```
+    /// use footlight::prelude::*;
+    /// let base = Sequential::new(layers![Dense::new(4).activation("tanh").input_shape([2])])?;
+    /// let x = Input::new([2]).symbol();
+    /// let y = Dense::new(1).on(&base.layer()?.name("base").trainable(false).on(&x));
+    /// let mut model = Functional::new([&x], [&y])?;
+    /// model.compile("sgd", "mse", [])?;
+    /// let (x, y) = (Tensor::new([3, 2], vec![0.5f32; 6])?.into(), Tensor::new([3, 1], vec![1.0f32; 3])?.into());
+    /// model.fit(&x, &y, Fit::new().epochs(5).progress(Progress::None))?;
+    /// assert_eq!(model.state("base/dense/kernel"), base.state("dense/kernel"));
+    /// // Then all of it learns, in smaller steps.
+    /// model.set_trainable("base", true)?;
+    /// model.set_optimizer(SGD::new().learning_rate(1e-4))?;
+    /// model.fit(&x, &y, Fit::new().progress(Progress::None))?;
+    /// assert_ne!(model.state("base/dense/kernel"), base.state("dense/kernel"));
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn layer(&self) -> Result<Nested> {
+        if !self.architecture.is_built() {
+            let message = format!("model `{}` does not know the shape of its samples yet", self.architecture.name());
+            return Err(Error::new(ErrorKind::Shape, message).help("give its first layer an input_shape"));
+        }
+        let weights = self.architecture.weights().iter();
+        let values = weights.filter_map(|weight| Some((weight.path.clone(), self.state(&weight.path)?)));
+        Ok(Nested::new(self.architecture.clone()).values(values))
+    }
+
+    /// Lets gradients change the weights of a layer, or not any more; the optimizer starts anew.
+    ///
+    /// # Errors
+    /// A name that is not known.
+    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
+        self.architecture.set_trainable(layer, trainable)?;
+        let values: Vec<Option<Tensor>> = self.architecture.weights().iter().map(|w| self.state(&w.path)).collect();
+        let threads = self.engine.threads();
+        self.engine = Engine::new(threads);
+        for (weight, value) in self.architecture.weights().iter().zip(values) {
+            if let Some(value) = value {
+                self.engine.store_mut().set(&weight.path, weight.role(), &value).expect("a new store takes any state");
+            }
+        }
+        self.sessions.clear();
+        if let Ok(compile) = self.compile.clone() {
+            self.set_compile(compile);
+        }
+        Ok(())
+    }
+
     /// The description.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
@@ -150,8 +223,42 @@ impl Model {
         Ok(())
     }
 
+    /// As [`Model::compile`], with a loss and metrics for each output, in their order.
+    ///
+    /// # Errors
+    /// Another number of outputs, a name that is not known (with the nearest), or a setting out of range.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::prelude::*;
+    /// let x = Input::new([4]).symbol();
+    /// let shared = Dense::new(8).activation("tanh").on(&x);
+    /// let (size, kind) = (Dense::new(1).name("size").on(&shared), Dense::new(3).activation("softmax").name("kind").on(&shared));
+    /// let mut model = Functional::new([&x], [&size, &kind])?;
+    /// model.compile_outputs(
+    ///     "adam",
+    ///     [Terms::new("mse"), Terms::new("sparse_categorical_crossentropy").weight(0.5).metrics(["accuracy"])],
+    /// )?;
+    /// let x = Samples::from(Tensor::new([6, 4], vec![0.5f32; 24])?);
+    /// let (size, kind) = (Tensor::new([6, 1], vec![1.0f32; 6])?.into(), Tensor::new([6], vec![0, 1, 2, 0, 1, 2])?.into());
+    /// let history = model.fit(&x, [("size", &size), ("kind", &kind)], Fit::new().progress(Progress::None))?;
+    /// assert!(history.get("kind_accuracy").is_some());
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn compile_outputs(
+        &mut self,
+        optimizer: impl Into<OptimizerChoice>,
+        outputs: impl IntoIterator<Item = Terms>,
+    ) -> Result<()> {
+        let compile = Compile::of_outputs(optimizer.into().resolve()?, outputs.into_iter().collect())?;
+        self.set_compile(compile.for_model(&self.architecture)?);
+        Ok(())
+    }
+
     /// Takes over what a model is trained by.
     pub(crate) fn set_compile(&mut self, compile: Compile) {
+        // Another number of outputs than the model's is told when it is trained.
+        let compile = compile.clone().for_model(&self.architecture).unwrap_or(compile);
         // Slots and sums of an earlier choice have no meaning for this one: only weights are carried over.
         self.renew_engine(self.engine.threads(), |role| matches!(role, Role::Parameter | Role::Statistic));
         self.compile = Ok(compile);
@@ -173,9 +280,8 @@ impl Model {
     /// # Errors
     /// A model that is not compiled, or a setting out of range.
     pub fn set_optimizer(&mut self, optimizer: impl Into<OptimizerChoice>) -> Result<()> {
-        let Compile { loss, metrics, weighted_metrics, .. } = self.compiled()?.clone();
-        let compile = Compile::new(optimizer.into().resolve()?, loss, metrics)?;
-        self.set_compile(compile.weighted_metrics(weighted_metrics)?);
+        let outputs = self.compiled()?.outputs.clone();
+        self.set_compile(Compile::of_outputs(optimizer.into().resolve()?, outputs)?);
         Ok(())
     }
 
@@ -271,7 +377,12 @@ impl Model {
     /// # Errors
     /// Samples that do not fit the model.
     pub fn build_for(&mut self, x: &Samples) -> Result<()> {
-        self.architecture.build(x.sample_shape())?;
+        self.build_all(std::slice::from_ref(x))
+    }
+
+    /// As [`Model::build_for`], of all inputs.
+    pub(crate) fn build_all(&mut self, x: &[Samples]) -> Result<()> {
+        self.architecture.build_all(&x.iter().map(Samples::sample_shape).collect::<Vec<_>>())?;
         self.start_weights();
         Ok(())
     }
@@ -372,11 +483,10 @@ impl Model {
     /// assert!(losses[49] < 0.01 * losses[0]);
     /// # Ok::<(), footlight::Error>(())
     /// ```
-    pub fn train_on_batch(&mut self, x: &Samples, y: &Samples) -> Result<Logs> {
-        self.check_data(x, y)?;
+    pub fn train_on_batch(&mut self, x: impl Into<SamplesList>, y: impl Into<SamplesList>) -> Result<Logs> {
+        let samples = self.checked(x, y)?;
         self.reset_metrics();
-        let samples = Columns::new(x, y);
-        let rows: Vec<u32> = (0..x.len() as u32).collect();
+        let rows: Vec<u32> = (0..samples.len() as u32).collect();
         let (engine, session) = self.session(Kind::Train, samples.batch(rows.len()))?;
         session.run(engine, &samples.feeds(&rows))?;
         Ok(self.metric_values())
@@ -406,7 +516,7 @@ impl Model {
     ///
     /// # Errors
     /// A model that is not compiled, or data that do not fit it.
-    pub fn evaluate(&mut self, x: &Samples, y: &Samples) -> Result<Evaluation> {
+    pub fn evaluate(&mut self, x: impl Into<SamplesList>, y: impl Into<SamplesList>) -> Result<Evaluation> {
         self.evaluate_with(x, y, Evaluate::new())
     }
 
@@ -414,10 +524,14 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::evaluate`], and options out of range.
-    pub fn evaluate_with(&mut self, x: &Samples, y: &Samples, options: Evaluate) -> Result<Evaluation> {
+    pub fn evaluate_with(
+        &mut self,
+        x: impl Into<SamplesList>,
+        y: impl Into<SamplesList>,
+        options: Evaluate,
+    ) -> Result<Evaluation> {
         options.check()?;
-        self.check_data(x, y)?;
-        let samples = Columns::new(x, y).weighted("sample_weight", options.sample_weight.as_ref())?;
+        let samples = self.checked(x, y)?.weighted("sample_weight", options.sample_weight.as_ref())?;
         Ok(Evaluation { values: self.evaluate_batches(&samples, options.batch_size)? })
     }
 
@@ -431,23 +545,45 @@ impl Model {
         Ok(self.metric_values())
     }
 
-    /// The model's output for samples `x`.
+    /// The model's output for samples `x`; of several outputs the first.
     ///
     /// # Errors
     /// Samples whose shape is not the model's, or that hold numbers that are not finite.
-    pub fn predict(&mut self, x: &Samples) -> Result<Tensor> {
-        self.build_for(x)?;
-        check_values("x", x)?;
-        let shape = self.architecture.output_shape().expect("built above").to_vec();
-        let mut data: Vec<f32> = Vec::with_capacity(x.len() * shape.iter().product::<usize>());
-        let order: Vec<u32> = (0..x.len() as u32).collect();
+    pub fn predict(&mut self, x: impl Into<SamplesList>) -> Result<Tensor> {
+        Ok(self.predict_all(x)?.swap_remove(0))
+    }
+
+    /// All outputs for samples `x`.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict_all(&mut self, x: impl Into<SamplesList>) -> Result<Vec<Tensor>> {
+        let x = self.inputs_of(x)?;
+        self.build_all(&x)?;
+        check_inputs(&x, &self.architecture)?;
+        let shapes: Vec<Vec<usize>> = self.output_shapes();
+        let count = x[0].len();
+        let mut all: Vec<Vec<f32>> = shapes.iter().map(|shape| Vec::with_capacity(count * len_of(shape))).collect();
+        let order: Vec<u32> = (0..count as u32).collect();
         for batch in order.chunks(256) {
             let (engine, session) = self.session(Kind::Infer, batch.len())?;
-            session.run(engine, &[feed(x, batch)])?;
-            data.extend(session.output_f32(engine, "output_0").unwrap_or_default());
+            session.run(engine, &Feeds::of(x.iter(), batch))?;
+            for (index, data) in all.iter_mut().enumerate() {
+                data.extend(session.output_f32(engine, &format!("output_{index}")).unwrap_or_default());
+            }
         }
-        Ok(Tensor::new([&[x.len()], shape.as_slice()].concat(), data)?)
+        let tensor = |(shape, data): (Vec<usize>, Vec<f32>)| Tensor::new([&[count], shape.as_slice()].concat(), data);
+        Ok(shapes.into_iter().zip(all).map(tensor).collect::<Result<_, _>>()?)
     }
+
+    fn output_shapes(&self) -> Vec<Vec<usize>> {
+        let shape = |port: &footlight_nn::Port| self.architecture.shape_of(*port).unwrap_or_default().to_vec();
+        self.architecture.outputs().iter().map(shape).collect()
+    }
+}
+
+fn len_of(shape: &[usize]) -> usize {
+    shape.iter().product()
 }
 
 /// The floats of one sample in, the model's floats for it out, with nothing between: what a server calls.

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use footlight_nn::Custom;
-use footlight_nn::file::{Archive, SavedModel, to_archive, write_atomically};
+use footlight_nn::file::{SavedModel, to_archive, write_atomically};
 
+use crate::Result;
 use crate::model::Model;
-use crate::{Error, Result};
 
 impl Model {
     /// Writes the model as a `.keras` file: layers, weights, what it is trained by and the optimizer's state.
@@ -36,10 +36,12 @@ impl Model {
         Ok(write_atomically(path, &bytes)?)
     }
 
-    /// Opens a `.keras` file that Footlight or Keras 3 saved; nothing in it is executed.
+    /// Opens a `.keras` file that Footlight or Keras saved, or a `.h5` file with a whole model of Keras 1, 2 or 3; nothing
+    /// in it is executed.
     ///
     /// Seeds are not part of the file: the model has seed 0. Training settings that are not known here are told when they
-    /// are asked for, by `fit` or `evaluate`; the model answers without them.
+    /// are asked for, by `fit` or `evaluate`; the model answers without them. An optimizer goes on where it was, except
+    /// from `.h5` files that order its variables in another way, see [`SavedModel::from_hdf5`].
     ///
     /// # Errors
     /// `ErrorKind::File` with the path: a file that cannot be read, is damaged, or holds layers or settings that are not
@@ -54,14 +56,12 @@ impl Model {
     /// As [`Model::load`].
     pub fn load_with(path: impl AsRef<Path>, custom: &Custom) -> Result<Model> {
         let path = path.as_ref();
-        let archive = Archive::open(path)?;
-        let place = |error: footlight_nn::Error| Error::from(error.at(format!("`{}`", path.display())));
-        let saved = SavedModel::from_archive(archive, custom).map_err(place)?;
+        let saved = SavedModel::open(path, custom)?;
         let mut model = Model::bare(saved.architecture);
         model.has_weights = model.architecture.input_shape().is_some();
         match saved.compile {
             Some(Ok(compile)) => model.set_compile(compile),
-            Some(Err(error)) => model.compile = Err(place(error)),
+            Some(Err(error)) => model.compile = Err(error.at(format!("`{}`", path.display())).into()),
             None => {}
         }
         for (name, role, value) in saved.states {

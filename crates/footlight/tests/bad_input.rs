@@ -85,6 +85,12 @@ fn data_that_do_not_fit() {
             model.compile("adam", "binary_crossentropy", ["accuracy"]).unwrap();
             outcome(model.fit(&x(10), &y(10), quiet()))
         }),
+        ("an index beyond the vocabulary", {
+            let layers = layers![Embedding::new(6, 2), Flatten::new(), Dense::new(3).activation("softmax")];
+            let mut model = Sequential::new(layers).unwrap();
+            model.compile("adam", "sparse_categorical_crossentropy", []).unwrap();
+            outcome(model.fit(&samples(&[2, 3], vec![0u8, 5, 1, 2, 6, 3]), &y(2), quiet()))
+        }),
         ("NaN", fit(&x_with(f32::NAN), &y(10))),
         ("an infinity", fit(&x_with(f32::NEG_INFINITY), &y(10))),
         ("a double beyond all floats", {
@@ -164,6 +170,10 @@ error[shape]: targets of one sample have shape [], loss `categorical_crossentrop
 labels of three classes for a binary loss
 error[data]: y: sample 2 has target 2, loss `binary_crossentropy` expects 0 to 1
   help: for more than two classes use sparse_categorical_crossentropy
+
+an index beyond the vocabulary
+error[data]: x: sample 1 holds 6, layer `embedding` takes indices from 0 to 5
+  help: number what it stands for from 0, or give the layer a larger input_dim
 
 NaN
 error[numeric]: x: sample 3 holds NaN at element 2

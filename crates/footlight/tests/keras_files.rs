@@ -19,10 +19,11 @@ fn records() -> Vec<(PathBuf, Value)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .map(|path| (path.with_extension("keras"), serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()))
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+        .map(|record: Value| (fixtures().join(record["file"].as_str().unwrap()), record))
         .collect();
     records.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(records.len() >= 14, "the fixtures are missing");
+    assert!(records.len() >= 25, "the fixtures are missing");
     records
 }
 
@@ -51,7 +52,7 @@ fn loadable() -> impl Iterator<Item = (PathBuf, Value)> {
 
 #[test]
 fn files_of_keras_predict_what_keras_predicts() {
-    for (path, record) in loadable() {
+    for (path, record) in loadable().filter(|(_, record)| !record["input"].is_null()) {
         let mut model = Model::load(&path).unwrap();
         let prediction = model.predict(&Samples::from(tensor(&record["input"]))).unwrap();
         let expected = tensor(&record["prediction"]);
@@ -61,6 +62,46 @@ fn files_of_keras_predict_what_keras_predicts() {
         let difference = largest_difference(&prediction, &expected);
         assert!(difference <= tolerance, "{}: {difference} is more than {tolerance}", path.display());
     }
+}
+
+#[test]
+fn several_inputs_and_outputs_train_on_as_in_keras() {
+    let record: Value = serde_json::from_slice(&std::fs::read(fixtures().join("several_jax.json")).unwrap()).unwrap();
+    let mut model = Model::load(fixtures().join("several_jax.keras")).unwrap();
+    let samples = |value: &Value| Samples::from(tensor(value));
+    let (words, extra) = (samples(&record["inputs"]["words"]), samples(&record["inputs"]["extra"]));
+    let (steps, kind) = (samples(&record["targets"]["steps"]), samples(&record["targets"]["kind"]));
+    let x = || SamplesList::from([("extra", &extra), ("words", &words)]);
+    for (got, expected) in model.predict_all(x()).unwrap().iter().zip(record["predictions"].as_array().unwrap()) {
+        assert!(largest_difference(got, &tensor(expected)) < 1e-6);
+    }
+    let fit = Fit::new().epochs(4).batch_size(4).shuffle(false).progress(Progress::None);
+    let history = model.fit(x(), [&steps, &kind], fit).unwrap();
+    let expected = record["history"].as_object().unwrap();
+    assert_eq!(history.columns().len(), expected.len());
+    for (name, values) in expected {
+        let got = history.get(name).unwrap_or_else(|| panic!("{name} is not told"));
+        for (a, b) in got.iter().zip(values.as_array().unwrap()) {
+            let b = b.as_f64().unwrap();
+            assert!((a - b).abs() <= 1e-5 * b.abs().max(0.1), "{name}: {a} for {b}");
+        }
+    }
+}
+
+#[test]
+fn samples_that_fit_no_input_are_told() {
+    let mut model = Model::load(fixtures().join("several_jax.keras")).unwrap();
+    let of = |shape: &[usize]| Samples::from(Tensor::new(shape, vec![1.0f32; shape.iter().product()]).unwrap());
+    let (words, extra, short) = (of(&[4, 5]), of(&[4, 2]), of(&[3, 2]));
+    let mut told = |x: SamplesList| model.predict_all(x).unwrap_err().to_string();
+    let message = told((&words).into());
+    assert!(message.starts_with("samples for 1 input are given, the model has 2: words, extra"), "{message}");
+    assert!(told([("word", &words), ("extra", &extra)].into()).contains("did you mean `words`?"));
+    assert!(told([("extra", &words), ("extra", &extra)].into()).contains("no samples are given for input `words`"));
+    assert!(told([&extra, &words].into()).contains("samples of input `words` have shape [2]"));
+    let (y, kind) = (of(&[4, 5, 1]), of(&[4]));
+    let error = model.train_on_batch([&words, &short], [&y, &kind]).unwrap_err();
+    assert!(error.message().contains("the inputs have 4 and 3 samples"), "{error}");
 }
 
 #[test]
@@ -169,10 +210,51 @@ fn a_learning_rate_that_is_none_is_refused() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// Runs where `FOOTLIGHT_DATA` names a folder with `keras-models` and `mnist` in it.
+#[test]
+fn models_that_others_trained_reach_their_numbers() {
+    let Some(data) = std::env::var_os("FOOTLIGHT_DATA").map(PathBuf::from) else {
+        println!("skipped: FOOTLIGHT_DATA names no folder with keras-models and mnist in it");
+        return;
+    };
+    let models = data.join("keras-models");
+    let record: Value = serde_json::from_slice(&std::fs::read(models.join("reference-outputs.json")).unwrap()).unwrap();
+    let options = footlight::data::LoadOptions { data_folder: Some(data), ..Default::default() };
+    let mnist = footlight::data::load(Some("mnist"), &options, &mut std::io::sink()).unwrap();
+    let x = mnist.x_test.reshape(&[28, 28, 1]).unwrap() / 255.0;
+    for (file, expected) in record["models"].as_object().unwrap() {
+        let mut model = Model::load(models.join(file)).unwrap();
+        let answers = model.predict(&x).unwrap().to_f32();
+        let likeliest = |row: &[f32]| (0..10).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap() as i64;
+        let is_right = |(i, row): &(usize, &[f32])| likeliest(row) == mnist.y_test.label(*i);
+        let correct = answers.chunks(10).enumerate().filter(is_right).count();
+        assert_eq!(correct as u64, expected["correct_of_10000"].as_u64().unwrap(), "{file}");
+        let first = expected["first10_probabilities"].as_array().unwrap().iter();
+        let first = first.flat_map(|row| row.as_array().unwrap()).map(|p| p.as_f64().unwrap() as f32);
+        let difference = answers.iter().zip(first).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max);
+        println!("{file}: {correct} of 10000, largest difference of a probability {difference:e}");
+        // Sums of float32 that Keras adds in another order.
+        assert!(difference <= 1e-6, "{file}: {difference}");
+    }
+    let error = Model::load(models.join("nested_container_keras3.keras")).unwrap_err();
+    assert!(error.message().contains("class `NestedDenseModel` of"), "{error}");
+}
+
 /// The record that `fixtures/gen/check_saved.py` holds Keras' view of a saved model against.
-fn expected(model: &mut Model, input: &Value) -> Value {
-    let prediction = model.predict(&Samples::from(tensor(input))).unwrap();
-    let mut expected = json!({ "input": input, "prediction": to_record(&prediction) });
+fn expected(model: &mut Model, input: &Value, inputs: &Value) -> Value {
+    let mut expected = match inputs.as_object() {
+        None => {
+            let prediction = model.predict(&Samples::from(tensor(input))).unwrap();
+            json!({ "input": input, "prediction": to_record(&prediction) })
+        }
+        Some(named) => {
+            let samples: Vec<(&str, Samples)> =
+                named.iter().map(|(name, value)| (name.as_str(), Samples::from(tensor(value)))).collect();
+            let [a, b] = &samples[..] else { panic!("two inputs are recorded") };
+            let predictions = model.predict_all([(a.0, &a.1), (b.0, &b.1)]).unwrap();
+            json!({ "inputs": inputs, "predictions": predictions.iter().map(to_record).collect::<Vec<_>>() })
+        }
+    };
     if let Ok(compile) = model.compiled() {
         expected["class_name"] = compile.optimizer.class_name().into();
         let states = compile.optimizer_states(model.architecture());
@@ -195,16 +277,17 @@ fn keras_opens_what_is_saved_and_predicts_the_same() {
     let optimizers = workspace().join("fixtures/optimizers");
     let trained: Value = serde_json::from_slice(&std::fs::read(optimizers.join("jax.json")).unwrap()).unwrap();
     let cases = trained["cases"].as_array().unwrap().iter();
-    let trained = cases.map(|case| (optimizers.join(case["file"].as_str().unwrap()), trained["x"].clone()));
-    let recorded = loadable().map(|(path, record)| (path, record["input"].clone()));
+    let trained =
+        cases.map(|case| (optimizers.join(case["file"].as_str().unwrap()), trained["x"].clone(), Value::Null));
+    let recorded = loadable().map(|(path, record)| (path, record["input"].clone(), record["inputs"].clone()));
     let folder = temporary("for-keras");
     std::fs::create_dir_all(&folder).unwrap();
     let mut files = Vec::new();
-    for (path, input) in recorded.chain(trained) {
-        let copy = folder.join(path.file_name().unwrap());
+    for (path, input, inputs) in recorded.chain(trained) {
+        let copy = folder.join(path.file_name().unwrap()).with_extension("keras");
         let mut model = Model::load(&path).unwrap();
         model.save(&copy).unwrap();
-        std::fs::write(copy.with_extension("json"), expected(&mut model, &input).to_string()).unwrap();
+        std::fs::write(copy.with_extension("json"), expected(&mut model, &input, &inputs).to_string()).unwrap();
         files.extend([copy.clone(), copy.with_extension("json")]);
     }
     assert!(files.len() >= 2 * 32, "the fixtures are missing");

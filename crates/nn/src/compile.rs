@@ -1,7 +1,7 @@
 //! A model with what it is trained by: the whole training step as one graph.
 
 use crate::architecture::Lowered;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::layer::Mode;
 use crate::losses::Prediction;
 use crate::metrics::{Direction, Mean, Observed, weigh};
@@ -12,17 +12,92 @@ use footlight_tensor::Tensor;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
-/// What a model is trained by: optimizer, loss and metrics.
+/// What a model is trained by: optimizer, losses and metrics.
 #[derive(Clone, Debug)]
 pub struct Compile {
     /// Moves the parameters.
     pub optimizer: Box<dyn Optimizer>,
+    /// What is asked of each output.
+    pub outputs: Vec<Terms>,
+}
+
+/// What is asked of one output of a model: its loss, how much that counts, and metrics.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::{Loss, Terms};
+/// let terms = Terms::new("mse").weight(0.5).metrics(["mae"]);
+/// assert_eq!(terms.loss, Loss::MeanSquaredError);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The output's name where a model has several, which names and sums of metrics begin with.
+    name: String,
     /// Is made small.
     pub loss: Loss,
+    /// How much the loss counts among those of all outputs.
+    pub weight: f32,
     /// Are told beside the loss; they do not look at the weights of samples.
     pub metrics: Vec<Metric>,
     /// Are told too, by the weights of the samples where some are given.
     pub weighted_metrics: Vec<Metric>,
+}
+
+impl Terms {
+    /// A loss that counts 1, and no metrics.
+    pub fn new(loss: impl Into<Loss>) -> Terms {
+        Terms { name: String::new(), loss: loss.into(), weight: 1.0, metrics: vec![], weighted_metrics: vec![] }
+    }
+
+    /// How much the loss counts; default 1. Keras' `loss_weights`.
+    pub fn weight(mut self, weight: f32) -> Terms {
+        self.weight = weight;
+        self
+    }
+
+    /// Metrics that do not look at the weights of samples; default none.
+    pub fn metrics(mut self, metrics: impl Into<MetricList>) -> Terms {
+        self.metrics = metrics.into().0;
+        self
+    }
+
+    /// Metrics by the weights of the samples; default none.
+    pub fn weighted_metrics(mut self, metrics: impl Into<MetricList>) -> Terms {
+        self.weighted_metrics = metrics.into().0;
+        self
+    }
+
+    fn all_metrics(&self) -> impl Iterator<Item = &Metric> {
+        self.metrics.iter().chain(&self.weighted_metrics)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.loss.check()?;
+        config::within("loss_weights", self.weight, config::FINITE)?;
+        self.all_metrics().try_for_each(Metric::check)
+    }
+
+    /// What is told of this output: the mean of its loss where there are several, and the metrics, each by its name.
+    fn told(&self) -> Vec<Told> {
+        let (prefix, is_one) =
+            (if self.name.is_empty() { String::new() } else { format!("{}_", self.name) }, self.name.is_empty());
+        let mut told = Vec::new();
+        if !is_one {
+            told.push(Told { name: format!("{prefix}{LOSS}"), metric: Mean::new().into(), is_weighted: false });
+        }
+        for (position, metric) in self.all_metrics().enumerate() {
+            let is_weighted = position >= self.metrics.len();
+            told.push(Told { name: format!("{prefix}{}", metric.name()), metric: metric.clone(), is_weighted });
+        }
+        told
+    }
+}
+
+/// A number that is told.
+struct Told {
+    name: String,
+    metric: Metric,
+    is_weighted: bool,
 }
 
 /// The samples of one step.
@@ -51,37 +126,82 @@ impl Compile {
     /// # Errors
     /// A name that is not known or a setting out of range.
     pub fn new(optimizer: Box<dyn Optimizer>, loss: Loss, metrics: Vec<Metric>) -> Result<Compile, Error> {
-        optimizer.check().map_err(|e| e.at(format!("optimizer `{}`", optimizer.class_name())))?;
-        loss.check()?;
-        metrics.iter().try_for_each(Metric::check)?;
-        Ok(Compile { optimizer, loss, metrics, weighted_metrics: Vec::new() })
+        Compile::of_outputs(optimizer, vec![Terms { metrics, ..Terms::new(loss) }])
     }
 
-    /// Adds metrics by the weights of the samples.
+    /// As [`Compile::new`], with terms for each output of a model.
+    ///
+    /// # Errors
+    /// A name that is not known or a setting out of range.
+    pub fn of_outputs(optimizer: Box<dyn Optimizer>, outputs: Vec<Terms>) -> Result<Compile, Error> {
+        optimizer.check().map_err(|e| e.at(format!("optimizer `{}`", optimizer.class_name())))?;
+        outputs.iter().try_for_each(Terms::check)?;
+        Ok(Compile { optimizer, outputs })
+    }
+
+    /// Adds metrics by the weights of the samples, of the first output.
     ///
     /// # Errors
     /// A name that is not known or a setting out of range.
     pub fn weighted_metrics(mut self, metrics: impl Into<MetricList>) -> Result<Compile, Error> {
-        self.weighted_metrics = metrics.into().0;
-        self.weighted_metrics.iter().try_for_each(Metric::check)?;
+        if let Some(terms) = self.outputs.first_mut() {
+            terms.weighted_metrics = metrics.into().0;
+        }
+        self.outputs.iter().try_for_each(Terms::check)?;
         Ok(self)
     }
 
-    fn all_metrics(&self) -> impl Iterator<Item = &Metric> {
-        self.metrics.iter().chain(&self.weighted_metrics)
+    /// The same for the outputs of `model`, whose names its metrics take where there are several; the terms of one output
+    /// are those of each.
+    ///
+    /// # Errors
+    /// Another number of outputs.
+    pub fn for_model(mut self, model: &Architecture) -> Result<Compile, Error> {
+        let names = model.output_names();
+        if self.outputs.len() == 1 {
+            self.outputs = vec![self.outputs[0].clone(); names.len()];
+        }
+        if self.outputs.len() != names.len() {
+            let (model, terms, outputs) = (model.name(), self.outputs.len(), names.len());
+            let message = format!("model `{model}` has {outputs} outputs, it is compiled with losses for {terms}");
+            return Err(Error::config(message).help("give one loss for each output, in their order"));
+        }
+        let mut taken: HashMap<String, usize> = HashMap::new();
+        for (terms, name) in self.outputs.iter_mut().zip(names.iter().filter(|_| names.len() > 1)) {
+            let count = taken.entry(name.clone()).or_default();
+            terms.name = if *count == 0 { name.clone() } else { format!("{name}_{count}") };
+            *count += 1;
+        }
+        Ok(self)
     }
 
-    /// The mean of the losses, then the metrics, each by the name it is told by.
-    fn told(&self) -> Vec<(String, Metric)> {
-        let all = [Metric::from(Mean::new())].into_iter().chain(self.all_metrics().cloned());
-        self.metric_names().into_iter().zip(all).collect()
+    /// What is told of each output, under names of its own; a repeated name gets `_1`, `_2`.
+    fn told(&self) -> Vec<Vec<Told>> {
+        let mut taken: HashSet<String> = HashSet::from([LOSS.into()]);
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let mut unique = |told: Told| {
+            let count = counts.entry(told.name.clone()).or_default();
+            let mut name = told.name.clone();
+            while !taken.insert(name.clone()) {
+                *count += 1;
+                name = format!("{}_{count}", told.name);
+            }
+            Told { name, ..told }
+        };
+        self.outputs.iter().map(|terms| terms.told().into_iter().map(&mut unique).collect()).collect()
+    }
+
+    /// All numbers that are told, the loss first.
+    fn all_told(&self) -> Vec<Told> {
+        let loss = Told { name: LOSS.into(), metric: Mean::new().into(), is_weighted: false };
+        [loss].into_iter().chain(self.told().into_iter().flatten()).collect()
     }
 
     /// What is told, from the sums of each state such as `metric/loss/total`: names and numbers, sorted by name. A metric
     /// of several numbers tells them as `<name>[0]`, `<name>[1]` and so on.
     pub fn results(&self, sums: impl Fn(&str) -> Vec<f64>) -> Vec<(String, f64)> {
         let mut results = Vec::new();
-        for (name, metric) in self.told() {
+        for Told { name, metric, .. } in self.all_told() {
             let states: Vec<Vec<f64>> = metric.states().iter().map(|state| sums(&state_name(&name, state))).collect();
             let values = metric.result(&states);
             let is_one = values.len() == 1;
@@ -98,26 +218,13 @@ impl Compile {
             return Some(Direction::Min);
         }
         let name = name.split_once('[').map_or(name, |(told, _)| told);
-        let found = self.told().into_iter().find(|(told, _)| told == name);
-        found.and_then(|(_, metric)| metric.direction())
+        let found = self.all_told().into_iter().find(|told| told.name == name);
+        found.and_then(|told| told.metric.direction())
     }
 
     /// The names under which the loss and the metrics are told, the loss first; a repeated name gets `_1`, `_2`.
     pub fn metric_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = vec![LOSS.into()];
-        let mut taken: HashSet<String> = names.iter().cloned().collect();
-        let mut counts: HashMap<String, usize> = HashMap::new();
-        for metric in self.all_metrics() {
-            let base = metric.name();
-            let count = counts.entry(base.to_string()).or_default();
-            let mut name = base.to_string();
-            while !taken.insert(name.clone()) {
-                *count += 1;
-                name = format!("{base}_{count}");
-            }
-            names.push(name);
-        }
-        names
+        self.all_told().into_iter().map(|told| told.name).collect()
     }
 
     /// The optimizer's states in the order of Keras' files: iteration, learning rate unless it follows a schedule, what is
@@ -144,8 +251,8 @@ impl Compile {
         optimizers::states(self.optimizer.as_ref(), optimizers::SCOPE, &weights)
     }
 
-    /// One training step of `batch` samples as one graph: inputs `x`, `y` and, if samples have weights, `sample_weight`;
-    /// weights, slots and metric sums as states; output `loss`, the loss of this batch with all penalties.
+    /// One training step of `batch` samples as one graph: inputs `x`, `y` (or `x/<name>`, `y/<name>` where there
+    /// are several) and, if samples have weights, `sample_weight`; weights, slots and metric sums as states; output `loss`, the loss of this batch with all penalties.
     ///
     /// # Errors
     /// Faults of shapes and gradients, all together.
@@ -168,7 +275,9 @@ impl Compile {
         let lowered = architecture.lower(&mut g, batch.size, Mode::Infer, 0)?;
         let loss = self.lower_loss(&mut g, architecture, &lowered, batch)?;
         g.output("loss", loss);
-        g.output("output_0", lowered.outputs[0].value);
+        for (index, output) in lowered.outputs.iter().enumerate() {
+            g.output(&format!("output_{index}"), output.value);
+        }
         Ok(g.finish()?)
     }
 
@@ -180,15 +289,33 @@ impl Compile {
         lowered: &Lowered,
         batch: Batch,
     ) -> Result<Value, Error> {
-        let output = lowered.outputs[0].value;
-        let y = g.input("y", self.loss.target_type(&g.shape(output)));
+        let compile = self.clone().for_model(architecture)?;
+        let terms = compile.outputs.iter().zip(&lowered.outputs);
+        let targets: Vec<Value> = terms
+            .map(|(terms, output)| {
+                let name = if terms.name.is_empty() { "y".into() } else { format!("y/{}", terms.name) };
+                g.input(&name, terms.loss.target_type(&g.shape(output.value)))
+            })
+            .collect();
         let weight = batch.is_weighted.then(|| g.input("sample_weight", Type::f32([batch.size])));
-        let p = Prediction::of(g.graph(), output);
         g.enter("loss");
-        let each = self.loss.lower(g, y, p);
-        // The divisor stays the number of losses: Keras' sum_over_batch_size.
-        let each = weigh(g, each, weight);
-        let mut loss = g.mean_all(each);
+        let mut losses = Vec::new();
+        for ((terms, output), y) in compile.outputs.iter().zip(&lowered.outputs).zip(&targets) {
+            let each = terms.loss.lower(g, *y, Prediction::of(g.graph(), output.value));
+            let each = masked(g, each, output.mask);
+            // The divisor stays the number of losses: Keras' sum_over_batch_size.
+            let each = weigh(g, each, weight);
+            losses.push(g.mean_all(each));
+        }
+        let weighed = compile.outputs.iter().zip(&losses).map(|(terms, loss)| match terms.weight {
+            1.0 => *loss,
+            weight => g.mul_scalar(*loss, weight),
+        });
+        let weighed: Vec<Value> = weighed.collect();
+        let mut loss = weighed[0];
+        for next in &weighed[1..] {
+            loss = g.add(loss, *next);
+        }
         for (weight, value) in architecture.weights().iter().zip(&lowered.weights) {
             if let Some(regularizer) = weight.penalty() {
                 let penalty = regularizer.lower(g, *value);
@@ -201,16 +328,22 @@ impl Compile {
             loss = g.add(loss, share);
         }
         g.leave();
-        let told = self.told();
-        let num_plain = 1 + self.metrics.len();
         g.enter("metrics");
-        let weighted = g.mul_scalar(loss, batch.size as f32);
         let count = g.constant(batch.size as f32);
-        add_to_states(g, LOSS, &told[0].1, &[weighted, count]);
-        for (position, (name, metric)) in told.iter().enumerate().skip(1) {
-            let weight = weight.filter(|_| position >= num_plain);
-            let sums = metric.lower(g, &Observed { y, p, weight });
-            add_to_states(g, name, metric, &sums);
+        let mean: Metric = Mean::new().into();
+        let whole = g.mul_scalar(loss, batch.size as f32);
+        add_to_states(g, LOSS, &mean, &[whole, count]);
+        for (index, told) in compile.told().into_iter().enumerate() {
+            let (y, p) = (targets[index], Prediction::of(g.graph(), lowered.outputs[index].value));
+            for (position, Told { name, metric, is_weighted }) in told.into_iter().enumerate() {
+                let is_loss = position == 0 && !compile.outputs[index].name.is_empty();
+                let sums = if is_loss {
+                    vec![g.mul_scalar(losses[index], batch.size as f32), count]
+                } else {
+                    metric.lower(g, &Observed { y, p, weight: weight.filter(|_| is_weighted) })
+                };
+                add_to_states(g, &name, &metric, &sums);
+            }
         }
         g.leave();
         Ok(loss)
@@ -244,12 +377,19 @@ impl Compile {
 
     /// As Keras writes it.
     pub fn to_config(&self) -> serde_json::Value {
+        let list = |of: &dyn Fn(&Terms) -> serde_json::Value| match self.outputs.as_slice() {
+            [one] => of(one),
+            many => many.iter().map(of).collect(),
+        };
+        let written = |metrics: &[Metric]| metrics.iter().map(Metric::to_config).collect::<Vec<_>>();
+        let is_plain = self.outputs.iter().all(|terms| terms.weighted_metrics.is_empty());
+        let has_weights = self.outputs.len() > 1;
         json!({
             "optimizer": optimizers::to_config(self.optimizer.as_ref()),
-            "loss": self.loss.to_config(),
-            "loss_weights": null,
-            "metrics": self.metrics.iter().map(Metric::to_config).collect::<Vec<_>>(),
-            "weighted_metrics": written(&self.weighted_metrics),
+            "loss": list(&|terms| terms.loss.to_config()),
+            "loss_weights": has_weights.then(|| list(&|terms| json!(terms.weight))),
+            "metrics": list(&|terms| written(&terms.metrics).into()),
+            "weighted_metrics": (!is_plain).then(|| list(&|terms| written(&terms.weighted_metrics).into())),
             "run_eagerly": false,
             "steps_per_execution": 1,
             "jit_compile": false,
@@ -273,28 +413,76 @@ impl Compile {
         let present = |key: &str| config.get(key).filter(|v| !v.is_null());
         let optimizer = present("optimizer").ok_or_else(|| missing("optimizer"))?;
         let optimizer = optimizers::from_config_with(optimizer, custom)?;
-        let loss = Loss::from_config_with(present("loss").ok_or_else(|| missing("loss"))?, custom)?;
-        let metrics = |key: &str| match present(key) {
-            Some(serde_json::Value::Array(list)) if list.len() > METRIC_LIMIT => {
-                let message = format!("compile_config: {} metrics, at most {METRIC_LIMIT} are read", list.len());
-                Err(Error::config(message).help("the file is damaged, or made to keep its reader busy"))
+        let losses = outputs_of(present("loss").ok_or_else(|| missing("loss"))?);
+        let one = |value: &&serde_json::Value| Loss::from_config_with(value, custom);
+        let mut outputs: Vec<Terms> =
+            losses.iter().map(|(_, loss)| one(loss).map(Terms::new)).collect::<Result<_, Error>>()?;
+        let of_output = |key: &'static str, index: usize| {
+            let value = present(key)?;
+            match (losses.len(), value) {
+                (1, serde_json::Value::Object(named)) => named.values().next(),
+                (1, serde_json::Value::Array(list)) if list.len() == 1 && list[0].is_array() => Some(&list[0]),
+                (1, one) => Some(one),
+                (_, serde_json::Value::Object(named)) => named.get(losses[index].0?),
+                (_, many) => many.get(index),
             }
-            Some(serde_json::Value::Array(list)) => {
-                list.iter().map(|metric| Metric::from_config_with(metric, custom)).collect::<Result<Vec<_>, _>>()
-            }
-            Some(_) => Err(Error::config(format!("compile_config: `{key}` must be a list, of the one output"))),
-            None => Ok(Vec::new()),
         };
-        if present("loss_weights").is_some() {
-            return Err(Error::config("compile_config: `loss_weights` is not supported yet"));
+        for (index, terms) in outputs.iter_mut().enumerate() {
+            let metrics = |key: &'static str| read_metrics(of_output(key, index), key, custom);
+            (terms.metrics, terms.weighted_metrics) = (metrics("metrics")?, metrics("weighted_metrics")?);
+            let weight = of_output("loss_weights", index).map(|weight| match weight {
+                serde_json::Value::Array(list) if list.len() == 1 => list[0].as_f64(),
+                one => one.as_f64(),
+            });
+            terms.weight = match weight {
+                None => 1.0,
+                Some(Some(weight)) => weight as f32,
+                Some(None) => return Err(Error::config("compile_config: `loss_weights` must be numbers")),
+            };
         }
-        Compile::new(optimizer, loss, metrics("metrics")?)?.weighted_metrics(metrics("weighted_metrics")?)
+        Compile::of_outputs(optimizer, outputs)
     }
 }
 
-/// A list as Keras writes it: nothing if it is empty.
-fn written(metrics: &[Metric]) -> serde_json::Value {
-    if metrics.is_empty() { json!(null) } else { metrics.iter().map(Metric::to_config).collect() }
+/// The value of each output, with its name if they have any: a list or an object of several, or one.
+fn outputs_of(value: &serde_json::Value) -> Vec<(Option<&str>, &serde_json::Value)> {
+    match value {
+        serde_json::Value::Array(list) if !list.is_empty() => list.iter().map(|one| (None, one)).collect(),
+        serde_json::Value::Object(named) if !named.contains_key("class_name") && !named.is_empty() => {
+            named.iter().map(|(name, one)| (Some(name.as_str()), one)).collect()
+        }
+        one => vec![(None, one)],
+    }
+}
+
+fn read_metrics(value: Option<&serde_json::Value>, key: &str, custom: &Custom) -> Result<Vec<Metric>, Error> {
+    match value {
+        None | Some(serde_json::Value::Null) => Ok(Vec::new()),
+        Some(serde_json::Value::Array(list)) if list.len() > METRIC_LIMIT => {
+            let message = format!("compile_config: {} metrics, at most {METRIC_LIMIT} are read", list.len());
+            Err(Error::config(message).help("the file is damaged, or made to keep its reader busy"))
+        }
+        Some(serde_json::Value::Array(list)) => {
+            list.iter().map(|metric| Metric::from_config_with(metric, custom)).collect()
+        }
+        Some(one) if one.is_string() || one.get("class_name").is_some() => {
+            Ok(vec![Metric::from_config_with(one, custom)?])
+        }
+        Some(_) => Err(Error::config(format!("compile_config: `{key}` must be a list for each output"))),
+    }
+}
+
+/// Losses that count only where `mask` is 1, by as much more as there are fewer of them, so that their mean is that of
+/// those which count: as Keras does.
+fn masked(g: &mut Builder, each: Value, mask: Option<Value>) -> Value {
+    let Some(mask) = mask.filter(|mask| g.shape(*mask) == g.shape(each)) else { return each };
+    let count = g.shape(mask).iter().product::<usize>();
+    let valid = g.sum_all(mask);
+    let stable = g.add_scalar(valid, crate::losses::FUZZ);
+    let whole = g.constant(count as f32);
+    let share = g.div(whole, stable);
+    let weight = g.mul(mask, share);
+    g.mul(each, weight)
 }
 
 /// The name of a state of the metric that is told as `name`.

@@ -3,10 +3,11 @@
 use crate::config::Config;
 use crate::{Constraint, Error, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
-use footlight_tensor::RandomKey;
+use footlight_tensor::{RandomKey, Tensor};
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// Whether a graph trains or answers; chosen once, when the model is lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct WeightSpec {
     pub shape: Vec<usize>,
     /// How it begins.
     pub initializer: Initializer,
+    /// The value it begins with, in place of what the initializer makes.
+    pub value: Option<Arc<Tensor>>,
     /// Whether gradients change it.
     pub trainable: bool,
     /// A penalty on it.
@@ -69,6 +72,7 @@ impl WeightSpec {
             part: "".into(),
             shape: shape.into(),
             initializer,
+            value: None,
             trainable: true,
             regularizer: None,
             constraint: None,
@@ -243,6 +247,22 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
     /// As [`Layer::call`], with all inputs and outputs.
     fn call_all(&self, cx: &mut Call<'_>, inputs: &[Masked]) -> Vec<Masked> {
         vec![self.call(cx, inputs[0])]
+    }
+
+    /// The names of the inputs, for a layer that may be given them by name; none unless written.
+    fn input_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// How many indices its input may name, which are whole numbers from 0; `None` for an input of any numbers.
+    fn num_indices(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether values lose their masks once the layer was called on them, as with Keras' `MultiHeadAttention`; not unless
+    /// written.
+    fn takes_masks(&self) -> bool {
+        false
     }
 
     /// How the layer stands in Keras' files.

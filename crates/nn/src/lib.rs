@@ -26,7 +26,7 @@ mod vocabulary;
 
 pub use activations::Activation;
 pub use architecture::{Architecture, Kind, LayerCall, ModelInput, Port, Recorded, Weight};
-pub use compile::{Batch, Compile};
+pub use compile::{Batch, Compile, Terms};
 pub use config::{Axes, Config, Key, KeyKind};
 pub use constraints::Constraint;
 pub use custom::Custom;
@@ -34,13 +34,13 @@ pub use error::{Error, ErrorKind};
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Form, Layer, Masked, Mode, WeightSpec};
 pub use layers::{
-    ActivationLayer, ActivityRegularization, AlphaDropout, BatchNormalization, Bidirectional, Cell, Cells, Cropping1D,
-    Cropping2D, Cropping3D, Dense, Direction, Dropout, ELU, EinsumDense, Embedding, Factors, Flatten, GRU, GRUCell,
-    GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, LSTM, LSTMCell,
-    LayerNormalization, LeakyReLU, Margins, Masking, MergeMode, Normalization, Numbers, PReLU, Permute,
-    RMSNormalization, RNN, ReLU, RepeatVector, Rescaling, Reshape, SimpleRNN, SimpleRNNCell, SoftmaxLayer,
-    SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, StackedRNNCells, TimeDistributed, UnitNormalization,
-    UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
+    ActivationLayer, ActivityRegularization, AlphaDropout, Average, BatchNormalization, Bidirectional, Cell, Cells,
+    Concatenate, Cropping1D, Cropping2D, Cropping3D, Dense, Direction, Dot, Dropout, ELU, EinsumDense, Embedding,
+    Factors, Flatten, GRU, GRUCell, GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation,
+    LSTM, LSTMCell, LayerNormalization, LeakyReLU, Margins, Masking, MergeMode, Nested, Normalization, Numbers,
+    Operator, PReLU, Permute, RMSNormalization, RNN, ReLU, RepeatVector, Rescaling, Reshape, SimpleRNN, SimpleRNNCell,
+    SoftmaxLayer, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, StackedRNNCells, TimeDistributed,
+    UnitNormalization, UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D,
 };
 pub use layers::{
     AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D,
@@ -49,6 +49,7 @@ pub use layers::{
     GlobalMaxPooling2D, GlobalMaxPooling3D, GlobalPooling, MaxPooling1D, MaxPooling2D, MaxPooling3D, Padding, PerAxis,
     Pooling,
 };
+pub use layers::{AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention, ScoreMode};
 pub use layers::{
     Conv, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose, ConvTranspose, DepthwiseConv,
     DepthwiseConv1D, DepthwiseConv2D, SeparableConv, SeparableConv1D, SeparableConv2D,

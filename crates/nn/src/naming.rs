@@ -29,6 +29,11 @@ pub fn to_snake_case(class_name: &str) -> String {
     key.to_lowercase()
 }
 
+/// What names and keys of a class in the catalogue are made of: the name it has in Keras' own code.
+fn inner_class(class_name: &str) -> &str {
+    if class_name == "GroupQueryAttention" { "GroupedQueryAttention" } else { class_name }
+}
+
 /// The class name of a type that has no other: the last part of its path.
 pub(crate) fn of_type<T: ?Sized>() -> &'static str {
     let path = std::any::type_name::<T>();
@@ -54,7 +59,7 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
         if let Some(name) = &layer.common().name {
             return name.clone();
         }
-        let base = to_snake_case(layer.class_name());
+        let base = to_snake_case(inner_class(layer.class_name()));
         loop {
             let count = counts.entry(base.clone()).or_default();
             let name = if *count == 0 { base.clone() } else { format!("{base}_{count}") };
@@ -74,11 +79,12 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
 /// ```
 /// use footlight_nn::container_keys;
 /// assert_eq!(container_keys(["Dense", "ReLU", "Dense"]), ["dense", "re_lu", "dense_1"]);
+/// assert_eq!(container_keys(["GroupQueryAttention"]), ["grouped_query_attention"]);
 /// ```
 pub fn container_keys<'a>(class_names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut counts: HashMap<String, usize> = HashMap::new();
     let key = |class_name| {
-        let key = to_snake_case(class_name);
+        let key = to_snake_case(inner_class(class_name));
         let count = counts.entry(key.clone()).or_default();
         *count += 1;
         if *count == 1 { key } else { format!("{key}_{}", *count - 1) }

@@ -1,9 +1,13 @@
 //! The summary of a model, in the look of Keras.
 
-use crate::{Architecture, Compile};
+use crate::{Architecture, Compile, Kind, Port};
 
-/// Widths of the three columns, without margins.
-const WIDTHS: [usize; 3] = [31, 22, 13];
+/// Titles and widths of the columns, without margins, of a list of layers.
+const LIST: &[(&str, usize)] = &[("Layer (type)", 31), ("Output Shape", 22), ("Param #", 13)];
+/// Those of a graph of calls.
+const GRAPH: &[(&str, usize)] = &[("Layer (type)", 27), ("Output Shape", 20), ("Param #", 11), ("Connected to", 24)];
+/// Which column holds numbers.
+const COUNTS: usize = 2;
 
 impl Architecture {
     /// Keras' table of layers, output shapes and parameters, and the totals.
@@ -15,24 +19,25 @@ impl Architecture {
     /// own.
     pub fn summary(&self, compile: Option<&Compile>) -> String {
         let mut text = format!("Model: \"{}\"\n", self.name());
-        text += &rule("┏", "━", "┳", "┓");
-        text += &line(&["Layer (type)", "Output Shape", "Param #"].map(String::from), "┃");
-        text += &rule("┡", "━", "╇", "┩");
-        let rows: Vec<String> = self.rows().iter().map(wrapped).collect();
-        text += &rows.join(&rule("├", "─", "┼", "┤"));
-        text += &rule("└", "─", "┴", "┘");
+        let columns = if self.kind() == Kind::Functional { GRAPH } else { LIST };
+        text += &rule(columns, "┏", "━", "┳", "┓");
+        text += &line(columns, &columns.iter().map(|(title, _)| title.to_string()).collect::<Vec<_>>(), "┃");
+        text += &rule(columns, "┡", "━", "╇", "┩");
+        let rows: Vec<String> = self.rows().iter().map(|row| wrapped(columns, row)).collect();
+        text += &rows.join(&rule(columns, "├", "─", "┼", "┤"));
+        text += &rule(columns, "└", "─", "┴", "┘");
         text += &self.totals(compile);
         text
     }
 
-    fn rows(&self) -> Vec<[String; 3]> {
+    fn rows(&self) -> Vec<[String; 4]> {
         let named = self.layers().iter().zip(self.layer_names()).enumerate();
         named
-            .filter(|(_, (layer, _))| layer.class_name() != "InputLayer")
+            .filter(|(_, (layer, _))| self.kind() == Kind::Functional || layer.class_name() != "InputLayer")
             .map(|(index, (layer, name))| {
                 let first = format!("{name} ({})", layer.class_name());
                 let Some(shape) = self.layer_shape(index) else {
-                    return [first, "?".into(), "0 (unbuilt)".into()];
+                    return [first, "?".into(), "0 (unbuilt)".into(), self.sources(index)];
                 };
                 let extents: Vec<String> = shape.iter().map(|d| format!(", {d}")).collect();
                 let count: usize = self.weights_of(index).map(|w| w.spec.shape.iter().product::<usize>()).sum();
@@ -40,9 +45,27 @@ impl Architecture {
                     first,
                     format!("(None{}{})", extents.concat(), if shape.is_empty() { "," } else { "" }),
                     grouped(count),
+                    self.sources(index),
                 ]
             })
             .collect()
+    }
+
+    /// What the calls of a layer read: layer, number of the call, number of the output.
+    fn sources(&self, layer: usize) -> String {
+        let calls = self.calls().iter().filter(|call| call.layer == layer);
+        let ports = calls.flat_map(|call| call.inputs.iter().chain(call.named.iter().flat_map(|(_, ports)| ports)));
+        let names: Vec<String> = ports
+            .filter_map(|port| match *port {
+                Port::Output(call, output) => {
+                    let source = self.calls()[call].layer;
+                    let number = self.calls()[..call].iter().filter(|before| before.layer == source).count();
+                    Some(format!("{}[{number}][{output}]", self.layer_names()[source]))
+                }
+                Port::Input(_) => None,
+            })
+            .collect();
+        if names.is_empty() { "-".into() } else { names.join(", ") }
     }
 
     fn totals(&self, compile: Option<&Compile>) -> String {
@@ -63,22 +86,27 @@ impl Architecture {
     }
 }
 
-fn rule(left: &str, fill: &str, middle: &str, right: &str) -> String {
-    let cells = WIDTHS.map(|width| fill.repeat(width + 2));
+type Columns = [(&'static str, usize)];
+
+fn rule(columns: &Columns, left: &str, fill: &str, middle: &str, right: &str) -> String {
+    let cells: Vec<String> = columns.iter().map(|(_, width)| fill.repeat(width + 2)).collect();
     format!("{left}{}{right}\n", cells.join(middle))
 }
 
-fn line(cells: &[String; 3], bar: &str) -> String {
-    let ([name, shape, count], [a, b, c]) = (cells, WIDTHS);
-    format!("{bar} {name:<a$} {bar} {shape:<b$} {bar} {count:>c$} {bar}\n")
+fn line(columns: &Columns, cells: &[String], bar: &str) -> String {
+    let padded = columns.iter().zip(cells).enumerate().map(|(column, ((_, width), cell))| match column {
+        COUNTS => format!(" {cell:>width$} "),
+        _ => format!(" {cell:<width$} "),
+    });
+    format!("{bar}{}{bar}\n", padded.collect::<Vec<_>>().join(bar))
 }
 
 /// A row of the table, as many lines as its longest cell.
-fn wrapped(row: &[String; 3]) -> String {
-    let cells: [Vec<String>; 3] = std::array::from_fn(|column| wrap(&row[column], WIDTHS[column]));
+fn wrapped(columns: &Columns, row: &[String; 4]) -> String {
+    let cells: Vec<Vec<String>> = columns.iter().zip(row).map(|((_, width), cell)| wrap(cell, *width)).collect();
     let height = cells.iter().map(Vec::len).max().unwrap_or_default();
-    let at = |index: usize| std::array::from_fn(|column| cells[column].get(index).cloned().unwrap_or_default());
-    (0..height).map(|index| line(&at(index), "│")).collect()
+    let at = |index: usize| cells.iter().map(|cell| cell.get(index).cloned().unwrap_or_default()).collect::<Vec<_>>();
+    (0..height).map(|index| line(columns, &at(index), "│")).collect()
 }
 
 /// The lines that `text` takes at `width`, broken between words.

@@ -32,6 +32,54 @@ fn evaluation_tells_metrics_and_confusion() {
 }
 
 #[test]
+fn several_inputs_go_by_name_and_several_outputs_come_by_number() {
+    let folder = Folder::with_data();
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/keras/several_jax");
+    std::fs::copy(fixture.with_extension("keras"), folder.path("model.keras")).unwrap();
+    let record: Value = serde_json::from_slice(&std::fs::read(fixture.with_extension("json")).unwrap()).unwrap();
+    let tensor = |value: &Value| {
+        let shape: Vec<usize> = serde_json::from_value(value["shape"].clone()).unwrap();
+        Tensor::new(shape, serde_json::from_value::<Vec<f32>>(value["data"].clone()).unwrap()).unwrap()
+    };
+    let (words, extra) = (tensor(&record["inputs"]["words"]), tensor(&record["inputs"]["extra"]));
+    std::fs::write(folder.path("x.npz"), npz::write([("extra", &extra), ("words", &words)]).unwrap()).unwrap();
+    folder.run("predict model.keras --input x.npz --output y.npz").done();
+    let answers = npz::read(&std::fs::read(folder.path("y.npz")).unwrap()).unwrap();
+    assert_eq!(answers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["output_0", "output_1"]);
+    for ((_, got), expected) in answers.iter().zip(record["predictions"].as_array().unwrap()) {
+        let pairs = got.to_f32().into_iter().zip(tensor(expected).to_f32()).collect::<Vec<_>>();
+        assert!(pairs.iter().all(|(a, b)| (a - b).abs() < 1e-6), "{pairs:?}");
+    }
+    let text = folder.run("predict model.keras --input x.npz").done().out;
+    assert!(text.starts_with("steps\nsample 0: ") && text.contains("\nkind\nsample 0: class "), "{text}");
+
+    std::fs::write(folder.path("one.npz"), npz::write([("words", &words)]).unwrap()).unwrap();
+    std::fs::write(folder.path("x.npy"), npy::write(&words).unwrap()).unwrap();
+    for (arguments, told) in [
+        ("--input one.npz", "samples for 1 input are given, the model has 2: words, extra"),
+        ("--input x.npy", "the model has 2 inputs: words, extra"),
+        ("--input x.npz --output y.npy", "the model has 2 outputs"),
+    ] {
+        let run = folder.run(&format!("predict model.keras {arguments}"));
+        assert_eq!(run.code, Some(if arguments.contains("y.npy") { 2 } else { 1 }), "{}", run.err);
+        assert!(run.err.contains(told), "{}", run.err);
+    }
+}
+
+#[test]
+fn an_h5_file_of_keras_is_a_model() {
+    let folder = Folder::with_data();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/keras/h5_sequential_tf_keras.h5");
+    std::fs::copy(fixture, folder.path("old.h5")).unwrap();
+    let x = Tensor::new([2, 6, 6, 2], vec![0.5f32; 144]).unwrap();
+    std::fs::write(folder.path("x.npy"), npy::write(&x).unwrap()).unwrap();
+    assert!(folder.run("summary old.h5").done().out.contains("conv2d (Conv2D)"));
+    assert!(folder.run("predict old.h5 --input x.npy").done().out.starts_with("sample 0: class "));
+    let run = folder.run("train old.h5 --data data");
+    assert!(run.err.contains("samples have shape [6, 5], the model was built for [6, 6, 2]"), "{}", run.err);
+}
+
+#[test]
 fn arrays_in_arrays_out() {
     let folder = trained();
     let x = samples();

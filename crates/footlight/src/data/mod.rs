@@ -17,7 +17,8 @@ mod samples;
 mod source;
 mod table;
 
-pub(crate) use columns::{Columns, feed};
+pub use columns::SamplesList;
+pub(crate) use columns::{Columns, Feeds, feed};
 pub use dataset::{Dataset, Origin};
 pub use grid::write_grid;
 pub use picture::Picture;

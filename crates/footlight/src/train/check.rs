@@ -2,22 +2,57 @@
 
 use std::ops::Range;
 
-use crate::data::Samples;
+use crate::data::{Columns, Feeds, Samples, SamplesList};
 use crate::model::Model;
 use crate::{Error, ErrorKind, Result};
-use footlight_nn::{Loss, losses};
+use footlight_nn::{Architecture, Loss, ModelInput, losses};
 use footlight_tensor::{DType, Data, display_shape};
 
 impl Model {
-    /// Refuses data that this model cannot be trained on or measured with; builds it for `x` if it is not built yet.
-    pub(crate) fn check_data(&mut self, x: &Samples, y: &Samples) -> Result<()> {
-        self.compiled()?;
-        check_lengths(x, y)?;
-        self.build_for(x)?;
-        let prediction = self.architecture().output_shape().expect("built above").to_vec();
-        check_values("x", x)?;
-        check_targets(y, &self.compiled()?.loss, &prediction)
+    /// The samples by the model's inputs and outputs; refuses what it cannot be trained on or measured with, and builds it
+    /// for `x` if it is not built yet.
+    pub(crate) fn checked(&mut self, x: impl Into<SamplesList>, y: impl Into<SamplesList>) -> Result<Columns> {
+        let compile = self.compiled()?.clone().for_model(self.architecture())?;
+        let (x, y) = (self.inputs_of(x)?, y.into().in_order("output", &self.architecture().output_names())?);
+        if x.len() + y.len() + 1 > Feeds::MOST {
+            let message = format!("a model takes at most {} inputs and outputs together", Feeds::MOST - 1);
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        check_lengths(&x, &y)?;
+        self.build_all(&x)?;
+        check_inputs(&x, self.architecture())?;
+        for ((y, port), terms) in y.iter().zip(self.architecture().outputs()).zip(&compile.outputs) {
+            let prediction = self.architecture().shape_of(*port).expect("built above");
+            check_targets(y, &terms.loss, prediction)?;
+        }
+        Ok(Columns::new(x, y))
     }
+
+    /// The samples in the order of the model's inputs.
+    pub(crate) fn inputs_of(&self, x: impl Into<SamplesList>) -> Result<Vec<Samples>> {
+        let names: Vec<String> = self.architecture().inputs().iter().map(|input| input.name.clone()).collect();
+        x.into().in_order("input", &names)
+    }
+}
+
+/// Refuses inputs with numbers that are not finite, and indices that a layer does not know.
+pub(crate) fn check_inputs(x: &[Samples], model: &Architecture) -> Result<()> {
+    let name = |input: &ModelInput| if x.len() == 1 { "x".into() } else { format!("x `{}`", input.name) };
+    for (index, (x, input)) in x.iter().zip(model.inputs()).enumerate() {
+        check_values(&name(input), x)?;
+        let Some((layer, count)) = model.num_indices_of(index) else { continue };
+        let is_bad = |number: f32| number.fract() != 0.0 || !(0.0..count as f32).contains(&number);
+        if let Some((sample, number)) = first_number(x, is_bad) {
+            let message = format!(
+                "{}: sample {sample} holds {number}, layer `{layer}` takes indices from 0 to {}",
+                name(input),
+                count - 1
+            );
+            let help = "number what it stands for from 0, or give the layer a larger input_dim";
+            return Err(data(message).help(help));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses numbers that are not finite, naming the first.
@@ -83,8 +118,13 @@ fn elements(samples: &Samples) -> Range<usize> {
     range.start * len..range.end * len
 }
 
-fn check_lengths(x: &Samples, y: &Samples) -> Result<()> {
-    if x.len() != y.len() {
+fn check_lengths(all_x: &[Samples], all_y: &[Samples]) -> Result<()> {
+    let x = &all_x[0];
+    if let Some(other) = all_x.iter().find(|other| other.len() != x.len()) {
+        let message = format!("the inputs have {} and {} samples", x.len(), other.len());
+        return Err(data(message).help("every sample needs all inputs: check how they were split"));
+    }
+    if let Some(y) = all_y.iter().find(|y| y.len() != x.len()) {
         let message = format!("x has {} samples, y has {}", x.len(), y.len());
         return Err(data(message).help("every sample needs one target: check how they were split"));
     }
@@ -112,11 +152,11 @@ fn check_targets(y: &Samples, loss: &Loss, prediction: &[usize]) -> Result<()> {
 }
 
 fn check_classes(y: &Samples, loss: &Loss, classes: usize) -> Result<()> {
-    if let Some((index, label)) = first_target(y, |label| label.fract() != 0.0) {
+    if let Some((index, label)) = first_number(y, |label| label.fract() != 0.0) {
         let message = format!("y: sample {index} has label {label}, loss `{}` expects whole numbers", loss.name());
         return Err(data(message).help("for one-hot targets use categorical_crossentropy"));
     }
-    if let Some((index, label)) = first_target(y, |label| !(0.0..classes as f32).contains(&label)) {
+    if let Some((index, label)) = first_number(y, |label| !(0.0..classes as f32).contains(&label)) {
         let message = format!(
             "y: sample {index} has label {label}, legal are 0 to {}\n  the model's last layer has {classes} units",
             classes - 1
@@ -131,7 +171,7 @@ fn check_classes(y: &Samples, loss: &Loss, classes: usize) -> Result<()> {
 }
 
 fn check_probabilities(y: &Samples, loss: &Loss) -> Result<()> {
-    match first_target(y, |target| !(0.0..=1.0).contains(&target)) {
+    match first_number(y, |target| !(0.0..=1.0).contains(&target)) {
         None => Ok(()),
         Some((index, target)) => {
             let message = format!("y: sample {index} has target {target}, loss `{}` expects 0 to 1", loss.name());
@@ -140,12 +180,12 @@ fn check_probabilities(y: &Samples, loss: &Loss) -> Result<()> {
     }
 }
 
-/// The first target that is bad, and the sample it belongs to.
-fn first_target(y: &Samples, is_bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
-    let mut row = vec![0.0; y.sample_len()];
-    (0..y.len()).find_map(|index| {
-        y.row_f32(index, &mut row);
-        row.iter().copied().find(|target| is_bad(*target)).map(|target| (index, target))
+/// The first number that is bad, and the sample it belongs to.
+fn first_number(samples: &Samples, is_bad: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
+    let mut row = vec![0.0; samples.sample_len()];
+    (0..samples.len()).find_map(|index| {
+        samples.row_f32(index, &mut row);
+        row.iter().copied().find(|number| is_bad(*number)).map(|number| (index, number))
     })
 }
 

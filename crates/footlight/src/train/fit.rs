@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Progress;
 use super::callback::Callback;
 use super::checkpoint::Checkpointer;
-use crate::data::{Columns, Samples};
+use crate::data::{Columns, Samples, SamplesList};
 use crate::{Error, ErrorKind, Result};
 
 /// How a model is trained; defaults as in Keras.
@@ -20,7 +20,7 @@ pub struct Fit<'a> {
     pub(super) sample_weight: Option<Samples>,
     pub(super) class_weight: Option<Vec<(i64, f32)>>,
     pub(super) validation_split: f64,
-    pub(super) validation_data: Option<(Samples, Samples)>,
+    pub(super) validation_data: Option<(SamplesList, SamplesList)>,
     pub(super) validation_sample_weight: Option<Samples>,
     pub(super) validation_batch_size: Option<usize>,
     pub(super) validation_freq: usize,
@@ -115,8 +115,8 @@ impl<'a> Fit<'a> {
     }
 
     /// Samples to validate with; they take the place of a split.
-    pub fn validation_data(mut self, x: &Samples, y: &Samples) -> Self {
-        self.validation_data = Some((x.clone(), y.clone()));
+    pub fn validation_data(mut self, x: impl Into<SamplesList>, y: impl Into<SamplesList>) -> Self {
+        self.validation_data = Some((x.into(), y.into()));
         self
     }
 
@@ -203,22 +203,25 @@ impl<'a> Fit<'a> {
     }
 
     /// Training and validation samples: the last part of the samples as they are given, as in Keras.
-    pub(super) fn split(&self, x: &Samples, y: &Samples) -> Result<(Columns, Option<Columns>)> {
-        let whole = Columns::new(x, y).weighted("sample_weight", self.sample_weight.as_ref())?;
-        if let Some((x, y)) = &self.validation_data {
+    pub(super) fn split(&self, whole: Columns, validation: Option<Columns>) -> Result<(Columns, Option<Columns>)> {
+        let whole = whole.weighted("sample_weight", self.sample_weight.as_ref())?;
+        if let Some(validation) = validation {
             let weight = self.validation_sample_weight.as_ref();
-            return Ok((whole, Some(Columns::new(x, y).weighted("validation_sample_weight", weight)?)));
+            return Ok((whole, Some(validation.weighted("validation_sample_weight", weight)?)));
         }
         if self.validation_split == 0.0 {
             return Ok((whole, None));
         }
-        let at = (x.len() as f64 * (1.0 - self.validation_split)).floor() as usize;
-        if at == 0 || at == x.len() {
-            let message =
-                format!("validation_split = {} of {} samples leaves one side empty", self.validation_split, x.len());
+        let at = (whole.len() as f64 * (1.0 - self.validation_split)).floor() as usize;
+        if at == 0 || at == whole.len() {
+            let message = format!(
+                "validation_split = {} of {} samples leaves one side empty",
+                self.validation_split,
+                whole.len()
+            );
             return Err(Error::new(ErrorKind::Config, message).help("choose another fraction, or give more samples"));
         }
-        Ok((whole.slice(0..at), Some(whole.slice(at..x.len()))))
+        Ok((whole.slice(0..at), Some(whole.slice(at..whole.len()))))
     }
 
     /// Which weights are given, for a checkpoint to be of the same training.

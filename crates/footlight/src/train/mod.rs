@@ -27,4 +27,4 @@ pub use plan::TrainingPlan;
 pub use progress::{Progress, ProgressLine};
 pub use train_step::{Gradients, StepBuilder, TrainStep};
 
-pub(crate) use check::check_values;
+pub(crate) use check::{check_inputs, check_values};

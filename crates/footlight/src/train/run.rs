@@ -5,14 +5,14 @@ use serde_json::{Value as Json, json};
 use super::callback::{Callback, Logs, Training};
 use super::checkpoint::Position;
 use super::{Fit, History, TrainingPlan, numeric};
-use crate::data::{Columns, Samples, shuffle};
+use crate::data::{Columns, SamplesList, shuffle};
 use crate::model::{Kind, Model};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::Store;
 use std::sync::atomic::Ordering;
 
 impl Model {
-    /// Trains on samples `x` with targets `y`.
+    /// Trains on samples `x` with targets `y`; those of several inputs or outputs are given as lists, in order or by name.
     ///
     /// Each step takes the mean gradient of its batch. The numbers told are means over the epoch's samples while the
     /// weights move, as in Keras.
@@ -21,13 +21,19 @@ impl Model {
     /// Data that do not fit the model, settings out of range, a loss that is not finite (with epoch, step and the first
     /// op that wrote such a number), a checkpoint of another training, and errors of callbacks. `ErrorKind::Interrupted`
     /// when the flag of [`Fit::interrupt`] became true.
-    pub fn fit(&mut self, x: &Samples, y: &Samples, mut options: Fit<'_>) -> Result<History> {
+    pub fn fit(
+        &mut self,
+        x: impl Into<SamplesList>,
+        y: impl Into<SamplesList>,
+        mut options: Fit<'_>,
+    ) -> Result<History> {
         options.check()?;
-        self.check_data(x, y)?;
-        if let Some((x, y)) = &options.validation_data {
-            self.check_data(x, y).map_err(|error| error.at("validation data"))?;
-        }
-        let (mut samples, validation) = options.split(x, y)?;
+        let whole = self.checked(x, y)?;
+        let validation = match options.validation_data.take() {
+            Some((x, y)) => Some(self.checked(x, y).map_err(|error| error.at("validation data"))?),
+            None => None,
+        };
+        let (mut samples, validation) = options.split(whole, validation)?;
         if let Some(weights) = &options.class_weight {
             samples = samples.weighted_by_class(weights)?;
         }

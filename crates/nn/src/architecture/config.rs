@@ -1,7 +1,7 @@
 //! A model's configuration as Keras writes it.
 
 use super::{Architecture, Kind, LayerCall, ModelInput, Port};
-use crate::config::{Config, Reader, config, object, open, shorten};
+use crate::config::{Config, Reader, config, object, open};
 use crate::layer::{Form, Layer, one_or_all};
 use crate::{Custom, Error, layers};
 use serde_json::{Value as Json, json};
@@ -55,7 +55,7 @@ impl Architecture {
             "input_layers": one_or_all(inputs),
             "output_layers": one_or_all(outputs),
         };
-        object("keras", "Functional", config)
+        object("keras.src.models.functional", "Functional", config)
     }
 
     /// A layer with all calls of it.
@@ -265,59 +265,93 @@ fn read_entry(entry: &Json, index: usize, custom: &Custom) -> Result<(Box<dyn La
     if let Some(name) = entry.get("name").and_then(Json::as_str) {
         layer.common_mut().name = Some(name.into());
     }
+    // Keras 2 counts the call that made a model within the model, on its own input layer.
+    let is_made_by_call = entry.pointer("/config/layers/0/class_name").is_some_and(|class| class == "InputLayer");
+    let first = usize::from(is_made_by_call && nodes.first().is_some_and(Json::is_array));
     let mut calls = Vec::new();
-    for (number, node) in nodes.iter().enumerate() {
+    for (count, node) in nodes.iter().enumerate() {
         let place = |e: Error, layer: &dyn Layer| {
             let name = layer.common().name.clone().unwrap_or_default();
             e.at(format!("layer `{name}` ({})", layer.class_name()))
         };
-        let call = read_node(node, layer.as_mut(), number == 0).map_err(|e| place(e, layer.as_ref()))?;
-        calls.push(Waiting { layer: index, number, ..call });
+        let call = read_node(node, layer.as_mut(), count == 0).map_err(|e| place(e, layer.as_ref()))?;
+        calls.push(Waiting { layer: index, number: first + count, ..call });
     }
     Ok((layer, calls))
 }
 
 fn read_node(node: &Json, layer: &mut dyn Layer, is_first: bool) -> Result<Waiting, Error> {
     let mut call = Waiting { layer: 0, number: 0, inputs: vec![], named: vec![], infers: false };
-    // Before Keras 3: a list of `[layer, call, output, keywords]`, or of one such list.
-    if let Some(list) = node.as_array() {
-        for item in list {
-            let keywords = item.get(3).and_then(Json::as_object).filter(|keywords| !keywords.is_empty());
-            if keywords.is_some_and(|keywords| keywords.values().any(|value| !value.is_null())) {
-                return Err(Error::config(format!("is called with {}, which is not supported", shorten(&item[3]))));
-            }
-            call.inputs.push(history(item).ok_or_else(|| Error::config("`inbound_nodes` is damaged"))?);
-        }
-        return Ok(call);
-    }
-    let args = node.get("args").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut rest = Vec::new();
-    for value in args {
+    let (args, kwargs) = match node.as_array() {
+        Some(list) => older_node(list).ok_or_else(|| Error::config("`inbound_nodes` is damaged"))?,
+        None => (
+            node.get("args").and_then(Json::as_array).cloned().unwrap_or_default(),
+            node.get("kwargs").and_then(Json::as_object).cloned().unwrap_or_default(),
+        ),
+    };
+    let (mut rest, names) = (Vec::new(), layer.input_names());
+    for (place, value) in args.into_iter().enumerate() {
         let before = call.inputs.len();
-        tensors(value, 0, &mut call.inputs);
-        rest.push(if call.inputs.len() > before { Json::Null } else { value.clone() });
+        tensors(&value, 0, &mut call.inputs);
+        if call.inputs.len() > before && !names.is_empty() && (place != before || place >= names.len()) {
+            let message = format!("is called on a value in place {place}, after its inputs {}", names.join(", "));
+            return Err(Error::config(message).help("give it by name when the model is made, and save it again"));
+        }
+        rest.push(if call.inputs.len() > before { Json::Null } else { value });
     }
     layer.read_arguments(rest)?;
-    for (key, value) in node.get("kwargs").and_then(Json::as_object).into_iter().flatten() {
+    let mut options = Config::new();
+    for (key, value) in &kwargs {
         let mut given = Vec::new();
         tensors(value, 0, &mut given);
         match (key.as_str(), value) {
             (_, Json::Null) => {}
             ("training", Json::Bool(training)) => call.infers = !training,
-            _ if !given.is_empty() => call.named.push((key.clone(), given)),
-            _ if is_first => layer.set_call_option(key, value)?,
-            _ if layer.call_options().get(key) == Some(value) => {}
-            _ => {
-                return Err(Error::config(format!("is called with another `{key}` than the first time"))
-                    .help("use a layer for each"));
+            (_, Json::Array(list)) if !given.is_empty() && list.iter().any(Json::is_null) => {
+                return Err(Error::config(format!("is given a list as `{key}` in which some values are missing")));
             }
+            _ if !given.is_empty() => call.named.push((key.clone(), given)),
+            _ => drop(options.insert(key.clone(), value.clone())),
         }
+    }
+    if is_first {
+        options.iter().try_for_each(|(key, value)| layer.set_call_option(key, value))?;
+    } else if let Some(key) = first_difference(&options, &layer.call_options()) {
+        let message = format!("is called with another `{key}` than the first time");
+        return Err(Error::config(message).help("use a layer for each"));
     }
     // An operator may be given its operands by name.
     if layer.form() == Form::Operator {
         call.inputs.extend(call.named.drain(..).flat_map(|(_, given)| given));
     }
     Ok(call)
+}
+
+/// A key that differs; what is false may be left out.
+fn first_difference<'a>(a: &'a Config, b: &'a Config) -> Option<&'a String> {
+    let value = |config: &'a Config, key: &str| config.get(key).filter(|value| **value != false);
+    a.keys().chain(b.keys()).find(|key| value(a, key) != value(b, key))
+}
+
+/// The arguments and keywords of a call as Keras 2 writes it: a list of `[layer, call, output, keywords]`, or one of these;
+/// a tensor among the keywords is `[layer, call, output]`.
+fn older_node(list: &[Json]) -> Option<(Vec<Json>, Config)> {
+    let is_one = list.first().is_some_and(Json::is_string);
+    let items: Vec<&[Json]> = match is_one {
+        true => vec![list],
+        false => list.iter().map(|item| item.as_array().map(Vec::as_slice)).collect::<Option<_>>()?,
+    };
+    let tensor = |history: &[Json]| {
+        let history = history.get(..3)?;
+        Some(json!({ "class_name": "__keras_tensor__", "config": { "keras_history": history } }))
+    };
+    let inputs: Vec<Json> = items.iter().map(|item| tensor(item)).collect::<Option<_>>()?;
+    let mut keywords = Config::new();
+    for (key, value) in items.iter().filter_map(|item| item.get(3)?.as_object()).flatten() {
+        let given = value.as_array().filter(|_| history(value).is_some()).and_then(|history| tensor(history));
+        keywords.insert(key.clone(), given.unwrap_or_else(|| value.clone()));
+    }
+    Some((if inputs.len() == 1 { inputs } else { vec![inputs.into()] }, keywords))
 }
 
 /// The tensors in an argument, in order.

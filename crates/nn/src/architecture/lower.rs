@@ -76,6 +76,10 @@ impl Architecture {
             }
             let penalty = layer.common().activity_regularizer;
             activities.extend(penalty.into_iter().flat_map(|p| outputs.iter().map(move |output| (p, output.value))));
+            if layer.takes_masks() {
+                let is_read = |known: &Masked| read.iter().any(|input| input.value == known.value);
+                values.iter_mut().flatten().filter(|known| is_read(known)).for_each(|known| known.mask = None);
+            }
             values.push(outputs);
         }
         let output = |port: &Port| match *port {

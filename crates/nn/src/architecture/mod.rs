@@ -8,7 +8,7 @@ pub(crate) use lower::Lowered;
 pub use lower::Recorded;
 
 use crate::layer::{Form, Layer, WeightSpec};
-use crate::{Error, ErrorKind, Regularizer, naming};
+use crate::{Error, ErrorKind, Regularizer, naming, suggest};
 use footlight_graph::{Role, Type};
 use footlight_tensor::{Philox, RandomKey, Tensor, display_shape};
 
@@ -152,6 +152,12 @@ impl Architecture {
             return Err(Error::config(format!("model `{name}` needs at least one input and one output")));
         }
         let names = naming::unique(&layers)?;
+        let positional = |call: LayerCall| {
+            let layer = &layers[call.layer];
+            let place = format!("layer `{}` ({})", names[call.layer], layer.class_name());
+            by_position(layer.input_names(), call).map_err(|e| e.at(place))
+        };
+        let calls = calls.into_iter().map(positional).collect::<Result<_, _>>()?;
         let mut architecture = Architecture {
             name: name.into(),
             kind: Kind::Functional,
@@ -280,6 +286,23 @@ impl Architecture {
         Ok(specs.into_iter().map(weight).collect())
     }
 
+    /// Lets gradients change the weights of a layer, or not any more.
+    ///
+    /// # Errors
+    /// A name that is not known.
+    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<(), Error> {
+        let Some(index) = self.names.iter().position(|name| name == layer) else {
+            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            return Err(suggest::unknown("layer", layer, &names));
+        };
+        self.layers[index].common_mut().trainable = trainable;
+        if self.is_built {
+            let shapes: Vec<Vec<usize>> = self.inputs.iter().filter_map(|input| input.shape.clone()).collect();
+            self.weights = self.built(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?.weights;
+        }
+        Ok(())
+    }
+
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -380,6 +403,24 @@ impl Architecture {
         kept.iter().map(|kept| if *kept { keys.next() } else { None }).collect()
     }
 
+    /// How many indices samples of an input may name, and the name of the layer that says so; `None` for any numbers.
+    pub fn num_indices_of(&self, input: usize) -> Option<(&str, usize)> {
+        let mut same = vec![Port::Input(input)];
+        for (index, call) in self.calls.iter().enumerate() {
+            let layer = self.layers[call.layer].as_ref();
+            if !call.inputs.first().is_some_and(|port| same.contains(port)) {
+                continue;
+            }
+            if let Some(count) = layer.num_indices() {
+                return Some((&self.names[call.layer], count));
+            }
+            if layer.class_name() == "InputLayer" {
+                same.push(Port::Output(index, 0));
+            }
+        }
+        None
+    }
+
     fn require_built(&self) -> Result<(), Error> {
         if self.is_built {
             return Ok(());
@@ -393,6 +434,9 @@ impl Architecture {
     pub fn initial_values(&self, seed: u64) -> Vec<(String, Role, Tensor)> {
         let key = RandomKey::new(seed).child("initializer");
         let value = |weight: &Weight| {
+            if let Some(value) = &weight.spec.value {
+                return value.as_ref().clone();
+            }
             let mut rng = Philox::new(key.child(&weight.path));
             let data = weight.spec.initializer.sample(&weight.spec.shape, &mut rng);
             Tensor::new(weight.spec.shape.clone(), data).expect("an initializer fills the shape")
@@ -409,6 +453,22 @@ struct Built {
 
 fn shapes_of(weights: &[Weight]) -> Vec<&[usize]> {
     weights.iter().map(|weight| weight.spec.shape.as_slice()).collect()
+}
+
+/// A call whose inputs that were given by name stand in their places.
+fn by_position(names: &[&str], mut call: LayerCall) -> Result<LayerCall, Error> {
+    let (inputs, named) = call.named.into_iter().partition(|(name, _)| names.contains(&name.as_str()));
+    let mut inputs: Vec<(String, Vec<Port>)> = inputs;
+    call.named = named;
+    inputs.sort_by_key(|(name, _)| names.iter().position(|known| known == name));
+    for (name, ports) in inputs {
+        if names.get(call.inputs.len()) != Some(&name.as_str()) {
+            let message = format!("is given `{name}` in another place, or without what comes before it");
+            return Err(Error::config(message).help(format!("its inputs are {}", names.join(", "))));
+        }
+        call.inputs.extend(ports);
+    }
+    Ok(call)
 }
 
 /// All faults as one.

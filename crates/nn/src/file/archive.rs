@@ -26,7 +26,7 @@ const PLAIN_LIMIT_BYTES: u64 = 256 << 20;
 const RATIO_LIMIT: u64 = 100;
 /// The configuration of a model with a thousand layers takes about a megabyte. In memory a byte of JSON can take
 /// more than a hundred.
-const JSON_LIMIT_BYTES: u64 = 4 << 20;
+pub(super) const JSON_LIMIT_BYTES: u64 = 4 << 20;
 
 /// A saved model: who saved it when, what it is, and its numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,14 +182,14 @@ fn from_folder(folder: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>,
     fs::read(&path).map(Some).map_err(here)
 }
 
-fn check_limit(name: &str, len_bytes: u64, limit: u64) -> Result<(), Error> {
+pub(super) fn check_limit(name: &str, len_bytes: u64, limit: u64) -> Result<(), Error> {
     if len_bytes > limit {
         return Err(fault(format!("`{name}` has {len_bytes} bytes, more than {limit}")));
     }
     Ok(())
 }
 
-fn parse(name: &str, bytes: &[u8]) -> Result<Value, Error> {
+pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(bytes).map_err(|error| fault(format!("`{name}` ({} bytes): {error}", bytes.len())))
 }
 
@@ -197,19 +197,19 @@ fn missing(name: &str) -> Error {
     fault(format!("`{name}` is missing"))
 }
 
-fn cannot_read(error: io::Error) -> Error {
+pub(super) fn cannot_read(error: io::Error) -> Error {
     fault(format!("cannot read it: {error}")).help("check the path and its permissions")
 }
 
 /// Gives an error of reading a next step if it has none of its own.
-fn advised(error: Error) -> Error {
+pub(super) fn advised(error: Error) -> Error {
     match error.help_text() {
         Some(_) => error,
         None => error.help("the file is damaged; copy it again or save the model anew"),
     }
 }
 
-fn fault(message: impl std::fmt::Display) -> Error {
+pub(super) fn fault(message: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::File, message.to_string())
 }
 

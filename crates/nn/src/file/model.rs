@@ -80,7 +80,7 @@ pub struct ModelShapes {
 pub fn weights_tree(model: ModelVars) -> Group {
     let keys = container_keys(model.layers.iter().map(|layer| layer.class_name.as_str()));
     let layers = keys.into_iter().zip(model.layers).map(|(key, layer)| (key, Entry::Group(layer_group(layer))));
-    let layers = Group { name: None, entries: layers.collect() };
+    let layers = Group { entries: layers.collect(), ..Group::default() };
     let mut root = holding("vars", vars_group(model.name, Vec::new()));
     root.entries.insert("layers".into(), Entry::Group(layers));
     if let Some(optimizer) = model.optimizer {
@@ -116,11 +116,11 @@ fn layer_group(layer: LayerVars) -> Group {
 
 fn vars_group(name: String, vars: Vec<Tensor>) -> Group {
     let entries = vars.into_iter().enumerate().map(|(index, tensor)| (index.to_string(), Entry::Dataset(tensor)));
-    Group { name: Some(name), entries: entries.collect() }
+    Group { entries: entries.collect(), ..Group::named(name) }
 }
 
 fn holding(key: &str, group: Group) -> Group {
-    Group { name: None, entries: BTreeMap::from([(key.to_owned(), Entry::Group(group))]) }
+    Group { entries: BTreeMap::from([(key.to_owned(), Entry::Group(group))]), ..Group::default() }
 }
 
 /// Takes a model's variables out of a tree: those of each layer in order, and the optimizer's if there are any.
@@ -149,6 +149,8 @@ pub fn read_vars(mut tree: Group, model: &ModelShapes) -> Result<(Vec<Vec<Tensor
     });
     let layers = layers.collect();
     let optimizer = take_group(&mut tree, "optimizer").map(|group| take_optimizer(group, &mut faults));
+    // Keras 2 saves the sums of metrics, which begin anew.
+    tree.entries.remove("metrics");
     unexpected(&groups, prefix, "no layer of the model has this place", &mut faults);
     unexpected(&tree, "", "no part of the model has this place", &mut faults);
     report(faults)?;
@@ -209,7 +211,7 @@ fn take_optimizer(mut group: Group, faults: &mut Vec<String>) -> OptimizerVars {
     }
     let why = format!("the optimizer's variables end with `{}` before it", vars.len().saturating_sub(1));
     unexpected(&found, "optimizer/vars", &why, faults);
-    OptimizerVars { name: found.name.unwrap_or_default(), vars }
+    OptimizerVars { name: found.name().unwrap_or_default().into(), vars }
 }
 
 fn take_group(group: &mut Group, key: &str) -> Option<Group> {
@@ -225,7 +227,7 @@ fn take_group(group: &mut Group, key: &str) -> Option<Group> {
 }
 
 /// Collects all tensors that nobody took. Groups without any are no fault.
-fn unexpected(group: &Group, path: &str, why: &str, faults: &mut Vec<String>) {
+pub(super) fn unexpected(group: &Group, path: &str, why: &str, faults: &mut Vec<String>) {
     for (key, entry) in &group.entries {
         let path = if path.is_empty() { key.clone() } else { format!("{path}/{key}") };
         match entry {
@@ -238,7 +240,7 @@ fn unexpected(group: &Group, path: &str, why: &str, faults: &mut Vec<String>) {
     }
 }
 
-fn report(faults: Vec<String>) -> Result<(), Error> {
+pub(super) fn report(faults: Vec<String>) -> Result<(), Error> {
     const SHOWN: usize = 10;
     if faults.is_empty() {
         return Ok(());

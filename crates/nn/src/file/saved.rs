@@ -1,20 +1,26 @@
 //! A whole model as an archive: its description, what it is trained by, and every number.
 
+use std::fs;
+use std::path::Path;
 use std::time::SystemTime;
 
 use footlight_graph::{Role, Type};
 use footlight_tensor::{DType, Data, Tensor, display_shape};
+use serde_json::Value;
 
+use super::archive::{advised, cannot_read};
 use super::{
-    Archive, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, VarShape, read_vars, weights_tree,
+    Archive, Group, KERAS_VERSION, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, VarShape, hdf5,
+    legacy, older, read_vars, weights_tree,
 };
+use crate::config::Config;
 use crate::optimizers::LEARNING_RATE;
 use crate::{Architecture, Compile, Custom, Error, ErrorKind, Weight};
 
 /// The values of a model's states by name.
 pub type States = Vec<(String, Role, Tensor)>;
 
-/// A model as a `.keras` file holds it.
+/// A model as a file holds it.
 #[derive(Debug)]
 pub struct SavedModel {
     /// The layers.
@@ -27,29 +33,88 @@ pub struct SavedModel {
 }
 
 impl SavedModel {
+    /// Opens a file of Keras, told by its first bytes: a `.keras` archive (or the folder it was unpacked to) or a whole
+    /// model in HDF5, as `.h5` files are.
+    ///
+    /// # Errors
+    /// `ErrorKind::File` with the path: as [`Archive::open`] and [`hdf5::read`], and as [`SavedModel::from_archive`].
+    pub fn open(path: impl AsRef<Path>, custom: &Custom) -> Result<SavedModel, Error> {
+        let path = path.as_ref();
+        let place = |error: Error| error.at(format!("`{}`", path.display()));
+        if path.is_dir() {
+            return SavedModel::from_archive(Archive::open(path)?, custom).map_err(place);
+        }
+        let bytes = fs::read(path).map_err(|error| place(cannot_read(error).into()))?;
+        let is_named_hdf5 = path.extension().is_some_and(|ending| ending == "h5" || ending == "hdf5");
+        let saved = match bytes.starts_with(hdf5::SIGNATURE) || is_named_hdf5 && !bytes.starts_with(b"PK") {
+            true => hdf5::read(bytes)
+                .map_err(advised)
+                .map_err(Error::from)
+                .and_then(|tree| SavedModel::from_hdf5(&tree, custom)),
+            false => {
+                Archive::read(&bytes).map_err(Error::from).and_then(|found| SavedModel::from_archive(found, custom))
+            }
+        };
+        saved.map_err(place)
+    }
+
     /// Takes a model out of an archive; `custom` are the classes of one's own that it may name.
     ///
     /// # Errors
     /// `ErrorKind::File` for a model, layer, key or value that is not known, and for all variables that are missing,
     /// unexpected or of another shape.
-    pub fn from_archive(archive: Archive, custom: &Custom) -> Result<SavedModel, Error> {
-        let architecture = Architecture::from_config_with(&archive.config, custom).map_err(in_file)?;
-        let compile = archive.config.get("compile_config").filter(|config| !config.is_null());
-        let mut compile = compile.map(|config| match config.as_object() {
-            Some(config) => Compile::from_config_with(config, custom).map_err(in_file),
-            None => Err(Error::new(ErrorKind::File, "`compile_config` is no object")),
-        });
-        let (layers, optimizer) = read_vars(archive.weights, &shapes(&architecture))?;
-        let mut states = weights(&architecture, layers)?;
-        if let (Some(Ok(compile)), Some(optimizer)) = (&mut compile, optimizer) {
-            let slots = slots(compile, &architecture, optimizer)?;
-            let state = slots.iter().find(|(name, ..)| name == LEARNING_RATE).map(|(.., value)| value);
-            set_learning_rate(compile, state);
-            // What the description says was checked, but it is the state that counts.
-            compile.optimizer.check().map_err(|error| in_file(error.at("`optimizer/vars/1`")))?;
-            states.extend(slots);
+    pub fn from_archive(mut archive: Archive, custom: &Custom) -> Result<SavedModel, Error> {
+        let compile = archive.config.get_mut("compile_config").map(Value::take).filter(|config| !config.is_null());
+        // An archive that does not say who wrote it is of today.
+        let version = archive.metadata["keras_version"].as_str().unwrap_or(KERAS_VERSION);
+        let mut saved = SavedModel::described(archive.config, compile, version, custom)?;
+        let (layers, optimizer) = read_vars(archive.weights, &shapes(&saved.architecture))?;
+        saved.states = weights(&saved.architecture, layers)?;
+        if let (Some(Ok(compile)), Some(optimizer)) = (&mut saved.compile, optimizer) {
+            saved.states.extend(slots(compile, &saved.architecture, optimizer.vars)?);
         }
-        Ok(SavedModel { architecture, compile, states })
+        Ok(saved)
+    }
+
+    /// Takes a model out of the tree of a whole-model HDF5 file, which Keras 1 and 2 wrote and Keras 3 still can.
+    ///
+    /// Layers that have weights are matched in order, and so are the weights of each. The optimizer goes on where it was
+    /// if the file is of Keras 3, of Keras 2.11 or later, or of an older `tf.keras`; where the optimizer's variables are
+    /// in another order than these, it starts anew, with the weights as they are.
+    ///
+    /// # Errors
+    /// As [`SavedModel::from_archive`].
+    pub fn from_hdf5(tree: &Group, custom: &Custom) -> Result<SavedModel, Error> {
+        let legacy::Texts { version, model, training } = legacy::texts(tree)?;
+        let mut saved = SavedModel::described(model, training, &version, custom)?;
+        saved.states = legacy::weights(tree, &saved.architecture)?;
+        if let Some(Ok(compile)) = &mut saved.compile
+            && let Some(vars) = legacy::optimizer_vars(tree, compile, &saved.architecture)?
+        {
+            saved.states.extend(slots(compile, &saved.architecture, vars).unwrap_or_default());
+        }
+        Ok(saved)
+    }
+
+    /// A model without its numbers, as some version of Keras describes it.
+    fn described(
+        model: Value,
+        training: Option<Value>,
+        keras_version: &str,
+        custom: &Custom,
+    ) -> Result<SavedModel, Error> {
+        let is_older = older::is_older(keras_version);
+        let model = if is_older { older::model(model).map_err(in_file)? } else { model };
+        let read = |config: Config| {
+            let config = if is_older { older::training(config) } else { config };
+            Compile::from_config_with(&config, custom).map_err(in_file)
+        };
+        let compile = training.map(|config| match config {
+            Value::Object(config) => read(config),
+            _ => Err(Error::new(ErrorKind::File, "`compile_config` is no object")),
+        });
+        let architecture = Architecture::from_config_with(&model, custom).map_err(in_file)?;
+        Ok(SavedModel { architecture, compile, states: Vec::new() })
     }
 }
 
@@ -127,24 +192,29 @@ fn weights(architecture: &Architecture, layers: Vec<Vec<Tensor>>) -> Result<Stat
     named.map(|(weight, tensor)| Ok((weight.path.clone(), weight.role(), floats(tensor)?))).collect()
 }
 
-/// The optimizer's states; an optimizer that never took a step has none but its count, and its learning rate unless it
-/// follows a schedule.
-fn slots(compile: &Compile, architecture: &Architecture, found: OptimizerVars) -> Result<States, Error> {
+/// The optimizer's states, of which the learning rate is now that of `compile`; an optimizer that never took a step has
+/// none but its count, and its learning rate unless it follows a schedule.
+fn slots(compile: &mut Compile, architecture: &Architecture, mut vars: Vec<Tensor>) -> Result<States, Error> {
     let mut expected = compile.optimizer_states(architecture);
-    let fresh = 1 + usize::from(compile.optimizer.common().learning_rate.constant().is_some());
-    if found.vars.len() == fresh {
+    let rate = compile.optimizer.common().learning_rate.constant();
+    // Keras 2 leaves the learning rate to the description.
+    if let Some(rate) = rate.filter(|_| vars.len() == 1 || vars.len() + 1 == expected.len()) {
+        vars.insert(1, Tensor::scalar(rate));
+    }
+    let fresh = 1 + usize::from(rate.is_some());
+    if vars.len() == fresh {
         expected.truncate(fresh);
     }
-    if found.vars.len() != expected.len() {
+    if vars.len() != expected.len() {
         let message = format!(
             "`optimizer/vars` holds {} variables, `{}` of this model has {}",
-            found.vars.len(),
+            vars.len(),
             optimizer_name(compile),
             expected.len()
         );
         return Err(Error::new(ErrorKind::File, message).help("save the model again after compiling it"));
     }
-    let fitting = expected.into_iter().zip(found.vars).enumerate().map(|(index, ((name, ty), tensor))| {
+    let fitting = expected.into_iter().zip(vars).enumerate().map(|(index, ((name, ty), tensor))| {
         if tensor.shape() != ty.shape {
             let (got, want) = (display_shape(tensor.shape()), display_shape(&ty.shape));
             let message = format!("`optimizer/vars/{index}`: `{name}` expects {want}, file has {got}");
@@ -153,10 +223,14 @@ fn slots(compile: &Compile, architecture: &Architecture, found: OptimizerVars) -
         let value = if ty.dtype == DType::I32 { count(&name, tensor)? } else { floats(tensor)? };
         Ok((name, Role::Slot, value))
     });
-    fitting.collect()
+    let states: States = fitting.collect::<Result<_, _>>()?;
+    set_learning_rate(compile, states.iter().find(|(name, ..)| name == LEARNING_RATE).map(|(.., value)| value));
+    // What the description says was checked, but it is the state that counts.
+    compile.optimizer.check().map_err(|error| in_file(error.at("`optimizer/vars/1`")))?;
+    Ok(states)
 }
 
-fn floats(tensor: Tensor) -> Result<Tensor, Error> {
+pub(super) fn floats(tensor: Tensor) -> Result<Tensor, Error> {
     Ok(match tensor.as_f32() {
         Some(_) => tensor,
         None => Tensor::new(tensor.shape(), tensor.to_f32())?,

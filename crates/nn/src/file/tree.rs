@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use footlight_tensor::Tensor;
 
-/// A group: an optional name and entries by key, in the order of their keys.
+/// A group: texts that describe it, and entries by key, in the order of their keys.
 ///
-/// Of all attributes only `name` is kept, because Keras writes no other one on a group.
+/// Attributes of other types are not kept, because Keras says all it has to say in texts.
 ///
 /// # Examples
 /// ```
@@ -19,8 +19,8 @@ use footlight_tensor::Tensor;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
-    /// The string attribute `name`: what the layer is called.
-    pub name: Option<String>,
+    /// The attributes that are texts, such as the `name` of a layer; a single text is a list of one.
+    pub attributes: BTreeMap<String, Vec<String>>,
     /// What lies in the group.
     pub entries: BTreeMap<String, Entry>,
 }
@@ -35,6 +35,31 @@ pub enum Entry {
 }
 
 impl Group {
+    /// A group with the attribute `name`.
+    pub fn named(name: impl Into<String>) -> Group {
+        Group { attributes: BTreeMap::from([("name".into(), vec![name.into()])]), ..Group::default() }
+    }
+
+    /// The attribute `name`: what the layer is called.
+    pub fn name(&self) -> Option<&str> {
+        self.text("name")
+    }
+
+    /// The text of an attribute that is a single one.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.attributes.get(key)?.as_slice() {
+            [text] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The texts of an attribute; a list too long for one goes on in `<key>0`, `<key>1` and so on.
+    pub fn texts(&self, key: &str) -> Vec<&str> {
+        let parts = (0..).map_while(|part| self.attributes.get(&format!("{key}{part}")));
+        let whole = self.attributes.get(key);
+        whole.into_iter().chain(parts.take_while(|_| whole.is_none())).flatten().map(String::as_str).collect()
+    }
+
     /// The group at `path`, whose keys are separated by `/`; the empty path is this group.
     pub fn group(&self, path: &str) -> Option<&Group> {
         keys(path).try_fold(self, |group, key| match group.entries.get(key)? {
@@ -75,6 +100,18 @@ fn keys(path: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_in_parts_is_one() {
+        let mut group = Group::named("model");
+        for (key, texts) in [("names0", &["a", "b"][..]), ("names1", &["c"]), ("names3", &["d"]), ("whole", &["e"])] {
+            group.attributes.insert(key.into(), texts.iter().map(ToString::to_string).collect());
+        }
+        assert_eq!(group.texts("names"), ["a", "b", "c"]);
+        assert_eq!(group.texts("whole"), ["e"]);
+        assert_eq!((group.text("names0"), group.text("whole"), group.name()), (None, Some("e"), Some("model")));
+        assert!(group.texts("none").is_empty());
+    }
 
     #[test]
     fn a_tensor_is_not_walked_through() {

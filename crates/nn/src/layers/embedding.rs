@@ -107,6 +107,10 @@ impl Layer for Embedding {
         }
     }
 
+    fn num_indices(&self) -> Option<usize> {
+        Some(self.input_dim)
+    }
+
     fn check(&self) -> Result<(), Error> {
         for (key, value) in [("input_dim", self.input_dim), ("output_dim", self.output_dim)] {
             if value == 0 {

@@ -34,12 +34,10 @@ fn widened(g: &mut Builder, x: Value, rank: usize) -> Value {
     g.reshape(x, [&shape[..1], &ones, &shape[1..]].concat())
 }
 
-/// 1 where every input that has a mask counts; none if an input has none and all must have one.
-fn all_masks(g: &mut Builder, inputs: &[Masked]) -> Option<Value> {
+/// 1 where an input counts, as in Keras; none if an input has no mask, which counts everywhere.
+fn any_mask(g: &mut Builder, inputs: &[Masked]) -> Option<Value> {
     let masks: Option<Vec<Value>> = inputs.iter().map(|input| input.mask).collect();
-    let mut masks = masks?.into_iter();
-    let first = masks.next()?;
-    Some(masks.fold(first, |all, mask| g.mul(all, mask)))
+    masks?.into_iter().reduce(|any, mask| g.binary(Binary::Maximum, any, mask))
 }
 
 macro_rules! merges {
@@ -94,7 +92,7 @@ macro_rules! merges {
                     combine(g, all, value)
                 });
                 let value = finish(g, sum, inputs.len(), $class);
-                vec![Masked { value, mask: all_masks(g, inputs) }]
+                vec![Masked { value, mask: any_mask(g, inputs) }]
             }
 
             fn write_arguments(&self, values: Vec<Json>) -> Vec<Json> {
@@ -231,7 +229,7 @@ impl Layer for Concatenate {
         let rank = g.shape(values[0]).len();
         let axis = self.axis_of(rank).unwrap_or(rank.saturating_sub(1));
         let value = g.concat(&values, axis);
-        // Along the axis of steps masks follow one another, else a step counts where it does in all.
+        // Along the axis of steps masks follow one another, else a step counts where it does in one.
         let mask = if axis == 1 && inputs.iter().any(|input| input.mask.is_some()) && rank > 2 {
             let masks: Vec<Value> = inputs
                 .iter()
@@ -244,7 +242,7 @@ impl Layer for Concatenate {
                 .collect();
             Some(g.concat(&masks, 1))
         } else {
-            all_masks(g, inputs)
+            any_mask(g, inputs)
         };
         vec![Masked { value, mask }]
     }

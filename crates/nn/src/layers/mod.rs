@@ -3,6 +3,7 @@
 mod activation;
 mod activity_regularization;
 mod alpha_dropout;
+mod attention;
 mod batch_normalization;
 mod convolution;
 mod cropping;
@@ -15,11 +16,14 @@ mod flatten;
 mod gaussian_dropout;
 mod gaussian_noise;
 mod group_normalization;
+mod group_query_attention;
+mod heads;
 mod identity;
 mod input;
 mod layer_normalization;
 mod masking;
 mod merge;
+mod multi_head_attention;
 mod nested;
 mod noise;
 mod normalization;
@@ -47,6 +51,7 @@ mod zero_padding;
 pub use activation::ActivationLayer;
 pub use activity_regularization::ActivityRegularization;
 pub use alpha_dropout::AlphaDropout;
+pub use attention::{AdditiveAttention, Attention, ScoreMode};
 pub use batch_normalization::BatchNormalization;
 pub use convolution::{
     Conv, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose, ConvTranspose, DepthwiseConv,
@@ -61,11 +66,13 @@ pub use flatten::Flatten;
 pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
 pub use group_normalization::GroupNormalization;
+pub use group_query_attention::GroupQueryAttention;
 pub use identity::Identity;
 pub use input::Input;
 pub use layer_normalization::LayerNormalization;
 pub use masking::Masking;
 pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract};
+pub use multi_head_attention::MultiHeadAttention;
 pub use nested::Nested;
 pub use normalization::Normalization;
 pub use numbers::Numbers;
@@ -198,6 +205,10 @@ catalogue! {
     "AdaptiveAveragePooling1D" => AdaptiveAveragePooling1D,
     "AdaptiveAveragePooling2D" => AdaptiveAveragePooling2D,
     "AdaptiveAveragePooling3D" => AdaptiveAveragePooling3D,
+    "MultiHeadAttention" => MultiHeadAttention,
+    "GroupQueryAttention" => GroupQueryAttention,
+    "Attention" => Attention,
+    "AdditiveAttention" => AdditiveAttention,
 }
 
 /// A layer from what Keras writes.

@@ -2,7 +2,10 @@
 
 use crate::layer::{Call, Common, Form, Layer, Masked, WeightSpec};
 use crate::{Architecture, Error};
+use footlight_tensor::Tensor;
 use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A model as a layer of another, with its own weights.
 ///
@@ -12,6 +15,7 @@ use serde_json::Value;
 pub struct Nested {
     common: Common,
     model: Architecture,
+    values: HashMap<String, Arc<Tensor>>,
 }
 
 impl Nested {
@@ -21,7 +25,17 @@ impl Nested {
             [_] => model.input_shape().map(<[usize]>::to_vec),
             _ => None,
         };
-        Nested { common: Common { name: Some(model.name().into()), input_shape, ..Common::default() }, model }
+        Nested {
+            common: Common { name: Some(model.name().into()), input_shape, ..Common::default() },
+            model,
+            values: HashMap::new(),
+        }
+    }
+
+    /// Begins with these values of weights, by their paths in the model.
+    pub fn values(mut self, values: impl IntoIterator<Item = (String, Tensor)>) -> Nested {
+        self.values = values.into_iter().map(|(path, value)| (path, Arc::new(value))).collect();
+        self
     }
 
     /// Whether gradients change its weights; default true.
@@ -83,7 +97,8 @@ impl Layer for Nested {
         let spec = |weight: &crate::Weight| {
             let key = keys[weight.layer].as_deref().unwrap_or_default();
             let below = if weight.spec.part.is_empty() { String::new() } else { format!("/{}", weight.spec.part) };
-            WeightSpec { name: weight.path.clone().into(), ..weight.spec.clone() }
+            let value = self.values.get(&weight.path).cloned().or_else(|| weight.spec.value.clone());
+            WeightSpec { name: weight.path.clone().into(), value, ..weight.spec.clone() }
                 .within(format!("layers/{key}{below}"))
         };
         Ok(model.weights().iter().map(spec).collect())
@@ -97,6 +112,10 @@ impl Layer for Nested {
         let recorded = model.record(cx.graph, inputs, cx.weights, cx.step, cx.key);
         cx.penalties.extend(recorded.activities);
         recorded.outputs
+    }
+
+    fn num_indices(&self) -> Option<usize> {
+        self.model.num_indices_of(0).map(|(_, count)| count)
     }
 
     fn form(&self) -> Form {

@@ -5,6 +5,7 @@ use crate::config::Axes;
 use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
 use crate::layers::features;
+use footlight_graph::{Builder, Value};
 
 /// The softmax as a layer: Keras' layer `Softmax`, along one axis.
 ///
@@ -76,15 +77,10 @@ impl Layer for SoftmaxLayer {
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        /// What stands for minus infinity in Keras.
-        const LOWEST: f32 = -1e9;
         let g = &mut *cx.graph;
         let shape = g.shape(input.value);
         let mask = input.mask.filter(|mask| g.shape(*mask) == shape);
-        let x = mask.map_or(input.value, |mask| {
-            let lowest = g.constant(LOWEST);
-            g.select(mask, input.value, lowest)
-        });
+        let x = mask.map_or(input.value, |mask| hidden(g, input.value, mask));
         // The axis and the last change places.
         let mut order: Vec<usize> = (0..shape.len()).collect();
         let Ok(axis) = self.place(shape.len()) else { return input };
@@ -95,4 +91,11 @@ impl Layer for SoftmaxLayer {
         let y = if is_last { y } else { g.transpose(y, order) };
         input.with(mask.map_or(y, |mask| g.mul(y, mask)))
     }
+}
+
+/// `x` where `mask` is not 0, elsewhere what stands for minus infinity in Keras.
+pub(crate) fn hidden(g: &mut Builder, x: Value, mask: Value) -> Value {
+    const LOWEST: f32 = -1e9;
+    let lowest = g.constant(LOWEST);
+    g.select(mask, x, lowest)
 }

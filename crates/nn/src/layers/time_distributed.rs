@@ -73,6 +73,10 @@ impl Layer for TimeDistributed {
         self.layer.check()
     }
 
+    fn num_indices(&self) -> Option<usize> {
+        self.layer.num_indices()
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
         let step = step_of(input)?;
         match self.layer.output_shapes(&[step.to_vec()])?.as_slice() {

@@ -183,8 +183,12 @@ fn compile_configurations_are_read_and_what_is_written_means_the_same() {
         report.equal(&format!("{label}: optimizer"), differences(&written["optimizer"], &case["optimizer"]), vec![]);
         match Compile::from_config(written.as_object().expect("an object")) {
             Ok(again) => {
-                report.equal(&format!("{label}: loss"), format!("{:?}", again.loss), format!("{:?}", compile.loss));
-                let metrics = |c: &Compile| format!("{:?}", c.metrics);
+                report.equal(
+                    &format!("{label}: loss"),
+                    format!("{:?}", again.outputs[0].loss),
+                    format!("{:?}", compile.outputs[0].loss),
+                );
+                let metrics = |c: &Compile| format!("{:?}", c.outputs[0].metrics);
                 report.equal(&format!("{label}: metrics"), metrics(&again), metrics(&compile));
             }
             Err(error) => report.fail(&label, error),

@@ -4,13 +4,14 @@ use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
 use footlight_nn::{
-    Activation, ActivationLayer, ActivityRegularization, AlphaDropout, Architecture, BatchNormalization, Bidirectional,
-    Call, Constraint, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, ELU, EinsumDense, Embedding, Flatten, GRU,
-    GRUCell, GaussianDropout, GaussianNoise, GroupNormalization, Identity, Input, Interpolation, L1, L2, LSTM,
-    LSTMCell, Layer, LayerNormalization, LeakyReLU, Masked, Masking, Mode, Normalization, PReLU, Permute,
-    RMSNormalization, RNN, ReLU, RepeatVector, Rescaling, Reshape, SimpleRNN, SimpleRNNCell, SoftmaxLayer,
-    SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, StackedRNNCells, TimeDistributed, UnitNormalization,
-    UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers,
+    Activation, ActivationLayer, ActivityRegularization, AdditiveAttention, AlphaDropout, Architecture, Attention,
+    BatchNormalization, Bidirectional, Call, Constraint, Cropping1D, Cropping2D, Cropping3D, Dense, Dropout, ELU,
+    EinsumDense, Embedding, Flatten, GRU, GRUCell, GaussianDropout, GaussianNoise, GroupNormalization,
+    GroupQueryAttention, Identity, Input, Interpolation, L1, L2, LSTM, LSTMCell, Layer, LayerNormalization, LeakyReLU,
+    Masked, Masking, Mode, MultiHeadAttention, Normalization, PReLU, Permute, RMSNormalization, RNN, ReLU,
+    RepeatVector, Rescaling, Reshape, ScoreMode, SimpleRNN, SimpleRNNCell, SoftmaxLayer, SpatialDropout1D,
+    SpatialDropout2D, SpatialDropout3D, StackedRNNCells, TimeDistributed, UnitNormalization, UpSampling1D,
+    UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers,
 };
 use footlight_tensor::{Philox, RandomKey};
 
@@ -160,28 +161,69 @@ fn images() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
     all
 }
 
-fn label(layer: &dyn Layer, shape: &[usize]) -> String {
-    format!("{} {:?} on {shape:?}", layer.class_name(), layer.config().get("units").or(layer.config().get("rate")))
+type Shapes = Vec<Vec<usize>>;
+
+/// Layers of several inputs, with the shape of a sample of each.
+fn samples_of_several() -> Vec<(Box<dyn Layer>, Shapes)> {
+    let mut all: Vec<(Box<dyn Layer>, Shapes)> = Vec::new();
+    let mut add = |layer: Box<dyn Layer>, shapes: &[&[usize]]| {
+        all.push((layer, shapes.iter().map(|shape| shape.to_vec()).collect()));
+    };
+    let heads = || MultiHeadAttention::new(2, 3);
+    add(Box::new(heads()), &[&[3, 4], &[2, 4]]);
+    add(Box::new(heads().use_causal_mask(true).return_attention_scores(true).dropout(0.3)), &[&[3, 4], &[3, 4]]);
+    add(Box::new(heads().value_dim(5).output_features([3, 2]).use_bias(false)), &[&[3, 4], &[2, 3], &[2, 5]]);
+    add(Box::new(heads().use_gate(true).kernel_regularizer(L2::new(0.1))), &[&[2, 2, 3], &[3, 1, 3]]);
+    add(Box::new(GroupQueryAttention::new(2, 4, 2).sliding_window(2).use_causal_mask(true)), &[&[3, 4], &[2, 4]]);
+    add(Box::new(GroupQueryAttention::new(3, 2, 1).use_gate(true).dropout(0.5)), &[&[3, 4], &[2, 3], &[2, 5]]);
+    add(Box::new(Attention::new()), &[&[3, 4], &[2, 4]]);
+    let summed = || Attention::new().score_mode(ScoreMode::Concat);
+    add(Box::new(summed().use_causal_mask(true)), &[&[3, 4], &[3, 4]]);
+    add(Box::new(summed().use_scale(true).dropout(0.4).return_attention_scores(true)), &[&[3, 4], &[2, 5], &[2, 4]]);
+    add(Box::new(AdditiveAttention::new().dropout(0.4)), &[&[3, 4], &[2, 5], &[2, 4]]);
+    add(Box::new(AdditiveAttention::new().use_scale(false).use_causal_mask(true)), &[&[3, 4], &[3, 4]]);
+    all
+}
+
+fn all_samples() -> Vec<(Box<dyn Layer>, Shapes)> {
+    let single = samples().into_iter().map(|(layer, shape)| (layer, vec![shape]));
+    single.chain(samples_of_several()).collect()
+}
+
+fn label(layer: &dyn Layer, shapes: &[Vec<usize>]) -> String {
+    let shown = if let [shape] = shapes { format!("{shape:?}") } else { format!("{shapes:?}") };
+    format!("{} {:?} on {shown}", layer.class_name(), layer.config().get("units").or(layer.config().get("rate")))
 }
 
 /// A layer lowered alone: states are its weights, the output `y`.
 pub struct Lowered {
     builder: Builder,
-    x: Value,
-    y: Masked,
+    x: Vec<Value>,
+    y: Vec<Masked>,
     weights: Vec<Value>,
 }
 
+/// The name of an input: `x`, then `x1` and so on.
+fn input_name(at: usize) -> String {
+    if at == 0 { "x".into() } else { format!("x{at}") }
+}
+
 pub fn lower(layer: &dyn Layer, shape: &[usize], mode: Mode, seed: u64) -> Lowered {
+    lower_all(layer, &[shape.to_vec()], mode, seed)
+}
+
+fn lower_all(layer: &dyn Layer, shapes: &[Vec<usize>], mode: Mode, seed: u64) -> Lowered {
     let mut g = Builder::new();
-    let x = g.input("x", Type::f32([&[BATCH], shape].concat()));
-    let specs = layer.weights(shape).unwrap();
+    let input =
+        |(at, shape): (usize, &Vec<usize>)| g.input(&input_name(at), Type::f32([&[BATCH], shape.as_slice()].concat()));
+    let x: Vec<Value> = shapes.iter().enumerate().map(input).collect();
+    let specs = layer.weights_for(shapes).unwrap();
     let role = |trainable| if trainable { Role::Parameter } else { Role::Statistic };
     let weights: Vec<Value> =
         specs.iter().map(|s| g.state(&s.name, Type::f32(s.shape.clone()), role(s.trainable))).collect();
     let step = (mode == Mode::Train).then(|| g.input("step", Type::i32([])));
     let mut call = Call::new(&mut g, &weights, step, RandomKey::new(seed));
-    let y = layer.call(&mut call, Masked::new(x));
+    let y = layer.call_all(&mut call, &x.iter().copied().map(Masked::new).collect::<Vec<_>>());
     Lowered { builder: g, x, y, weights }
 }
 
@@ -204,7 +246,7 @@ fn noise(shape: &[usize], rng: &mut Philox) -> NaiveValue<f64> {
 }
 
 /// Weights away from their first values; a variance stays positive.
-fn weights_of(layer: &dyn Layer, shape: &[usize], rng: &mut Philox) -> Values<f64> {
+fn weights_of(layer: &dyn Layer, shapes: &[Vec<usize>], rng: &mut Philox) -> Values<f64> {
     let value = |spec: &footlight_nn::WeightSpec, rng: &mut Philox| {
         let noise = noise(&spec.shape, rng);
         match spec.name.as_ref() {
@@ -214,22 +256,30 @@ fn weights_of(layer: &dyn Layer, shape: &[usize], rng: &mut Philox) -> Values<f6
             _ => noise,
         }
     };
-    layer.weights(shape).unwrap().iter().map(|spec| (spec.name.to_string(), value(spec, rng))).collect()
+    layer.weights_for(shapes).unwrap().iter().map(|spec| (spec.name.to_string(), value(spec, rng))).collect()
 }
 
 pub fn output(graph: &Graph, x: NaiveValue<f64>, weights: &Values<f64>, step: i32) -> NaiveValue<f64> {
-    let feeds = [("x", x), ("step", NaiveValue::int([], vec![step]))];
-    run(graph, &feeds, &mut weights.clone())["y"].clone()
+    output_of(graph, &[x], weights, step)
+}
+
+fn output_of(graph: &Graph, x: &[NaiveValue<f64>], weights: &Values<f64>, step: i32) -> NaiveValue<f64> {
+    run(graph, &feeds(x, step), &mut weights.clone())["y"].clone()
+}
+
+fn feeds(x: &[NaiveValue<f64>], step: i32) -> Vec<(&'static str, NaiveValue<f64>)> {
+    let names = ["x", "x1", "x2"].into_iter().zip(x.iter().cloned());
+    names.chain([("step", NaiveValue::int([], vec![step]))]).collect()
 }
 
 pub fn graph_of(mut lowered: Lowered) -> Graph {
-    lowered.builder.output("y", lowered.y.value);
+    lowered.builder.output("y", lowered.y[0].value);
     lowered.builder.finish().unwrap()
 }
 
 #[test]
 fn every_class_of_the_catalogue_has_a_sample() {
-    let samples = samples();
+    let samples = all_samples();
     for class in layers::CLASSES.iter().filter(|class| !MERGES.contains(class)) {
         assert!(samples.iter().any(|(layer, _)| layer.class_name() == *class), "add a sample of {class} here");
     }
@@ -238,11 +288,12 @@ fn every_class_of_the_catalogue_has_a_sample() {
 #[test]
 fn the_shape_rule_tells_the_lowered_shape() {
     let mut report = Report::default();
-    for (layer, shape) in samples() {
-        let told = [&[BATCH], layer.output_shape(&shape).unwrap().as_slice()].concat();
+    for (layer, shape) in all_samples() {
+        let batched = |shape: &Vec<usize>| [&[BATCH], shape.as_slice()].concat();
+        let told: Shapes = layer.output_shapes(&shape).unwrap().iter().map(batched).collect();
         for mode in [Mode::Train, Mode::Infer] {
-            let lowered = lower(layer.as_ref(), &shape, mode, 0);
-            let got = lowered.builder.shape(lowered.y.value);
+            let lowered = lower_all(layer.as_ref(), &shape, mode, 0);
+            let got: Shapes = lowered.y.iter().map(|y| lowered.builder.shape(y.value)).collect();
             report.equal(&format!("{} {mode:?}", label(layer.as_ref(), &shape)), got, told.clone());
             report.equal(
                 &format!("{} {mode:?} faults", label(layer.as_ref(), &shape)),
@@ -257,7 +308,7 @@ fn the_shape_rule_tells_the_lowered_shape() {
 #[test]
 fn configurations_round_trip_and_copies_are_equal() {
     let mut report = Report::default();
-    for (layer, shape) in samples() {
+    for (layer, shape) in all_samples() {
         let case = label(layer.as_ref(), &shape);
         let written = layers::to_config(layer.as_ref(), "some_name", None);
         let again = layers::from_config(&written).unwrap();
@@ -271,7 +322,7 @@ fn configurations_round_trip_and_copies_are_equal() {
 
 #[test]
 fn an_unknown_key_is_refused_by_name() {
-    for (layer, _) in samples() {
+    for (layer, _) in all_samples() {
         let mut written = layers::to_config(layer.as_ref(), "some_name", None);
         written["config"]["no_such_key"] = 1.into();
         let message = layers::from_config(&written).unwrap_err().to_string();
@@ -281,8 +332,8 @@ fn an_unknown_key_is_refused_by_name() {
 
 #[test]
 fn answering_draws_no_random_numbers_and_moves_no_statistic() {
-    for (layer, shape) in samples() {
-        let graph = graph_of(lower(layer.as_ref(), &shape, Mode::Infer, 0));
+    for (layer, shape) in all_samples() {
+        let graph = graph_of(lower_all(layer.as_ref(), &shape, Mode::Infer, 0));
         let random = graph.nodes().iter().any(|n| matches!(n.op, Op::RandomUniform(_)));
         assert!(!random, "{}", label(layer.as_ref(), &shape));
         assert!(graph.states().iter().all(|s| s.next.is_none()), "{}", label(layer.as_ref(), &shape));
@@ -292,15 +343,19 @@ fn answering_draws_no_random_numbers_and_moves_no_statistic() {
 #[test]
 fn an_answer_does_not_depend_on_the_other_samples() {
     let mut rng = Philox::new(RandomKey::new(1));
-    for (layer, shape) in samples() {
-        let graph = graph_of(lower(layer.as_ref(), &shape, Mode::Infer, 0));
+    for (layer, shape) in all_samples() {
+        let graph = graph_of(lower_all(layer.as_ref(), &shape, Mode::Infer, 0));
         let weights = weights_of(layer.as_ref(), &shape, &mut rng);
-        let x = batch_of(layer.as_ref(), &shape, &mut rng);
-        let mut other = x.as_float().unwrap().to_vec();
-        let row = other.len() / BATCH;
-        other[row..].iter_mut().for_each(|x| *x = 1.0 - 2.0 * *x);
-        let first = numbers(&output(&graph, x.clone(), &weights, 0));
-        let second = numbers(&output(&graph, NaiveValue::float(x.shape.clone(), other), &weights, 0));
+        let x: Vec<_> = shape.iter().map(|shape| batch_of(layer.as_ref(), shape, &mut rng)).collect();
+        let changed = |x: &NaiveValue<f64>| {
+            let mut other = x.as_float().unwrap().to_vec();
+            let row = other.len() / BATCH;
+            other[row..].iter_mut().for_each(|x| *x = 1.0 - 2.0 * *x);
+            NaiveValue::float(x.shape.clone(), other)
+        };
+        let other: Vec<_> = x.iter().map(changed).collect();
+        let first = numbers(&output_of(&graph, &x, &weights, 0));
+        let second = numbers(&output_of(&graph, &other, &weights, 0));
         let row = first.len() / BATCH;
         assert_eq!(first[..row], second[..row], "{}", label(layer.as_ref(), &shape));
     }
@@ -319,51 +374,58 @@ fn a_layer_that_is_not_trainable_trains_as_it_answers() {
         let [train, infer] = [Mode::Train, Mode::Infer].map(|mode| graph_of(lower(layer.as_ref(), &shape, mode, 0)));
         assert!(train.states().iter().all(|s| s.next.is_none()), "{class}");
         let mut rng = Philox::new(RandomKey::new(2));
-        let weights = weights_of(layer.as_ref(), &shape, &mut rng);
+        let weights = weights_of(layer.as_ref(), std::slice::from_ref(&shape), &mut rng);
         let x = batch_of(layer.as_ref(), &shape, &mut rng);
         assert_eq!(output(&train, x.clone(), &weights, 0), output(&infer, x, &weights, 0), "{class}");
     }
 }
 
-/// Central differences of `sum(y * direction)` in double precision, by the input and every trained weight. The error is
-/// measured against the largest gradient of the tensor.
+/// Central differences of `sum(y * direction)` over all outputs in double precision, by the inputs and every trained
+/// weight. The error is measured against the largest gradient of the tensor.
 #[test]
 fn gradients_are_those_of_finite_differences() {
     let mut report = Report::default();
-    for ((layer, shape), mode) in samples().into_iter().flat_map(|s| [(s.clone(), Mode::Train), (s, Mode::Infer)]) {
+    for ((layer, shape), mode) in all_samples().into_iter().flat_map(|s| [(s.clone(), Mode::Train), (s, Mode::Infer)]) {
         let case = format!("{} {mode:?}", label(layer.as_ref(), &shape));
         let mut rng = Philox::new(RandomKey::new(3).child(&case));
-        let mut lowered = lower(layer.as_ref(), &shape, mode, 5);
+        let mut lowered = lower_all(layer.as_ref(), &shape, mode, 5);
         let weights = weights_of(layer.as_ref(), &shape, &mut rng);
-        let x = batch_of(layer.as_ref(), &shape, &mut rng);
-        let direction = noise(&lowered.builder.shape(lowered.y.value), &mut rng);
+        let x: Vec<_> = shape.iter().map(|shape| batch_of(layer.as_ref(), shape, &mut rng)).collect();
         let g = &mut lowered.builder;
-        let d = g.input("direction", Type::f32(direction.shape.clone()));
-        let product = g.mul(lowered.y.value, d);
-        let scalar = g.sum_all(product);
-        let specs = layer.weights(&shape).unwrap();
+        let directions: Vec<_> = lowered.y.iter().map(|y| noise(&g.shape(y.value), &mut rng)).collect();
+        let names = ["direction", "direction1"];
+        let products = lowered.y.iter().zip(names.iter().zip(&directions)).map(|(y, (name, direction))| {
+            let d = g.input(name, Type::f32(direction.shape.clone()));
+            let product = g.mul(y.value, d);
+            g.sum_all(product)
+        });
+        let products: Vec<Value> = products.collect();
+        let scalar = products.into_iter().reduce(|a, b| g.add(a, b)).unwrap();
+        let specs = layer.weights_for(&shape).unwrap();
         let named = specs.iter().zip(&lowered.weights).filter(|(s, _)| s.trainable);
-        let x_itself = Some(("x", lowered.x)).filter(|_| takes_indices(layer.as_ref()).is_none());
-        let by: Vec<(&str, Value)> = x_itself.into_iter().chain(named.map(|(s, v)| (s.name.as_ref(), *v))).collect();
+        let inputs = lowered.x.iter().enumerate().filter(|_| takes_indices(layer.as_ref()).is_none());
+        let inputs = inputs.map(|(at, x)| (input_name(at), *x));
+        let by: Vec<(String, Value)> = inputs.chain(named.map(|(s, v)| (s.name.to_string(), *v))).collect();
         let gradients = differentiate(g, scalar, &by.iter().map(|(_, v)| *v).collect::<Vec<_>>()).unwrap();
         g.output("scalar", scalar);
         for ((name, _), gradient) in by.iter().zip(gradients) {
             g.output(&format!("d{name}"), gradient);
         }
         let graph = lowered.builder.finish().unwrap();
-        let at = |x: &NaiveValue<f64>, weights: &Values<f64>| {
-            let step = NaiveValue::int([], vec![4]);
-            let feeds = [("x", x.clone()), ("direction", direction.clone()), ("step", step)];
+        let at = |x: &[NaiveValue<f64>], weights: &Values<f64>| {
+            let directions = names.into_iter().zip(directions.iter().cloned());
+            let feeds: Vec<_> = feeds(x, 4).into_iter().chain(directions).collect();
             run(&graph, &feeds, &mut weights.clone())
         };
         let base = at(&x, &weights);
-        for (name, _) in by {
+        for (place, (name, _)) in by.iter().enumerate() {
             let got = numbers(&base[&format!("d{name}")]);
+            let is_input = *name == input_name(place) && place < x.len();
             let want: Vec<f64> = (0..got.len())
                 .map(|i| {
                     let value = |offset: f64| {
                         let (mut x, mut weights) = (x.clone(), weights.clone());
-                        let target = if name == "x" { &mut x } else { weights.get_mut(name).unwrap() };
+                        let target = if is_input { &mut x[place] } else { weights.get_mut(name).unwrap() };
                         let mut data = numbers(target);
                         data[i] += offset;
                         *target = NaiveValue::float(target.shape.clone(), data);
@@ -391,7 +453,7 @@ fn a_mask_passes_through_the_layers_that_keras_lets_pass_it() {
             specs.iter().map(|s| g.state(&s.name, Type::f32(s.shape.clone()), Role::Parameter)).collect();
         let mut call = Call::new(&mut g, &weights, None, RandomKey::new(0));
         let y = layer.call(&mut call, Masked { value: x, mask: Some(mask) });
-        let case = label(layer.as_ref(), &shape);
+        let case = label(layer.as_ref(), std::slice::from_ref(&shape));
         match layer.class_name() {
             // A recurrent layer that answers its last output alone has come to the end of the steps that a mask counts.
             "SimpleRNN" | "LSTM" | "GRU" | "RNN" if layer.config().get("return_sequences") == Some(&false.into()) => {

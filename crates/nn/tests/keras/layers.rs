@@ -77,7 +77,7 @@ fn layers_answer_as_those_of_keras() {
 
 /// Where something else is written, which Keras reads the same: keys that are null are left out, an axis is a list as Keras
 /// writes it once built, the type is always a policy.
-const ON_PURPOSE: [&str; 6] = [
+pub const ON_PURPOSE: [&str; 6] = [
     "input_axes is missing",
     "output_axes is missing",
     "config.activity_regularizer is missing",
@@ -122,12 +122,14 @@ fn every_layer_whose_answer_is_not_recorded_elsewhere_has_a_case() {
         "Bidirectional",
     ];
     let (cases, _) = cases();
+    let calls = record("fixtures/calls.json");
+    let cases = [list(&cases), list(&calls["calls"])].concat();
     // Convolutions and poolings have files and a test of their own.
     let is_elsewhere =
         |class: &str| ELSEWHERE.contains(&class) || ["Conv", "Pooling"].iter().any(|part| class.contains(part));
     for class in layers::CLASSES.iter().filter(|class| !is_elsewhere(class) && !MERGES.contains(class)) {
-        let has_case = list(&cases).iter().any(|case| text(&case["layer"]["class_name"]) == *class);
-        assert!(has_case, "add a case of {class} to fixtures/gen/layers.py");
+        let has_case = cases.iter().any(|case| text(&case["layer"]["class_name"]) == *class);
+        assert!(has_case, "add a case of {class} to fixtures/gen/layers.py or calls.py");
     }
 }
 

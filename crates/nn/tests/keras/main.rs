@@ -2,6 +2,7 @@
 //!
 //! Numbers of Keras come from `/fixtures` and from `keras.json`, which `fixtures.py` wrote.
 
+mod calls;
 mod compiling;
 mod configs;
 mod contract;

@@ -3,10 +3,11 @@
 //! `FOOTLIGHT_UPDATE=1 cargo test -p footlight-nn` writes the file anew, to be reviewed as prose.
 
 use footlight_nn::{
-    ActivationLayer, AlphaDropout, Architecture, BatchNormalization, Compile, CosineDecay, Cropping1D, Dense, Dropout,
-    EinsumDense, Embedding, Error, Flatten, GaussianNoise, GroupNormalization, Input, Layer, Loss, Masking, Metric,
-    Normalization, Permute, PiecewiseConstantDecay, RepeatVector, Rescaling, Reshape, SGD, SoftmaxLayer,
-    UnitNormalization, UpSampling1D, ZeroPadding2D, layers, losses, optimizers,
+    ActivationLayer, AdditiveAttention, AlphaDropout, Architecture, Attention, BatchNormalization, Compile,
+    CosineDecay, Cropping1D, Dense, Dropout, EinsumDense, Embedding, Error, Flatten, GaussianNoise, GroupNormalization,
+    GroupQueryAttention, Input, L2, Layer, Loss, Masking, Metric, MultiHeadAttention, Normalization, Permute,
+    PiecewiseConstantDecay, RepeatVector, Rescaling, Reshape, SGD, SoftmaxLayer, UnitNormalization, UpSampling1D,
+    ZeroPadding2D, layers, losses, optimizers,
 };
 use footlight_tensor::Tensor;
 use serde_json::{Value as Json, json};
@@ -199,10 +200,66 @@ fn moving(all: &mut Messages) {
     all.add("nothing to adapt to", Normalization::new().adapt(&Tensor::new([0, 3], Vec::<f32>::new()).unwrap()));
 }
 
+/// Layers that attend, and calls of them in files.
+fn attending(all: &mut Messages) {
+    let mut on = |what: &str, layer: Box<dyn Layer>, shapes: &[&[usize]]| {
+        let shapes: Vec<Vec<usize>> = shapes.iter().map(|shape| shape.to_vec()).collect();
+        all.add(what, layer.check().and_then(|()| layer.weights_for(&shapes)));
+    };
+    let heads = || MultiHeadAttention::new(2, 3);
+    on("attention to nothing", Box::new(heads()), &[&[3, 4]]);
+    on("attention of single vectors", Box::new(heads()), &[&[4], &[4]]);
+    on("more keys than values", Box::new(heads()), &[&[3, 4], &[2, 4], &[3, 4]]);
+    on("a causal mask of pictures", Box::new(heads().use_causal_mask(true)), &[&[3, 2, 4], &[3, 2, 4]]);
+    on("no heads", Box::new(MultiHeadAttention::new(0, 3)), &[&[3, 4], &[3, 4]]);
+    on("a window of nothing", Box::new(heads().sliding_window(0)), &[&[3, 4], &[3, 4]]);
+    on("more dropped than there is", Box::new(heads().dropout(1.5)), &[&[3, 4], &[3, 4]]);
+    on("an output without extents", Box::new(heads().output_features([])), &[&[3, 4], &[3, 4]]);
+    let penalised = heads().activity_regularizer(L2::new(0.1)).return_attention_scores(true);
+    on("a penalty on attention weights", Box::new(penalised), &[&[3, 4], &[3, 4]]);
+    on("groups that do not divide", Box::new(GroupQueryAttention::new(2, 3, 2)), &[&[3, 4], &[3, 4]]);
+    on("groups in pictures", Box::new(GroupQueryAttention::new(2, 4, 2)), &[&[3, 2, 4], &[3, 2, 4]]);
+    on("a query alone", Box::new(Attention::new()), &[&[3, 4]]);
+    on("keys of other features", Box::new(Attention::new()), &[&[3, 4], &[2, 5]]);
+    on("vectors", Box::new(AdditiveAttention::new()), &[&[4], &[4]]);
+    on("other keys than values", Box::new(AdditiveAttention::new()), &[&[3, 4], &[2, 4], &[3, 4]]);
+    let mut read = |class: &str, config: Json| {
+        let value = json!({ "module": "keras.layers", "class_name": class, "config": config });
+        let layer = footlight_nn::layers::from_config(&value);
+        all.add(&format!("{class} {config}"), layer.and_then(|layer| layer.weights_for(&[vec![3, 4], vec![3, 4]])));
+    };
+    read("Attention", json!({ "name": "a", "score_mode": "dott" }));
+    read("MultiHeadAttention", json!({ "name": "m", "num_heads": 2 }));
+    read("MultiHeadAttention", json!({ "name": "m", "num_heads": 2, "key_dim": 3, "attention_axes": [2] }));
+    let input = |name: &str| {
+        let config = json!({ "name": name, "batch_shape": [null, 3, 4] });
+        json!({ "class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": [] })
+    };
+    let x = json!({ "class_name": "__keras_tensor__", "config": { "keras_history": ["x", 0, 0] } });
+    let mut called = |what: &str, class: &str, nodes: Json| {
+        let config = match class {
+            "MultiHeadAttention" => json!({ "name": "attention", "num_heads": 2, "key_dim": 3 }),
+            _ => json!({ "name": "attention" }),
+        };
+        let layer = json!({ "class_name": class, "config": config, "name": "attention", "inbound_nodes": nodes });
+        let (inputs, outputs) = (json!([["x", 0, 0]]), json!([["attention", 0, 0]]));
+        let config = json!({ "layers": [input("x"), layer], "input_layers": inputs, "output_layers": outputs });
+        let model = json!({ "class_name": "Functional", "config": config });
+        all.add(&format!("a call {what}"), Architecture::from_config(&model));
+    };
+    let causal = json!({ "args": [x, x], "kwargs": { "use_causal_mask": true } });
+    called("with another setting", "MultiHeadAttention", json!([causal, { "args": [x, x], "kwargs": {} }]));
+    called("with a misspelt setting", "MultiHeadAttention", json!([{ "args": [x, x], "kwargs": { "causal": true } }]));
+    called("with a number for a flag", "Attention", json!([{ "args": [[x, x]], "kwargs": { "use_causal_mask": 2 } }]));
+    called("with a mask by place", "MultiHeadAttention", json!([{ "args": [x, x, null, x], "kwargs": {} }]));
+    called("without a value", "MultiHeadAttention", json!([{ "args": [x], "kwargs": { "key": x } }]));
+    called("with half a mask", "Attention", json!([{ "args": [[x, x]], "kwargs": { "mask": [null, x] } }]));
+}
+
 #[test]
 fn messages_read_as_they_were_reviewed() {
     let mut all = Messages::default();
-    for part in [shapes, metrics, settings, files, moving] {
+    for part in [shapes, metrics, settings, files, moving, attending] {
         part(&mut all);
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keras/messages.txt");

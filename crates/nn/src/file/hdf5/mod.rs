@@ -13,10 +13,13 @@ use footlight_tensor::{Error, ErrorKind};
 
 use super::Group;
 
-/// Reads the groups, the tensors and the names in HDF5 bytes.
+/// What HDF5 bytes begin with.
+pub const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
+
+/// Reads the groups, the tensors and the texts in HDF5 bytes.
 ///
 /// `float32`, `float64`, `int32`, `int64` and `uint8` keep their type; `bool` becomes `uint8`; `int8`, `int16` and
-/// `uint16` become `int32`; `uint32` becomes `int64`. Attributes other than a group's `name` are passed over.
+/// `uint16` become `int32`; `uint32` becomes `int64`. Attributes other than a group's texts are passed over.
 ///
 /// # Errors
 /// `ErrorKind::File` for bytes that are not HDF5 or end early, for other element types, for links and data that lead out
@@ -84,11 +87,21 @@ struct Budget {
     file_bytes: u64,
     links: usize,
     declared_bytes: u64,
+    text_bytes: u64,
 }
 
 impl Budget {
     fn new(file_bytes: u64) -> Budget {
-        Budget { file_bytes, links: 0, declared_bytes: 0 }
+        Budget { file_bytes, links: 0, declared_bytes: 0, text_bytes: 0 }
+    }
+
+    /// Allows for the texts of an attribute: each lies in the file once, though many may point at one.
+    fn texts(&mut self, texts: &[String]) -> Result<(), Error> {
+        self.text_bytes += texts.iter().map(|text| text.len() as u64).sum::<u64>();
+        if self.text_bytes > self.file_bytes {
+            return Err(fault(format!("its texts are longer than its {} bytes", self.file_bytes)));
+        }
+        Ok(())
     }
 
     /// Allows for one more link, `depth` groups down. Groups may contain themselves, so both have to end.

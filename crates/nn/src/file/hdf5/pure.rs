@@ -35,8 +35,8 @@ impl Codec for Hdf5Pure {
                 }
             }
         }
-        if let Some(name) = &root.name {
-            builder.set_attr("name", AttrValue::VarLenString(name.clone()));
+        for (key, texts) in &root.attributes {
+            builder.set_attr(key, written(texts));
         }
         builder.finish().map_err(fault)
     }
@@ -85,8 +85,11 @@ impl Source for Metered {
 fn read_group(group: &hdf5_pure::Group, path: &str, depth: usize, budget: &mut Budget) -> Result<Group, Error> {
     let here = |error| at(path, fault(error));
     let attributes = group.attrs().map_err(here)?;
-    let name = attributes.get("name").and_then(AttrValue::as_str).map(str::to_owned);
-    let mut read = Group { name, ..Group::default() };
+    let mut read = Group::default();
+    for (key, texts) in attributes.iter().filter_map(|(key, value)| Some((key, value.as_strings()?))) {
+        budget.texts(texts).map_err(|error| at(path, error))?;
+        read.attributes.insert(key.clone(), texts.to_vec());
+    }
     for (key, dataset) in group.iter_datasets().map_err(here)? {
         let path = join(path, &key);
         let tensor = budget.link(depth + 1).and_then(|()| check_key(&key)).and_then(|()| read_tensor(&dataset, budget));
@@ -194,10 +197,17 @@ fn write_group(mut builder: GroupBuilder, group: &Group, depth: usize) -> Result
             }
         }
     }
-    if let Some(name) = &group.name {
-        builder.set_attr("name", AttrValue::VarLenString(name.clone()));
+    for (key, texts) in &group.attributes {
+        builder.set_attr(key, written(texts));
     }
     Ok(builder.finish())
+}
+
+fn written(texts: &[String]) -> AttrValue {
+    match texts {
+        [text] => AttrValue::VarLenString(text.clone()),
+        texts => AttrValue::VarLenStringArray(texts.to_vec()),
+    }
 }
 
 fn write_tensor(builder: &mut DatasetBuilder, tensor: &Tensor) {

@@ -3,9 +3,10 @@ use super::*;
 use footlight_tensor::{Data, Tensor};
 
 fn tree() -> Group {
-    let mut root = Group { name: Some("model".into()), ..Group::default() };
+    let mut root = Group::named("model");
     let vars = root.group_mut("layers/dense/vars").unwrap();
-    vars.name = Some("head".into());
+    *vars = Group::named("head");
+    vars.attributes.insert("weight_names".into(), vec!["kernel".into(), "bias".into()]);
     vars.insert("0", Tensor::new([2, 3], vec![1.0f32, -0.0, f32::MIN_POSITIVE, 4.0, 5.0, f32::MAX]).unwrap());
     vars.insert("1", Tensor::new([3], Data::F64(vec![0.1, 0.2, 0.3])).unwrap());
     root.group_mut("layers/flatten/vars").unwrap();
@@ -16,18 +17,18 @@ fn tree() -> Group {
     root
 }
 
-fn without_names(mut group: Group) -> Group {
-    group.name = None;
+fn without_texts(mut group: Group) -> Group {
+    group.attributes.clear();
     for entry in group.entries.values_mut() {
         if let Entry::Group(below) = entry {
-            *below = without_names(std::mem::take(below));
+            *below = without_texts(std::mem::take(below));
         }
     }
     group
 }
 
 #[test]
-fn every_type_scalars_empty_groups_and_names_survive() {
+fn every_type_scalars_empty_groups_and_texts_survive() {
     let bytes = write(&tree()).unwrap();
     assert_eq!(read(bytes.clone()).unwrap(), tree());
     assert_eq!(write(&tree()).unwrap(), bytes, "the same tree gives the same bytes");
@@ -36,13 +37,13 @@ fn every_type_scalars_empty_groups_and_names_survive() {
 #[test]
 fn bytes_that_are_cut_are_refused() {
     let bytes = write(&tree()).unwrap();
-    // Names, which are for messages only, lie in a heap behind the last tensor.
+    // Texts lie in a heap behind the last tensor.
     let tensors_end = bytes.windows(4).position(|signature| signature == b"GCOL").unwrap();
     for len in (0..tensors_end).step_by(7).chain([tensors_end - 1]) {
         assert!(read(&bytes[..len]).is_err(), "cut at {len}");
     }
     for len in (tensors_end..bytes.len()).step_by(1009) {
-        assert_eq!(without_names(read(&bytes[..len]).unwrap()), without_names(tree()), "cut at {len}");
+        assert_eq!(without_texts(read(&bytes[..len]).unwrap()), without_texts(tree()), "cut at {len}");
     }
 }
 

@@ -57,11 +57,11 @@ fn shapes() -> ModelShapes {
 fn places_are_those_of_keras() {
     let tree = weights_tree(vars());
     assert_eq!(tree.tensor("layers/dense_1/vars/0"), Some(&floats(&[3, 1], 20.0)));
-    assert_eq!(tree.group("layers/dense_1/vars").unwrap().name.as_deref(), Some("head"));
+    assert_eq!(tree.group("layers/dense_1/vars").unwrap().name(), Some("head"));
     assert!(tree.group("layers/flatten/vars").is_some(), "a layer without variables has its group");
     assert_eq!(tree.tensor("layers/wrapper/a/cell/vars/1"), Some(&floats(&[1], 50.0)));
     assert_eq!(tree.tensor("layers/wrapper/b/vars/0"), Some(&floats(&[1], 40.0)));
-    assert_eq!(tree.group("vars").unwrap().name.as_deref(), Some("article"));
+    assert_eq!(tree.group("vars").unwrap().name(), Some("article"));
 }
 
 #[test]
