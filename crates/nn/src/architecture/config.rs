@@ -55,12 +55,7 @@ impl Architecture {
             "input_layers": one_or_all(inputs),
             "output_layers": one_or_all(outputs),
         };
-        json!({
-            "module": "keras.src.models.functional",
-            "class_name": "Functional",
-            "config": config,
-            "registered_name": "Functional",
-        })
+        object("keras.src.models.functional", "Functional", config)
     }
 
     /// A layer with all calls of it.

@@ -215,7 +215,7 @@ fn attending(all: &mut Messages) {
     on("a window of nothing", Box::new(heads().sliding_window(0)), &[&[3, 4], &[3, 4]]);
     on("more dropped than there is", Box::new(heads().dropout(1.5)), &[&[3, 4], &[3, 4]]);
     on("an output without extents", Box::new(heads().output_features([])), &[&[3, 4], &[3, 4]]);
-    let penalised = heads().activity_regularizer(L2::new(0.1).into()).return_attention_scores(true);
+    let penalised = heads().activity_regularizer(L2::new(0.1)).return_attention_scores(true);
     on("a penalty on attention weights", Box::new(penalised), &[&[3, 4], &[3, 4]]);
     on("groups that do not divide", Box::new(GroupQueryAttention::new(2, 3, 2)), &[&[3, 4], &[3, 4]]);
     on("groups in pictures", Box::new(GroupQueryAttention::new(2, 4, 2)), &[&[3, 2, 4], &[3, 2, 4]]);

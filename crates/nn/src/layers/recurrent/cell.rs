@@ -56,12 +56,6 @@ impl Step<'_> {
 
 /// A cell: its settings, its weights and what it makes of one step.
 pub(crate) trait Rule: fmt::Debug {
-    /// Keras' class name, such as `LSTMCell`.
-    fn class_name(&self) -> &'static str;
-
-    /// The name that was given.
-    fn given_name(&self) -> Option<&str>;
-
     fn settings(&self) -> &Settings;
 
     fn gates(&self) -> Gates;

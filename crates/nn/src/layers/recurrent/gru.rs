@@ -64,7 +64,7 @@ impl GRU {
     }
 }
 
-/// The gated recurrent unit, as one step of it, for [`RNN`](super::RNN).
+/// The gated recurrent unit, as one step of it.
 ///
 /// # Arguments
 /// As of [`GRU`], without what is said of sequences.
@@ -112,14 +112,6 @@ impl GRUCell {
 }
 
 impl Rule for GRUCell {
-    fn class_name(&self) -> &'static str {
-        "GRUCell"
-    }
-
-    fn given_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
     fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -65,7 +65,7 @@ impl LSTM {
     }
 }
 
-/// Long short-term memory, as one step of it, for [`RNN`](super::RNN).
+/// Long short-term memory, as one step of it.
 ///
 /// # Arguments
 /// As of [`LSTM`], without what is said of sequences.
@@ -113,14 +113,6 @@ impl LSTMCell {
 }
 
 impl Rule for LSTMCell {
-    fn class_name(&self) -> &'static str {
-        "LSTMCell"
-    }
-
-    fn given_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
     fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -57,8 +57,6 @@ pub(crate) struct Placed<'a> {
 pub(crate) trait Recurrent {
     fn sequence(&self) -> &Sequence;
 
-    fn sequence_mut(&mut self) -> &mut Sequence;
-
     /// The cells, each on the outputs of the one before.
     fn cells(&self) -> Vec<Placed<'_>>;
 
@@ -302,10 +300,6 @@ macro_rules! layer_of_cell {
         impl Recurrent for $layer {
             fn sequence(&self) -> &Sequence {
                 &self.sequence
-            }
-
-            fn sequence_mut(&mut self) -> &mut Sequence {
-                &mut self.sequence
             }
 
             fn cells(&self) -> Vec<Placed<'_>> {

@@ -45,7 +45,7 @@ pub struct SimpleRNN {
 layer_of_cell!(SimpleRNN, SimpleRNNCell, "SimpleRNN", "simple_rnn_cell");
 cell_methods!(SimpleRNN, cell.settings);
 
-/// The plain recurrent layer, as one step of it, for [`RNN`](super::RNN).
+/// The plain recurrent layer, as one step of it.
 ///
 /// # Arguments
 /// As of [`SimpleRNN`], without what is said of sequences.
@@ -79,14 +79,6 @@ impl SimpleRNNCell {
 }
 
 impl Rule for SimpleRNNCell {
-    fn class_name(&self) -> &'static str {
-        "SimpleRNNCell"
-    }
-
-    fn given_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
     fn settings(&self) -> &Settings {
         &self.settings
     }
