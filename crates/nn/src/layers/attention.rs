@@ -1,50 +1,14 @@
-//! Attention without projections, and what all attention shares: masks and the settings of a call.
+//! Attention without projections.
 
 use crate::config::{Config, NULL, Reader, config, within};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::Dropout;
+use crate::layers::attending::{causal, joined, options, set_option};
 use crate::{Error, ErrorKind, Initializer, suggest};
-use footlight_graph::ops::{Binary, Unary};
+use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Value};
-use footlight_tensor::{DType, display_shape};
+use footlight_tensor::display_shape;
 use serde_json::Value as Json;
-
-/// The keys of a call: those that are not what they are without being said.
-pub(crate) fn options(use_causal_mask: bool, return_attention_scores: bool) -> Config {
-    let all = [("use_causal_mask", use_causal_mask), ("return_attention_scores", return_attention_scores)];
-    all.into_iter().filter(|(_, flag)| *flag).map(|(key, flag)| (key.into(), flag.into())).collect()
-}
-
-/// Takes over a key of a call.
-pub(crate) fn set_option(key: &str, value: &Json, causal: &mut bool, scores: &mut bool) -> Result<(), Error> {
-    let target = match key {
-        "use_causal_mask" => causal,
-        "return_attention_scores" => scores,
-        _ => return Err(suggest::unknown("key", key, &["use_causal_mask", "return_attention_scores"]).in_key(key)),
-    };
-    let fault = || Error::config(format!("`{key}` = {value}: expected true or false")).in_key(key);
-    *target = value.as_bool().ok_or_else(fault)?;
-    Ok(())
-}
-
-/// 1 where the step of a query is not before that of a key, `[T, S]`.
-pub(crate) fn causal(g: &mut Builder, t: usize, s: usize) -> Value {
-    let [to, from] = [0, 1].map(|axis| g.iota([t, s], axis));
-    let is_past = g.binary(Binary::GreaterEqual, to, from);
-    g.cast(is_past, DType::F32)
-}
-
-/// 1 where `mask` is not 0.
-pub(crate) fn truth(g: &mut Builder, mask: Value) -> Value {
-    let zero = g.constant(0.0);
-    let is_zero = g.binary(Binary::Equal, mask, zero);
-    g.scalar_sub(1.0, is_zero)
-}
-
-/// 1 where all masks are.
-pub(crate) fn joined(g: &mut Builder, masks: impl IntoIterator<Item = Option<Value>>) -> Option<Value> {
-    masks.into_iter().flatten().reduce(|all, mask| g.mul(all, mask))
-}
 
 /// How alike a query and a key are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

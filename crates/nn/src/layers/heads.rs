@@ -2,13 +2,12 @@
 
 use crate::config::{Config, NULL, Reader, config, within};
 use crate::layer::{Call, Masked, WeightSpec};
-use crate::layers::attention::{causal, joined, truth};
+use crate::layers::attending::{causal, joined, over_heads, truth, window};
 use crate::layers::softmax::hidden;
 use crate::layers::{Dropout, EinsumDense};
 use crate::{Activation, Constraint, Error, ErrorKind, Initializer, Layer, Regularizer};
-use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Value};
-use footlight_tensor::{DType, display_shape};
+use footlight_tensor::display_shape;
 
 /// The settings of attention by heads.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,12 +145,12 @@ macro_rules! heads_layer {
         }
 
         fn call_options(&self) -> Config {
-            crate::layers::attention::options(self.heads.use_causal_mask, self.heads.return_attention_scores)
+            crate::layers::attending::options(self.heads.use_causal_mask, self.heads.return_attention_scores)
         }
 
         fn set_call_option(&mut self, key: &str, value: &Json) -> Result<(), Error> {
             let heads = &mut self.heads;
-            crate::layers::attention::set_option(
+            crate::layers::attending::set_option(
                 key,
                 value,
                 &mut heads.use_causal_mask,
@@ -407,33 +406,6 @@ impl Heads {
         let window = self.sliding_window.map(|steps| window(g, [t, s], steps));
         joined(g, [query, value, key, pairs, causal, window])
     }
-}
-
-/// A mask of pairs of steps with `axes` axes each, with or without one of heads, as `[N, 1 or A, T, S]`.
-fn over_heads(g: &mut Builder, mask: Value, axes: usize) -> Value {
-    let shape = g.shape(mask);
-    let (lead, pairs) = shape.split_at(shape.len().saturating_sub(2 * axes));
-    let extents = match *lead {
-        [batch] => [batch, 1],
-        [batch, heads] => [batch, heads],
-        _ if g.is_poison(mask) => return mask,
-        _ => {
-            let message = format!("an attention mask {} has no axes [N, T, S] or [N, A, T, S]", display_shape(&shape));
-            return g.fault(footlight_graph::ErrorKind::Shape, &message, None);
-        }
-    };
-    let (to, from) = pairs.split_at(axes);
-    g.reshape(mask, [&extents[..], &[to.iter().product(), from.iter().product()]].concat())
-}
-
-/// 1 where two steps are less than `steps` apart, `[T, S]`.
-fn window(g: &mut Builder, [t, s]: [usize; 2], steps: usize) -> Value {
-    let [from, to] = [0, 1].map(|axis| g.iota([t, s], axis));
-    let apart = g.sub(from, to);
-    let apart = g.cast(apart, DType::F32);
-    let apart = g.unary(Unary::Abs, apart);
-    let steps = g.constant(steps as f32);
-    g.binary(Binary::Greater, steps, apart)
 }
 
 /// `[N, ..., A, D]` as `[N, A, T, D]`, where `T` counts the steps of all axes between.

@@ -3,6 +3,7 @@
 mod activation;
 mod activity_regularization;
 mod alpha_dropout;
+mod attending;
 mod attention;
 mod batch_normalization;
 mod convolution;
