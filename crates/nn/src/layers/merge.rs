@@ -218,7 +218,9 @@ impl Layer for Concatenate {
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
         let all = || inputs.iter().map(|shape| display_shape(shape)).collect::<Vec<_>>().join(", ");
-        let mut shape = inputs[0].clone();
+        let Some(mut shape) = inputs.first().cloned() else {
+            return Err(Error::config("concatenates at least one input, got none"));
+        };
         let Some(axis) = self.axis_of(shape.len() + 1) else {
             return Err(Error::config(format!("axis = {} does not exist in samples of shapes {}", self.axis, all())));
         };

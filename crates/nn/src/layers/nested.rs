@@ -52,6 +52,9 @@ impl Nested {
 
     fn built(&self, inputs: &[Vec<usize>]) -> Result<Architecture, Error> {
         let mut model = self.model.clone();
+        if !self.common.trainable {
+            model.freeze();
+        }
         model.build_all(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         Ok(model)
     }
