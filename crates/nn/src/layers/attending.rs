@@ -7,23 +7,74 @@ use footlight_graph::{Builder, Value};
 use footlight_tensor::{DType, display_shape};
 use serde_json::Value as Json;
 
-/// The keys of a call: those that are not what they are without being said.
-pub(crate) fn options(use_causal_mask: bool, return_attention_scores: bool) -> Config {
-    let all = [("use_causal_mask", use_causal_mask), ("return_attention_scores", return_attention_scores)];
-    all.into_iter().filter(|(_, flag)| *flag).map(|(key, flag)| (key.into(), flag.into())).collect()
+/// What every layer of attention is asked for beside its sizes.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(crate) struct Asked {
+    pub dropout: f32,
+    pub use_causal_mask: bool,
+    pub return_attention_scores: bool,
 }
 
-/// Takes over a key of a call.
-pub(crate) fn set_option(key: &str, value: &Json, causal: &mut bool, scores: &mut bool) -> Result<(), Error> {
-    let target = match key {
-        "use_causal_mask" => causal,
-        "return_attention_scores" => scores,
-        _ => return Err(suggest::unknown("key", key, &["use_causal_mask", "return_attention_scores"]).in_key(key)),
-    };
-    let fault = || Error::config(format!("`{key}` = {value}: expected true or false")).in_key(key);
-    *target = value.as_bool().ok_or_else(fault)?;
-    Ok(())
+impl Asked {
+    /// The keys of a call: those that are not what they are without being said.
+    pub(crate) fn options(&self) -> Config {
+        let all =
+            [("use_causal_mask", self.use_causal_mask), ("return_attention_scores", self.return_attention_scores)];
+        all.into_iter().filter(|(_, flag)| *flag).map(|(key, flag)| (key.into(), flag.into())).collect()
+    }
+
+    /// Takes over a key of a call.
+    pub(crate) fn set_option(&mut self, key: &str, value: &Json) -> Result<(), Error> {
+        let target = match key {
+            "use_causal_mask" => &mut self.use_causal_mask,
+            "return_attention_scores" => &mut self.return_attention_scores,
+            _ => return Err(suggest::unknown("key", key, &["use_causal_mask", "return_attention_scores"]).in_key(key)),
+        };
+        let fault = || Error::config(format!("`{key}` = {value}: expected true or false")).in_key(key);
+        *target = value.as_bool().ok_or_else(fault)?;
+        Ok(())
+    }
 }
+
+/// The builder methods of [`Asked`], which lies in the given fields.
+macro_rules! asked_methods {
+    ($layer:ident, $($field:ident).+) => {
+        impl $layer {
+            /// The fraction of the attention weights that is dropped while training; default 0.
+            pub fn dropout(mut self, rate: f32) -> $layer {
+                self.$($field).+.dropout = rate;
+                self
+            }
+
+            /// Whether a step attends only to itself and those before; default false. In Keras a setting of the call.
+            pub fn use_causal_mask(mut self, use_causal_mask: bool) -> $layer {
+                self.$($field).+.use_causal_mask = use_causal_mask;
+                self
+            }
+
+            /// Whether the attention weights are a second output; default false. In Keras a setting of the call.
+            pub fn return_attention_scores(mut self, return_attention_scores: bool) -> $layer {
+                self.$($field).+.return_attention_scores = return_attention_scores;
+                self
+            }
+        }
+    };
+}
+pub(crate) use asked_methods;
+
+/// The methods of [`crate::Layer`] about the settings of a call, which lie in the given fields.
+macro_rules! asked_options {
+    ($($field:ident).+) => {
+        fn call_options(&self) -> $crate::Config {
+            self.$($field).+.options()
+        }
+
+        fn set_call_option(&mut self, key: &str, value: &serde_json::Value) -> Result<(), $crate::Error> {
+            self.$($field).+.set_option(key, value)
+        }
+    };
+}
+pub(crate) use asked_options;
 
 /// 1 where the step of a query is not before that of a key, `[T, S]`.
 pub(crate) fn causal(g: &mut Builder, t: usize, s: usize) -> Value {

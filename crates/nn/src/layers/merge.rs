@@ -1,7 +1,7 @@
 //! Layers that make one value of several.
 
 use crate::config::{Config, Reader, config};
-use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics, several_inputs};
 use crate::{Error, ErrorKind};
 use footlight_graph::ops::Binary;
 use footlight_graph::{Builder, Value, broadcast_shapes};
@@ -63,13 +63,7 @@ macro_rules! merges {
         impl Layer for $layer {
             layer_basics!($class);
 
-            fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-                merged_shape(&[input.to_vec()])
-            }
-
-            fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-                self.call_all(cx, &[input])[0]
-            }
+            several_inputs!();
 
             fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
                 Ok(vec![merged_shape(inputs)?])
@@ -220,17 +214,13 @@ impl Layer for Concatenate {
         config! { "axis": self.axis }
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
-    }
-
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        self.call_all(cx, &[input])[0]
-    }
+    several_inputs!();
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
         let all = || inputs.iter().map(|shape| display_shape(shape)).collect::<Vec<_>>().join(", ");
-        let mut shape = inputs[0].clone();
+        let Some(mut shape) = inputs.first().cloned() else {
+            return Err(Error::config("concatenates at least one input, got none"));
+        };
         let Some(axis) = self.axis_of(shape.len() + 1) else {
             return Err(Error::config(format!("axis = {} does not exist in samples of shapes {}", self.axis, all())));
         };
@@ -338,13 +328,7 @@ impl Layer for Dot {
         config! { "axes": self.axes, "normalize": self.normalize }
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
-    }
-
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        self.call_all(cx, &[input])[0]
-    }
+    several_inputs!();
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
         let [a, b] = inputs else {

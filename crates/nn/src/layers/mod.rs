@@ -44,6 +44,7 @@ mod spatial;
 mod spatial_dropout;
 mod unit_normalization;
 mod up_sampling;
+mod weight;
 mod window;
 mod zero_padding;
 
