@@ -13,7 +13,7 @@ use std::time::Instant;
     after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer"
 )]
 pub struct Bench {
-    /// What to measure [default: all]; known: mlp, cnn
+    /// What to measure [default: all]; known: mlp, cnn, gpt
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Threads to use [default: all cores]
@@ -33,14 +33,42 @@ pub struct Bench {
 /// A network to measure.
 struct Workload {
     name: &'static str,
+    batch: usize,
     /// Samples of an epoch.
     samples: usize,
     network: fn() -> Result<Model>,
+    data: fn(usize) -> Result<(Samples, Samples)>,
+    optimizer: &'static str,
+    metrics: &'static [&'static str],
+    /// Answers that are measured, after a tenth as many that are not.
+    answers: usize,
 }
 
-const WORKLOADS: [Workload; 2] =
-    [Workload { name: "mlp", samples: 60_000, network: mlp }, Workload { name: "cnn", samples: 12_800, network: cnn }];
-const BATCH: usize = 128;
+const MLP: Workload = Workload {
+    name: "mlp",
+    batch: 128,
+    samples: 60_000,
+    network: mlp,
+    data: pictures,
+    optimizer: "adam",
+    metrics: &["accuracy"],
+    answers: 20_000,
+};
+
+const WORKLOADS: [Workload; 3] = [
+    MLP,
+    Workload { name: "cnn", samples: 12_800, network: cnn, ..MLP },
+    Workload {
+        name: "gpt",
+        batch: 16,
+        samples: 64,
+        network: gpt,
+        data: text,
+        optimizer: "adamw",
+        metrics: &[],
+        answers: 100,
+    },
+];
 
 impl Bench {
     pub fn run(self) -> Result<()> {
@@ -60,13 +88,13 @@ impl Bench {
     }
 
     fn train(&self, workload: &Workload, threads: usize) -> Result<()> {
-        let (x, y) = synthetic(workload.samples)?;
+        let (x, y) = (workload.data)(workload.samples)?;
         let mut model = (workload.network)()?.threads(threads);
-        model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])?;
-        let flops = model.plan_summary(BATCH)?.flops;
+        model.compile(workload.optimizer, "sparse_categorical_crossentropy", workload.metrics.to_vec())?;
+        let flops = model.plan_summary(workload.batch)?.flops;
         // The first epoch warms caches and makes the plans.
         let mut steps = Steps::default();
-        let fit = Fit::new().epochs(self.epochs + 1).batch_size(BATCH).progress(Progress::None);
+        let fit = Fit::new().epochs(self.epochs + 1).batch_size(workload.batch).progress(Progress::None);
         model.fit(&x, &y, fit.callback(&mut steps))?;
         let mut epochs: Vec<f64> = steps.epochs[1..].to_vec();
         epochs.sort_by(f64::total_cmp);
@@ -75,7 +103,7 @@ impl Bench {
             workload: workload.name,
             threads,
             mode: "train",
-            batch: BATCH,
+            batch: workload.batch,
             median_ms: median * 1e3,
             min_ms: epochs[0] * 1e3,
             flops,
@@ -86,13 +114,16 @@ impl Bench {
     fn infer(&self, workload: &Workload, threads: usize) -> Result<()> {
         let mut model = (workload.network)()?.threads(threads);
         let flops = model.plan_summary(1)?.flops;
-        let sample: Vec<f32> = (0..784).map(|i| (i % 17) as f32 / 17.0).collect();
-        let mut out = [0.0; 10];
-        let mut times: Vec<f64> = Vec::with_capacity(20_000);
-        for call in 0..22_000 {
+        let extents = |shape: Option<&[usize]>| shape.unwrap_or_default().iter().product::<usize>();
+        let (inputs, outputs) =
+            (extents(model.architecture().input_shape()), extents(model.architecture().output_shape()));
+        let sample: Vec<f32> = (0..inputs).map(|i| (i % 2) as f32).collect();
+        let mut out = vec![0.0; outputs];
+        let mut times: Vec<f64> = Vec::with_capacity(workload.answers);
+        for call in 0..workload.answers + workload.answers / 10 {
             let begin = Instant::now();
             model.predict_one(&sample, &mut out)?;
-            if call >= 2_000 {
+            if call >= workload.answers / 10 {
                 times.push(begin.elapsed().as_secs_f64());
             }
         }
@@ -185,8 +216,58 @@ fn cnn() -> Result<Model> {
     ])
 }
 
+const STEPS: usize = 128;
+const VOCABULARY: usize = 4096;
+
+/// A language model: four blocks of causal attention with eight heads, of width 256.
+fn gpt() -> Result<Model> {
+    const WIDTH: usize = 256;
+    let tokens = Input::new([STEPS]).symbol();
+    let mut x = Positions::default().on(&Embedding::new(VOCABULARY, WIDTH).on(&tokens));
+    for _ in 0..4 {
+        let h = LayerNormalization::new().on(&x);
+        x = &x + &MultiHeadAttention::new(8, WIDTH / 8).use_causal_mask(true).on([&h, &h]);
+        let h = Dense::new(4 * WIDTH).activation("gelu").on(&LayerNormalization::new().on(&x));
+        x = &x + &Dense::new(WIDTH).on(&h);
+    }
+    let x = LayerNormalization::new().on(&x);
+    Functional::new(&tokens, &Dense::new(VOCABULARY).use_bias(false).activation(Softmax).on(&x))
+}
+
+/// `y = x + positions`, a learned vector for each step.
+#[derive(Clone, Debug, Default)]
+struct Positions {
+    common: nn::Common,
+}
+
+impl Layer for Positions {
+    fn common(&self) -> &nn::Common {
+        &self.common
+    }
+
+    fn common_mut(&mut self) -> &mut nn::Common {
+        &mut self.common
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<nn::WeightSpec>, nn::Error> {
+        Ok(vec![nn::WeightSpec::new("positions", input, Initializer::random_uniform())])
+    }
+
+    fn call(&self, cx: &mut nn::Call<'_>, x: nn::Masked) -> nn::Masked {
+        x.with(cx.graph.add(x.value, cx.weights[0]))
+    }
+}
+
+/// Random tokens, and as labels others.
+fn text(count: usize) -> Result<(Samples, Samples)> {
+    let mut rng = footlight::tensor::Philox::new(footlight::tensor::RandomKey::new(1));
+    let mut tokens = || -> Vec<i32> { (0..count * STEPS).map(|_| rng.below(VOCABULARY as u32) as i32).collect() };
+    let (x, y) = (tokens(), tokens());
+    Ok((Samples::from(Tensor::new([count, STEPS], x)?), Samples::from(Tensor::new([count, STEPS], y)?)))
+}
+
 /// Random bytes as pictures, random classes as labels.
-fn synthetic(count: usize) -> Result<(Samples, Samples)> {
+fn pictures(count: usize) -> Result<(Samples, Samples)> {
     let mut rng = footlight::tensor::Philox::new(footlight::tensor::RandomKey::new(1));
     let pixels: Vec<u8> = (0..count * 784 / 4).flat_map(|_| rng.word().to_le_bytes()).collect();
     let labels: Vec<u8> = (0..count).map(|_| rng.below(10) as u8).collect();

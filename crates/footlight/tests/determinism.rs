@@ -171,3 +171,34 @@ fn layers_of_sequences_give_the_same_bytes_for_any_number_of_threads() {
         assert_eq!(trained(threads), want, "{threads} threads");
     }
 }
+
+/// Products of every head, masks of every kind, and weights dropped.
+#[test]
+fn attention_gives_the_same_bytes_for_any_number_of_threads() {
+    let mut rng = Philox::new(RandomKey::new(10));
+    let x: Vec<f32> = (0..48 * 14).map(|_| rng.below(50) as f32).collect();
+    let y: Vec<i32> = (0..48 * 14).map(|_| rng.below(50) as i32).collect();
+    let (samples, y) = (Tensor::new([48, 14], x).unwrap(), Tensor::new([48, 14], y).unwrap());
+    let trained = |threads: usize| {
+        let tokens = Input::new([14]).symbol();
+        let x = Embedding::new(50, 24).mask_zero(true).on(&tokens);
+        let a = MultiHeadAttention::new(3, 8).dropout(0.1).use_causal_mask(true).on([&x, &x]);
+        let h = &LayerNormalization::new().on(&a) + &x;
+        let b = GroupQueryAttention::new(6, 4, 2).sliding_window(5).on([&h, &x]);
+        let c = AdditiveAttention::new().on([&b, &h]);
+        let d = Attention::new().use_scale(true).use_causal_mask(true).on([&c, &b]);
+        let logits = Dense::new(50).activation(Softmax).on(&Average::new().on([&h, &b, &d]));
+        let mut model = Functional::new(&tokens, &logits).unwrap().threads(threads).seed(4);
+        model.compile("adamw", "sparse_categorical_crossentropy", ["accuracy"]).unwrap();
+        let fit = Fit::new().epochs(2).batch_size(20).progress(Progress::None);
+        let history = model.fit(&Samples::from(samples.clone()), &Samples::from(y.clone()), fit).unwrap();
+        let weights = model.architecture().weights().iter();
+        let weights: Vec<Bits> = weights.map(|w| (w.path.clone(), bits(&model.state(&w.path).unwrap()))).collect();
+        (weights, format!("{history:?}"))
+    };
+    let want = trained(1);
+    assert!(!want.1.contains("NaN"), "{}", want.1);
+    for threads in [2, 3, 4] {
+        assert_eq!(trained(threads), want, "{threads} threads");
+    }
+}

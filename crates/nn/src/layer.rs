@@ -428,6 +428,24 @@ macro_rules! layer_basics {
 }
 pub(crate) use layer_basics;
 
+/// The methods of [`Layer`] for one input, of a layer that takes several.
+macro_rules! several_inputs {
+    () => {
+        fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, $crate::Error> {
+            Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
+        }
+
+        fn weights(&self, input: &[usize]) -> Result<Vec<$crate::WeightSpec>, $crate::Error> {
+            self.weights_for(&[input.to_vec()])
+        }
+
+        fn call(&self, cx: &mut $crate::Call<'_>, input: $crate::Masked) -> $crate::Masked {
+            self.call_all(cx, &[input])[0]
+        }
+    };
+}
+pub(crate) use several_inputs;
+
 /// Layers one after another, as a list: `layers![Flatten::new(), Dense::new(10)]`.
 #[macro_export]
 macro_rules! layers {

@@ -23,8 +23,8 @@ pub(crate) fn bytes_to_f32(isa: Isa, from: &[u8], scale: f32, offset: f32, out: 
     unsafe { scale_bytes(isa, from.as_ptr(), scale, offset, out.as_mut_ptr(), out.len()) }
 }
 
-/// Elements `begin..begin + count` of the output of extents `extents`, where element `i` of the output is the input's
-/// element at the strides given: transposes and broadcasts.
+/// Elements `begin..begin + count` of a broadcast to `extents`, where element `i` of the output is the input's element at
+/// the strides given; the last is 0 or 1, so that a line of the last axis is one number or lies as it is.
 ///
 /// # Safety
 /// `x` holds every element the strides reach; `out` has room for `count`. Elements are four bytes.
@@ -35,9 +35,20 @@ pub(crate) unsafe fn gather_strided(
     [begin, count]: [usize; 2],
     out: *mut u32,
 ) {
-    for i in 0..count {
-        // SAFETY: every index is below its extent.
-        unsafe { *out.add(i) = *x.add(strided(extents, strides, begin + i)) };
+    let (line, stride) = (extents.last().copied().unwrap_or(1), strides.last().copied().unwrap_or(0));
+    debug_assert!(stride <= 1, "a broadcast has no last stride {stride}");
+    let mut done = 0;
+    while done < count {
+        let run = (line - (begin + done) % line).min(count - done);
+        // SAFETY: every index is below its extent, and the run ends with its line.
+        unsafe {
+            let from = x.add(strided(extents, strides, begin + done));
+            match stride {
+                0 => std::slice::from_raw_parts_mut(out.add(done), run).fill(*from),
+                _ => std::ptr::copy_nonoverlapping(from, out.add(done), run),
+            }
+        }
+        done += run;
     }
 }
 

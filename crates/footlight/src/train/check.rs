@@ -14,10 +14,6 @@ impl Model {
     pub(crate) fn checked(&mut self, x: impl Into<SamplesList>, y: impl Into<SamplesList>) -> Result<Columns> {
         let compile = self.compiled()?.clone().for_model(self.architecture())?;
         let (x, y) = (self.inputs_of(x)?, y.into().in_order("output", &self.architecture().output_names())?);
-        if x.len() + y.len() + 1 > Feeds::MOST {
-            let message = format!("a model takes at most {} inputs and outputs together", Feeds::MOST - 1);
-            return Err(Error::new(ErrorKind::Config, message));
-        }
         check_lengths(&x, &y)?;
         self.build_all(&x)?;
         check_inputs(&x, self.architecture())?;
@@ -31,6 +27,11 @@ impl Model {
     /// The samples in the order of the model's inputs.
     pub(crate) fn inputs_of(&self, x: impl Into<SamplesList>) -> Result<Vec<Samples>> {
         let names: Vec<String> = self.architecture().inputs().iter().map(|input| input.name.clone()).collect();
+        // The weights of samples are one more.
+        if names.len() + self.architecture().outputs().len() + 1 > Feeds::MOST {
+            let message = format!("a model takes at most {} inputs and outputs together", Feeds::MOST - 1);
+            return Err(Error::new(ErrorKind::Config, message).help("put inputs of one kind into one, side by side"));
+        }
         x.into().in_order("input", &names)
     }
 }

@@ -35,6 +35,10 @@ impl Model {
         };
         let (mut samples, validation) = options.split(whole, validation)?;
         if let Some(weights) = &options.class_weight {
+            if samples.y.len() > 1 {
+                let message = format!("class_weight is given for a model of {} outputs", samples.y.len());
+                return Err(Error::new(ErrorKind::Config, message).help("give sample_weight, which needs no classes"));
+            }
             samples = samples.weighted_by_class(weights)?;
         }
         let mut plan = self.plan_training(samples.len(), samples.batch(options.batch_size), options.epochs)?;

@@ -3,9 +3,10 @@
 use super::{Architecture, Kind, LayerCall, ModelInput, Port};
 use crate::config::{Config, Reader, config, object, open};
 use crate::layer::{Form, Layer, one_or_all};
-use crate::{Custom, Error, layers};
+use crate::{Custom, Error, layers, naming};
 use serde_json::{Value as Json, json};
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 /// The deepest networks that were ever described have some thousand layers.
 pub(super) const LAYER_LIMIT: usize = 10_000;
@@ -171,6 +172,13 @@ struct Waiting {
     infers: bool,
 }
 
+impl Waiting {
+    /// All values it reads.
+    fn reads(&self) -> impl Iterator<Item = &History> {
+        self.inputs.iter().chain(self.named.iter().flat_map(|(_, list)| list))
+    }
+}
+
 fn read_functional(config: &Config, custom: &Custom) -> Result<Architecture, Error> {
     let mut read = Reader::new(config);
     read.ignore(&["trainable", "dtype"]);
@@ -184,8 +192,8 @@ fn read_functional(config: &Config, custom: &Custom) -> Result<Architecture, Err
         layers.push(layer);
         waiting.extend(calls);
     }
-    let names: Vec<String> = layers.iter().map(|layer| layer.common().name.clone().unwrap_or_default()).collect();
-    let mut calls = Calls { place: HashMap::new(), all: Vec::new(), names: &names };
+    let names = naming::unique(&layers)?;
+    let mut calls = Calls::new(&names);
     let mut model_inputs = Vec::new();
     for (name, ..) in histories(inputs, "input_layers")? {
         let layer = names.iter().position(|known| *known == name);
@@ -213,45 +221,62 @@ struct Calls<'a> {
     /// Where the call of a layer of some number is.
     place: HashMap<(usize, usize), usize>,
     all: Vec<LayerCall>,
-    names: &'a [String],
+    layers: HashMap<&'a str, usize>,
 }
 
-impl Calls<'_> {
+impl<'a> Calls<'a> {
+    fn new(names: &'a [String]) -> Calls<'a> {
+        let layers = names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+        Calls { place: HashMap::new(), all: Vec::new(), layers }
+    }
+
     fn push(&mut self, call: LayerCall, number: usize) {
         self.place.insert((call.layer, number), self.all.len());
         self.all.push(call);
     }
 
     fn port(&self, (name, number, output): &History) -> Option<Port> {
-        let layer = self.names.iter().position(|known| known == name)?;
+        let layer = *self.layers.get(name.as_str())?;
         Some(Port::Output(*self.place.get(&(layer, *number))?, *output))
     }
 
-    /// Adds calls as soon as all they read is there.
-    fn take(&mut self, mut waiting: Vec<Waiting>) -> Result<(), Error> {
-        while !waiting.is_empty() {
-            let count = waiting.len();
-            let mut still = Vec::new();
-            for call in waiting {
-                let ports =
-                    |list: &[History]| list.iter().map(|history| self.port(history)).collect::<Option<Vec<Port>>>();
-                let named = call.named.iter().map(|(key, list)| Some((key.clone(), ports(list)?)));
-                match (ports(&call.inputs), named.collect()) {
-                    (Some(inputs), Some(named)) => {
-                        let made = LayerCall { layer: call.layer, inputs, named, infers: call.infers, shapes: vec![] };
-                        self.push(made, call.number);
-                    }
-                    _ => still.push(call),
+    /// Adds all calls, each after those it reads, in the order they are written as far as that goes.
+    fn take(&mut self, waiting: Vec<Waiting>) -> Result<(), Error> {
+        let index: HashMap<(usize, usize), usize> =
+            waiting.iter().enumerate().map(|(index, call)| ((call.layer, call.number), index)).collect();
+        let mut missing = vec![0; waiting.len()];
+        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waiting.len()];
+        for (reader, call) in waiting.iter().enumerate() {
+            for history in call.reads().filter(|history| self.port(history).is_none()) {
+                let source = self.layers.get(history.0.as_str()).and_then(|layer| index.get(&(*layer, history.1)));
+                readers[*source.ok_or_else(|| unknown(history))?].push(reader);
+                missing[reader] += 1;
+            }
+        }
+        let mut ready: BinaryHeap<Reverse<usize>> =
+            (0..waiting.len()).filter(|call| missing[*call] == 0).map(Reverse).collect();
+        let count = self.all.len() + waiting.len();
+        while let Some(Reverse(next)) = ready.pop() {
+            let call = &waiting[next];
+            let ports =
+                |list: &[History]| -> Vec<Port> { list.iter().filter_map(|history| self.port(history)).collect() };
+            let named = call.named.iter().map(|(key, list)| (key.clone(), ports(list))).collect();
+            let inputs = ports(&call.inputs);
+            let made = LayerCall { layer: call.layer, inputs, named, infers: call.infers, shapes: vec![] };
+            self.push(made, call.number);
+            for reader in &readers[next] {
+                missing[*reader] -= 1;
+                if missing[*reader] == 0 {
+                    ready.push(Reverse(*reader));
                 }
             }
-            if still.len() == count {
-                let named = still[0].named.iter().flat_map(|(_, list)| list);
-                let missing = still[0].inputs.iter().chain(named).find(|history| self.port(history).is_none());
-                return Err(missing.map(unknown).unwrap_or_else(|| Error::config("calls of layers form a cycle")));
-            }
-            waiting = still;
         }
-        Ok(())
+        if self.all.len() == count {
+            return Ok(());
+        }
+        let stuck = missing.iter().position(|missing| *missing > 0).map(|call| waiting[call].layer);
+        let name = self.layers.iter().find(|(_, layer)| Some(**layer) == stuck).map_or("", |(name, _)| name);
+        Err(Error::config(format!("layer `{name}` is called on what depends on it")).help("break the cycle"))
     }
 }
 

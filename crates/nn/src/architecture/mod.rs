@@ -303,6 +303,12 @@ impl Architecture {
         Ok(())
     }
 
+    /// Lets gradients change no weight, and normalization use its moving statistics even while training.
+    pub(crate) fn freeze(&mut self) {
+        self.layers.iter_mut().for_each(|layer| layer.common_mut().trainable = false);
+        self.weights.iter_mut().for_each(|weight| weight.spec.trainable = false);
+    }
+
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,50 +1,14 @@
-//! Attention without projections, and what all attention shares: masks and the settings of a call.
+//! Attention without projections.
 
 use crate::config::{Config, NULL, Reader, config, within};
-use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, several_inputs};
 use crate::layers::Dropout;
+use crate::layers::attending::{Asked, asked_methods, asked_options, causal, joined};
 use crate::{Error, ErrorKind, Initializer, suggest};
-use footlight_graph::ops::{Binary, Unary};
+use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Value};
-use footlight_tensor::{DType, display_shape};
+use footlight_tensor::display_shape;
 use serde_json::Value as Json;
-
-/// The keys of a call: those that are not what they are without being said.
-pub(crate) fn options(use_causal_mask: bool, return_attention_scores: bool) -> Config {
-    let all = [("use_causal_mask", use_causal_mask), ("return_attention_scores", return_attention_scores)];
-    all.into_iter().filter(|(_, flag)| *flag).map(|(key, flag)| (key.into(), flag.into())).collect()
-}
-
-/// Takes over a key of a call.
-pub(crate) fn set_option(key: &str, value: &Json, causal: &mut bool, scores: &mut bool) -> Result<(), Error> {
-    let target = match key {
-        "use_causal_mask" => causal,
-        "return_attention_scores" => scores,
-        _ => return Err(suggest::unknown("key", key, &["use_causal_mask", "return_attention_scores"]).in_key(key)),
-    };
-    let fault = || Error::config(format!("`{key}` = {value}: expected true or false")).in_key(key);
-    *target = value.as_bool().ok_or_else(fault)?;
-    Ok(())
-}
-
-/// 1 where the step of a query is not before that of a key, `[T, S]`.
-pub(crate) fn causal(g: &mut Builder, t: usize, s: usize) -> Value {
-    let [to, from] = [0, 1].map(|axis| g.iota([t, s], axis));
-    let is_past = g.binary(Binary::GreaterEqual, to, from);
-    g.cast(is_past, DType::F32)
-}
-
-/// 1 where `mask` is not 0.
-pub(crate) fn truth(g: &mut Builder, mask: Value) -> Value {
-    let zero = g.constant(0.0);
-    let is_zero = g.binary(Binary::Equal, mask, zero);
-    g.scalar_sub(1.0, is_zero)
-}
-
-/// 1 where all masks are.
-pub(crate) fn joined(g: &mut Builder, masks: impl IntoIterator<Item = Option<Value>>) -> Option<Value> {
-    masks.into_iter().flatten().reduce(|all, mask| g.mul(all, mask))
-}
 
 /// How alike a query and a key are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -77,9 +41,7 @@ impl ScoreMode {
 #[derive(Clone, Debug, PartialEq, Default)]
 struct Settings {
     use_scale: bool,
-    dropout: f32,
-    use_causal_mask: bool,
-    return_attention_scores: bool,
+    asked: Asked,
 }
 
 /// What layers of attention without projections share; they say how they score and by which weights.
@@ -93,25 +55,9 @@ macro_rules! attention {
                 self.settings.use_scale = use_scale;
                 self
             }
-
-            /// The fraction of the attention weights that is dropped while training; default 0.
-            pub fn dropout(mut self, rate: f32) -> $layer {
-                self.settings.dropout = rate;
-                self
-            }
-
-            /// Whether a step attends only to itself and those before; default false. In Keras a setting of the call.
-            pub fn use_causal_mask(mut self, use_causal_mask: bool) -> $layer {
-                self.settings.use_causal_mask = use_causal_mask;
-                self
-            }
-
-            /// Whether the attention weights are a second output; default false. In Keras a setting of the call.
-            pub fn return_attention_scores(mut self, return_attention_scores: bool) -> $layer {
-                self.settings.return_attention_scores = return_attention_scores;
-                self
-            }
         }
+
+        asked_methods!($layer, settings.asked);
 
         impl Layer for $layer {
             layer_basics!($class);
@@ -121,20 +67,10 @@ macro_rules! attention {
             }
 
             fn check(&self) -> Result<(), Error> {
-                within("dropout", self.settings.dropout, 0.0..=1.0)
+                within("dropout", self.settings.asked.dropout, 0.0..=1.0)
             }
 
-            fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-                Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
-            }
-
-            fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-                self.weights_for(&[input.to_vec()])
-            }
-
-            fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-                self.call_all(cx, &[input])[0]
-            }
+            several_inputs!();
 
             fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
                 self.settings.output_shapes(inputs)
@@ -156,14 +92,7 @@ macro_rules! attention {
                 vec![values.into()]
             }
 
-            fn call_options(&self) -> Config {
-                options(self.settings.use_causal_mask, self.settings.return_attention_scores)
-            }
-
-            fn set_call_option(&mut self, key: &str, value: &Json) -> Result<(), Error> {
-                let settings = &mut self.settings;
-                set_option(key, value, &mut settings.use_causal_mask, &mut settings.return_attention_scores)
-            }
+            asked_options!(settings.asked);
         }
     };
 }
@@ -329,11 +258,11 @@ impl Settings {
     fn read(read: &mut Reader<'_>, use_scale: bool) -> Result<Settings, Error> {
         read.ignore(&["seed"]);
         let (use_scale, dropout) = (read.bool("use_scale", use_scale)?, read.f32("dropout", 0.0)?);
-        Ok(Settings { use_scale, dropout, ..Settings::default() })
+        Ok(Settings { use_scale, asked: Asked { dropout, ..Asked::default() } })
     }
 
     fn config(&self) -> Config {
-        config! { "use_scale": self.use_scale, "dropout": self.dropout, "seed": NULL }
+        config! { "use_scale": self.use_scale, "dropout": self.asked.dropout, "seed": NULL }
     }
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
@@ -356,7 +285,7 @@ impl Settings {
         if f != of_key {
             return Err(fault("queries and keys must have the same features"));
         }
-        let scores = self.return_attention_scores.then(|| vec![*t, *s]);
+        let scores = self.asked.return_attention_scores.then(|| vec![*t, *s]);
         Ok([vec![*t, *features]].into_iter().chain(scores).collect())
     }
 
@@ -370,20 +299,20 @@ impl Settings {
         let g = &mut *cx.graph;
         let [n, t, s] = extents(g, scores);
         let of_value = value_mask.map(|mask| g.reshape(mask, [n, 1, s]));
-        let causal = self.use_causal_mask.then(|| causal(g, t, s));
+        let causal = self.asked.use_causal_mask.then(|| causal(g, t, s));
         let scores = joined(g, [of_value, causal]).map_or(scores, |mask| {
             let hidden = g.add_scalar(scores, HIDDEN);
             g.select(mask, scores, hidden)
         });
         let weights = g.softmax(scores);
-        let weights = Dropout::new(self.dropout).call(cx, Masked::new(weights)).value;
+        let weights = Dropout::new(self.asked.dropout).call(cx, Masked::new(weights)).value;
         let g = &mut *cx.graph;
         let found = g.matmul(weights, value.value);
         let answer = query_mask.map_or(found, |mask| {
             let (mask, zero) = (g.reshape(mask, [n, t, 1]), g.constant(0.0));
             g.select(mask, found, zero)
         });
-        let scores = self.return_attention_scores.then(|| Masked::new(weights));
+        let scores = self.asked.return_attention_scores.then(|| Masked::new(weights));
         [Masked { value: answer, mask: query_mask }].into_iter().chain(scores).collect()
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
+use crate::layers::weight::{Affine, affine_methods};
 use crate::layers::{axis, features, features_along};
-use crate::{Constraint, Error, Initializer, Regularizer};
+use crate::{Error, Initializer};
 use footlight_graph::ops::Unary;
 
 /// Normalisation over the batch, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all
@@ -38,19 +39,13 @@ pub struct BatchNormalization {
     axis: i64,
     momentum: f32,
     epsilon: f32,
-    center: bool,
-    scale: bool,
-    initializers: [Initializer; 4],
-    gamma_regularizer: Option<Regularizer>,
-    beta_regularizer: Option<Regularizer>,
-    gamma_constraint: Option<Constraint>,
-    beta_constraint: Option<Constraint>,
+    affine: Affine,
+    moving_mean_initializer: Initializer,
+    moving_variance_initializer: Initializer,
 }
 
 common_methods!(BatchNormalization);
-
-const INITIALIZER_KEYS: [&str; 4] =
-    ["beta_initializer", "gamma_initializer", "moving_mean_initializer", "moving_variance_initializer"];
+affine_methods!(BatchNormalization);
 
 impl Default for BatchNormalization {
     fn default() -> BatchNormalization {
@@ -59,13 +54,9 @@ impl Default for BatchNormalization {
             axis: -1,
             momentum: 0.99,
             epsilon: 1e-3,
-            center: true,
-            scale: true,
-            initializers: [Initializer::Zeros, Initializer::Ones, Initializer::Zeros, Initializer::Ones],
-            gamma_regularizer: None,
-            beta_regularizer: None,
-            gamma_constraint: None,
-            beta_constraint: None,
+            affine: Affine::new(),
+            moving_mean_initializer: Initializer::Zeros,
+            moving_variance_initializer: Initializer::Ones,
         }
     }
 }
@@ -88,57 +79,20 @@ impl BatchNormalization {
         self
     }
 
-    /// Whether `beta` is added; default true.
-    pub fn center(mut self, center: bool) -> BatchNormalization {
-        self.center = center;
-        self
-    }
-
-    /// Whether `gamma` multiplies; default true.
-    pub fn scale(mut self, scale: bool) -> BatchNormalization {
-        self.scale = scale;
-        self
-    }
-
-    /// A penalty on gamma; default none.
-    pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> BatchNormalization {
-        self.gamma_regularizer = Some(regularizer);
-        self
-    }
-
-    /// A penalty on beta; default none.
-    pub fn beta_regularizer(mut self, regularizer: Regularizer) -> BatchNormalization {
-        self.beta_regularizer = Some(regularizer);
-        self
-    }
-
-    /// What gamma is kept to after each update; default nothing.
-    pub fn gamma_constraint(mut self, constraint: Constraint) -> BatchNormalization {
-        self.gamma_constraint = Some(constraint);
-        self
-    }
-
-    /// What beta is kept to after each update; default nothing.
-    pub fn beta_constraint(mut self, constraint: Constraint) -> BatchNormalization {
-        self.beta_constraint = Some(constraint);
-        self
-    }
-
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<BatchNormalization, Error> {
         let mut layer = BatchNormalization::new();
         layer.momentum = read.f32("momentum", layer.momentum)?;
         layer.epsilon = read.f32("epsilon", layer.epsilon)?;
-        layer.center = read.bool("center", true)?;
-        layer.scale = read.bool("scale", true)?;
-        for (key, initializer) in INITIALIZER_KEYS.iter().zip(&mut layer.initializers) {
+        layer.affine.read(read)?;
+        let moving = [
+            ("moving_mean_initializer", &mut layer.moving_mean_initializer),
+            ("moving_variance_initializer", &mut layer.moving_variance_initializer),
+        ];
+        for (key, initializer) in moving {
             if let Some(given) = read.object(key, Initializer::from_config)? {
                 *initializer = given;
             }
         }
-        layer.gamma_regularizer = read.object("gamma_regularizer", Regularizer::from_config)?;
-        layer.beta_regularizer = read.object("beta_regularizer", Regularizer::from_config)?;
-        layer.gamma_constraint = read.object("gamma_constraint", Constraint::from_config)?;
-        layer.beta_constraint = read.object("beta_constraint", Constraint::from_config)?;
         read.only("synchronized", false)?;
         read.only("renorm", false)?;
         read.ignore(&["renorm_clipping", "renorm_momentum"]);
@@ -151,18 +105,11 @@ impl Layer for BatchNormalization {
     layer_basics!("BatchNormalization");
 
     fn config(&self) -> Config {
-        let mut config = config! {
-            "axis": self.axis, "momentum": self.momentum, "epsilon": self.epsilon,
-            "center": self.center, "scale": self.scale,
-        };
-        for (key, initializer) in INITIALIZER_KEYS.iter().zip(&self.initializers) {
-            config.insert((*key).into(), initializer.to_config());
-        }
+        let mut config = config! { "axis": self.axis, "momentum": self.momentum, "epsilon": self.epsilon };
+        self.affine.write(&mut config);
         config.extend(config! {
-            "beta_regularizer": self.beta_regularizer.map(|r| r.to_config()),
-            "gamma_regularizer": self.gamma_regularizer.map(|r| r.to_config()),
-            "beta_constraint": self.beta_constraint.as_ref().map(Constraint::to_config),
-            "gamma_constraint": self.gamma_constraint.as_ref().map(Constraint::to_config),
+            "moving_mean_initializer": self.moving_mean_initializer.to_config(),
+            "moving_variance_initializer": self.moving_variance_initializer.to_config(),
             "synchronized": false,
         });
         config
@@ -174,19 +121,10 @@ impl Layer for BatchNormalization {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let shape = [features_along(self.axis, input)?];
-        let [beta, gamma, mean, variance] = self.initializers.clone();
-        let mut weights = Vec::new();
-        if self.scale {
-            let gamma = WeightSpec::new("gamma", shape, gamma).regularizer(self.gamma_regularizer);
-            weights.push(gamma.constraint(&self.gamma_constraint));
-        }
-        if self.center {
-            let beta = WeightSpec::new("beta", shape, beta).regularizer(self.beta_regularizer);
-            weights.push(beta.constraint(&self.beta_constraint));
-        }
-        weights.push(WeightSpec::statistic("moving_mean", shape, mean));
-        weights.push(WeightSpec::statistic("moving_variance", shape, variance));
+        let features = features_along(self.axis, input)?;
+        let mut weights = self.affine.specs(features);
+        weights.push(WeightSpec::statistic("moving_mean", [features], self.moving_mean_initializer.clone()));
+        weights.push(WeightSpec::statistic("moving_variance", [features], self.moving_variance_initializer.clone()));
         Ok(weights)
     }
 
@@ -213,14 +151,7 @@ impl Layer for BatchNormalization {
         let stable = g.add_scalar(variance, self.epsilon);
         let deviation = g.unary(Unary::Sqrt, stable);
         let centred = g.sub(x, mean);
-        let mut y = g.div(centred, deviation);
-        let mut affine = affine.iter();
-        if self.scale {
-            y = g.mul(y, *affine.next().expect("gamma is a weight"));
-        }
-        if self.center {
-            y = g.add(y, *affine.next().expect("beta is a weight"));
-        }
-        input.with(y)
+        let y = g.div(centred, deviation);
+        input.with(self.affine.lower(g, y, affine))
     }
 }

@@ -3,7 +3,8 @@
 use crate::config::{self, Config, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::features;
-use crate::{Activation, Constraint, Error, Initializer, Regularizer};
+use crate::layers::weight::{Weight, keys, weight_methods};
+use crate::{Activation, Error, Initializer};
 
 /// The densely connected layer, `y = activation(x kernel + bias)` over the last axis.
 ///
@@ -29,15 +30,13 @@ pub struct Dense {
     units: usize,
     activation: Activation,
     use_bias: bool,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
-    kernel_regularizer: Option<Regularizer>,
-    bias_regularizer: Option<Regularizer>,
-    kernel_constraint: Option<Constraint>,
-    bias_constraint: Option<Constraint>,
+    kernel: Weight,
+    bias: Weight,
 }
 
 common_methods!(Dense);
+weight_methods!([] Dense, "kernel", "Glorot uniform": kernel => kernel_initializer, kernel_regularizer, kernel_constraint);
+weight_methods!([] Dense, "bias", "zeros": bias => bias_initializer, bias_regularizer, bias_constraint);
 
 impl Dense {
     /// A layer of `units` outputs; linear, with a bias of zeros and a Glorot uniform kernel, as in Keras.
@@ -47,12 +46,8 @@ impl Dense {
             units,
             activation: Activation::Linear,
             use_bias: true,
-            kernel_initializer: Initializer::glorot_uniform(),
-            bias_initializer: Initializer::Zeros,
-            kernel_regularizer: None,
-            bias_regularizer: None,
-            kernel_constraint: None,
-            bias_constraint: None,
+            kernel: Weight::new(keys!("kernel"), Initializer::glorot_uniform()),
+            bias: Weight::new(keys!("bias"), Initializer::Zeros),
         }
     }
 
@@ -68,42 +63,6 @@ impl Dense {
         self
     }
 
-    /// How the kernel begins; default Glorot uniform.
-    pub fn kernel_initializer(mut self, initializer: impl Into<Initializer>) -> Dense {
-        self.kernel_initializer = initializer.into();
-        self
-    }
-
-    /// How the bias begins; default zeros.
-    pub fn bias_initializer(mut self, initializer: impl Into<Initializer>) -> Dense {
-        self.bias_initializer = initializer.into();
-        self
-    }
-
-    /// A penalty on the kernel; default none.
-    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Dense {
-        self.kernel_regularizer = Some(regularizer);
-        self
-    }
-
-    /// A penalty on the bias; default none.
-    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Dense {
-        self.bias_regularizer = Some(regularizer);
-        self
-    }
-
-    /// What the kernel is kept to after each update; default nothing.
-    pub fn kernel_constraint(mut self, constraint: Constraint) -> Dense {
-        self.kernel_constraint = Some(constraint);
-        self
-    }
-
-    /// What the bias is kept to after each update; default nothing.
-    pub fn bias_constraint(mut self, constraint: Constraint) -> Dense {
-        self.bias_constraint = Some(constraint);
-        self
-    }
-
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Dense, Error> {
         let Some(units) = read.usize("units")? else { return Err(config::missing("units")) };
         let mut layer = Dense::new(units);
@@ -111,16 +70,7 @@ impl Dense {
             layer.activation = activation;
         }
         layer.use_bias = read.bool("use_bias", true)?;
-        if let Some(initializer) = read.object("kernel_initializer", Initializer::from_config)? {
-            layer.kernel_initializer = initializer;
-        }
-        if let Some(initializer) = read.object("bias_initializer", Initializer::from_config)? {
-            layer.bias_initializer = initializer;
-        }
-        layer.kernel_regularizer = read.object("kernel_regularizer", Regularizer::from_config)?;
-        layer.bias_regularizer = read.object("bias_regularizer", Regularizer::from_config)?;
-        layer.kernel_constraint = read.object("kernel_constraint", Constraint::from_config)?;
-        layer.bias_constraint = read.object("bias_constraint", Constraint::from_config)?;
+        Weight::read_all(read, [&mut layer.kernel, &mut layer.bias])?;
         read.refuse(&["lora_rank", "quantization_config"])?;
         read.ignore(&["lora_alpha"]);
         Ok(layer)
@@ -131,18 +81,14 @@ impl Layer for Dense {
     layer_basics!("Dense");
 
     fn config(&self) -> Config {
-        config! {
+        let mut config = config! {
             "units": self.units,
             "activation": self.activation.to_config(),
             "use_bias": self.use_bias,
-            "kernel_initializer": self.kernel_initializer.to_config(),
-            "bias_initializer": self.bias_initializer.to_config(),
-            "kernel_regularizer": self.kernel_regularizer.map(|r| r.to_config()),
-            "bias_regularizer": self.bias_regularizer.map(|r| r.to_config()),
-            "kernel_constraint": self.kernel_constraint.as_ref().map(Constraint::to_config),
-            "bias_constraint": self.bias_constraint.as_ref().map(Constraint::to_config),
-            "quantization_config": NULL,
-        }
+        };
+        Weight::write_all(&mut config, &[&self.kernel, &self.bias]);
+        config.insert("quantization_config".into(), NULL.into());
+        config
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -150,8 +96,8 @@ impl Layer for Dense {
             return Err(Error::config("units = 0: a layer needs at least one unit").in_key("units"));
         }
         self.activation.check().map_err(|e| e.in_key("activation"))?;
-        self.kernel_initializer.check().map_err(|e| e.in_key("kernel_initializer"))?;
-        self.bias_initializer.check().map_err(|e| e.in_key("bias_initializer"))
+        self.kernel.check()?;
+        self.bias.check()
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
@@ -162,12 +108,8 @@ impl Layer for Dense {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let kernel = WeightSpec::new("kernel", [features(input)?, self.units], self.kernel_initializer.clone());
-        let mut weights = vec![kernel.regularizer(self.kernel_regularizer).constraint(&self.kernel_constraint)];
-        if self.use_bias {
-            let bias = WeightSpec::new("bias", [self.units], self.bias_initializer.clone());
-            weights.push(bias.regularizer(self.bias_regularizer).constraint(&self.bias_constraint));
-        }
+        let mut weights = vec![self.kernel.spec("kernel", [features(input)?, self.units])];
+        weights.extend(self.use_bias.then(|| self.bias.spec("bias", [self.units])));
         Ok(weights)
     }
 

@@ -3,7 +3,8 @@
 use crate::config::{self, Config, KeyKind, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::einsum::{Equation, Sized};
-use crate::{Activation, Constraint, Error, Initializer, Regularizer};
+use crate::layers::weight::{Weight, keys, weight_methods};
+use crate::{Activation, Error, Initializer};
 use serde_json::Value as Json;
 
 /// The densely connected layer over any axes, `y = activation(einsum(equation, x, kernel) + bias)`.
@@ -34,15 +35,13 @@ pub struct EinsumDense {
     output_shape: Vec<i64>,
     activation: Activation,
     bias_axes: Option<String>,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
-    kernel_regularizer: Option<Regularizer>,
-    bias_regularizer: Option<Regularizer>,
-    kernel_constraint: Option<Constraint>,
-    bias_constraint: Option<Constraint>,
+    kernel: Weight,
+    bias: Weight,
 }
 
 common_methods!(EinsumDense);
+weight_methods!([] EinsumDense, "kernel", "Glorot uniform": kernel => kernel_initializer, kernel_regularizer, kernel_constraint);
+weight_methods!([] EinsumDense, "bias", "zeros": bias => bias_initializer, bias_regularizer, bias_constraint);
 
 impl EinsumDense {
     /// A linear layer without bias, with a Glorot uniform kernel, as in Keras.
@@ -53,12 +52,8 @@ impl EinsumDense {
             output_shape: output_shape.into(),
             activation: Activation::Linear,
             bias_axes: None,
-            kernel_initializer: Initializer::glorot_uniform(),
-            bias_initializer: Initializer::Zeros,
-            kernel_regularizer: None,
-            bias_regularizer: None,
-            kernel_constraint: None,
-            bias_constraint: None,
+            kernel: Weight::new(keys!("kernel"), Initializer::glorot_uniform()),
+            bias: Weight::new(keys!("bias"), Initializer::Zeros),
         }
     }
 
@@ -74,40 +69,9 @@ impl EinsumDense {
         self
     }
 
-    /// How the kernel begins; default Glorot uniform.
-    pub fn kernel_initializer(mut self, initializer: impl Into<Initializer>) -> EinsumDense {
-        self.kernel_initializer = initializer.into();
-        self
-    }
-
-    /// How the bias begins; default zeros.
-    pub fn bias_initializer(mut self, initializer: impl Into<Initializer>) -> EinsumDense {
-        self.bias_initializer = initializer.into();
-        self
-    }
-
-    /// A penalty on the kernel; default none.
-    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> EinsumDense {
-        self.kernel_regularizer = Some(regularizer);
-        self
-    }
-
-    /// A penalty on the bias; default none.
-    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> EinsumDense {
-        self.bias_regularizer = Some(regularizer);
-        self
-    }
-
-    /// What the kernel is kept to after each update; default nothing.
-    pub fn kernel_constraint(mut self, constraint: Constraint) -> EinsumDense {
-        self.kernel_constraint = Some(constraint);
-        self
-    }
-
-    /// What the bias is kept to after each update; default nothing.
-    pub fn bias_constraint(mut self, constraint: Constraint) -> EinsumDense {
-        self.bias_constraint = Some(constraint);
-        self
+    /// With these settings of its weights.
+    pub(crate) fn weighted(self, kernel: Weight, bias: Weight) -> EinsumDense {
+        EinsumDense { kernel, bias, ..self }
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<EinsumDense, Error> {
@@ -122,16 +86,7 @@ impl EinsumDense {
             layer.activation = activation;
         }
         layer.bias_axes = read.string("bias_axes")?;
-        if let Some(initializer) = read.object("kernel_initializer", Initializer::from_config)? {
-            layer.kernel_initializer = initializer;
-        }
-        if let Some(initializer) = read.object("bias_initializer", Initializer::from_config)? {
-            layer.bias_initializer = initializer;
-        }
-        layer.kernel_regularizer = read.object("kernel_regularizer", Regularizer::from_config)?;
-        layer.bias_regularizer = read.object("bias_regularizer", Regularizer::from_config)?;
-        layer.kernel_constraint = read.object("kernel_constraint", Constraint::from_config)?;
-        layer.bias_constraint = read.object("bias_constraint", Constraint::from_config)?;
+        Weight::read_all(read, [&mut layer.kernel, &mut layer.bias])?;
         read.refuse(&["lora_rank", "quantization_config", "gptq_unpacked_column_size"])?;
         read.ignore(&["lora_alpha"]);
         Ok(layer)
@@ -147,25 +102,21 @@ impl Layer for EinsumDense {
 
     fn config(&self) -> Config {
         let output_shape: Vec<Option<i64>> = self.output_shape.iter().map(|d| Some(*d).filter(|d| *d != -1)).collect();
-        config! {
+        let mut config = config! {
             "output_shape": output_shape,
             "equation": self.equation,
             "activation": self.activation.to_config(),
             "bias_axes": self.bias_axes,
-            "kernel_initializer": self.kernel_initializer.to_config(),
-            "bias_initializer": self.bias_initializer.to_config(),
-            "kernel_regularizer": self.kernel_regularizer.map(|r| r.to_config()),
-            "bias_regularizer": self.bias_regularizer.map(|r| r.to_config()),
-            "kernel_constraint": self.kernel_constraint.as_ref().map(Constraint::to_config),
-            "bias_constraint": self.bias_constraint.as_ref().map(Constraint::to_config),
-            "quantization_config": NULL,
-        }
+        };
+        Weight::write_all(&mut config, &[&self.kernel, &self.bias]);
+        config.insert("quantization_config".into(), NULL.into());
+        config
     }
 
     fn check(&self) -> Result<(), Error> {
         self.activation.check().map_err(|e| e.in_key("activation"))?;
-        self.kernel_initializer.check().map_err(|e| e.in_key("kernel_initializer"))?;
-        self.bias_initializer.check().map_err(|e| e.in_key("bias_initializer"))
+        self.kernel.check()?;
+        self.bias.check()
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
@@ -175,12 +126,10 @@ impl Layer for EinsumDense {
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
         let sized = self.sized(input)?;
         let shape = sized.kernel_shape();
-        let initializer = self.kernel_initializer.clone().for_fans(&shape, sized.fans());
-        let kernel = WeightSpec::new("kernel", shape, initializer);
-        let mut weights = vec![kernel.regularizer(self.kernel_regularizer).constraint(&self.kernel_constraint)];
+        let initializer = self.kernel.initializer.clone().for_fans(&shape, sized.fans());
+        let mut weights = vec![WeightSpec { initializer, ..self.kernel.spec("kernel", shape) }];
         if let Some(axes) = &self.bias_axes {
-            let bias = WeightSpec::new("bias", sized.bias_shape(axes)?, self.bias_initializer.clone());
-            weights.push(bias.regularizer(self.bias_regularizer).constraint(&self.bias_constraint));
+            weights.push(self.bias.spec("bias", sized.bias_shape(axes)?));
         }
         Ok(weights)
     }

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::config::{self, Config, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
-use crate::layers::noise::{check_rate, normal, training_step};
+use crate::layers::noise::{check_rate, training_step};
 
 /// Multiplies each number by a normal one of mean 1 and standard deviation `sqrt(rate / (1 - rate))` while training: the
 /// mean and variance that dropout of `rate` has.
@@ -63,7 +63,7 @@ impl Layer for GaussianDropout {
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
         let Some(step) = training_step(cx).filter(|_| self.rate > 0.0) else { return input };
         let shape = cx.graph.shape(input.value);
-        let noise = normal(cx, step, shape);
+        let noise = cx.graph.random_normal(cx.key, step, shape);
         let g = &mut *cx.graph;
         let scaled = g.mul_scalar(noise, (self.rate / (1.0 - self.rate)).sqrt());
         let factor = g.add_scalar(scaled, 1.0);

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::config::{self, Config, NULL, Reader, config, within};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
-use crate::layers::noise::{normal, training_step};
+use crate::layers::noise::training_step;
 
 /// Adds normal noise of mean 0 and standard deviation `stddev` while training.
 ///
@@ -59,7 +59,7 @@ impl Layer for GaussianNoise {
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
         let Some(step) = training_step(cx).filter(|_| self.stddev > 0.0) else { return input };
         let shape = cx.graph.shape(input.value);
-        let noise = normal(cx, step, shape);
+        let noise = cx.graph.random_normal(cx.key, step, shape);
         let scaled = cx.graph.mul_scalar(noise, self.stddev);
         input.with(cx.graph.add(input.value, scaled))
     }

@@ -2,8 +2,9 @@
 
 use crate::config::{Config, POSITIVE, Reader, config, within};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layers::weight::{Affine, affine_methods};
 use crate::layers::{axis, features, features_along};
-use crate::{Constraint, Error, ErrorKind, Initializer, Regularizer};
+use crate::{Error, ErrorKind};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Value};
 
@@ -32,34 +33,15 @@ pub struct GroupNormalization {
     groups: i64,
     axis: i64,
     epsilon: f32,
-    center: bool,
-    scale: bool,
-    beta_initializer: Initializer,
-    gamma_initializer: Initializer,
-    gamma_regularizer: Option<Regularizer>,
-    beta_regularizer: Option<Regularizer>,
-    gamma_constraint: Option<Constraint>,
-    beta_constraint: Option<Constraint>,
+    affine: Affine,
 }
 
 common_methods!(GroupNormalization);
+affine_methods!(GroupNormalization);
 
 impl Default for GroupNormalization {
     fn default() -> GroupNormalization {
-        GroupNormalization {
-            common: Common::default(),
-            groups: 32,
-            axis: -1,
-            epsilon: 1e-3,
-            center: true,
-            scale: true,
-            beta_initializer: Initializer::Zeros,
-            gamma_initializer: Initializer::Ones,
-            gamma_regularizer: None,
-            beta_regularizer: None,
-            gamma_constraint: None,
-            beta_constraint: None,
-        }
+        GroupNormalization { common: Common::default(), groups: 32, axis: -1, epsilon: 1e-3, affine: Affine::new() }
     }
 }
 
@@ -75,57 +57,10 @@ impl GroupNormalization {
         self
     }
 
-    /// Whether `beta` is added; default true.
-    pub fn center(mut self, center: bool) -> GroupNormalization {
-        self.center = center;
-        self
-    }
-
-    /// Whether `gamma` multiplies; default true.
-    pub fn scale(mut self, scale: bool) -> GroupNormalization {
-        self.scale = scale;
-        self
-    }
-
-    /// A penalty on gamma; default none.
-    pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> GroupNormalization {
-        self.gamma_regularizer = Some(regularizer);
-        self
-    }
-
-    /// A penalty on beta; default none.
-    pub fn beta_regularizer(mut self, regularizer: Regularizer) -> GroupNormalization {
-        self.beta_regularizer = Some(regularizer);
-        self
-    }
-
-    /// What gamma is kept to after each update; default nothing.
-    pub fn gamma_constraint(mut self, constraint: Constraint) -> GroupNormalization {
-        self.gamma_constraint = Some(constraint);
-        self
-    }
-
-    /// What beta is kept to after each update; default nothing.
-    pub fn beta_constraint(mut self, constraint: Constraint) -> GroupNormalization {
-        self.beta_constraint = Some(constraint);
-        self
-    }
-
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<GroupNormalization, Error> {
         let mut layer = GroupNormalization::new(read.i64_or("groups", 32)?);
         layer.epsilon = read.f32("epsilon", layer.epsilon)?;
-        layer.center = read.bool("center", true)?;
-        layer.scale = read.bool("scale", true)?;
-        if let Some(initializer) = read.object("beta_initializer", Initializer::from_config)? {
-            layer.beta_initializer = initializer;
-        }
-        if let Some(initializer) = read.object("gamma_initializer", Initializer::from_config)? {
-            layer.gamma_initializer = initializer;
-        }
-        layer.gamma_regularizer = read.object("gamma_regularizer", Regularizer::from_config)?;
-        layer.beta_regularizer = read.object("beta_regularizer", Regularizer::from_config)?;
-        layer.gamma_constraint = read.object("gamma_constraint", Constraint::from_config)?;
-        layer.beta_constraint = read.object("beta_constraint", Constraint::from_config)?;
+        layer.affine.read(read)?;
         layer.axis = axis(read)?;
         Ok(layer)
     }
@@ -151,19 +86,13 @@ impl Layer for GroupNormalization {
     layer_basics!("GroupNormalization");
 
     fn config(&self) -> Config {
-        config! {
+        let mut config = config! {
             "groups": self.groups,
             "axis": self.axis,
             "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": self.beta_initializer.to_config(),
-            "gamma_initializer": self.gamma_initializer.to_config(),
-            "beta_regularizer": self.beta_regularizer.map(|r| r.to_config()),
-            "gamma_regularizer": self.gamma_regularizer.map(|r| r.to_config()),
-            "beta_constraint": self.beta_constraint.as_ref().map(Constraint::to_config),
-            "gamma_constraint": self.gamma_constraint.as_ref().map(Constraint::to_config),
-        }
+        };
+        self.affine.write(&mut config);
+        config
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -183,16 +112,7 @@ impl Layer for GroupNormalization {
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
         let channels = features_along(self.axis, input)?;
         self.groups_of(channels)?;
-        let mut weights = Vec::new();
-        if self.scale {
-            let gamma = WeightSpec::new("gamma", [channels], self.gamma_initializer.clone());
-            weights.push(gamma.regularizer(self.gamma_regularizer).constraint(&self.gamma_constraint));
-        }
-        if self.center {
-            let beta = WeightSpec::new("beta", [channels], self.beta_initializer.clone());
-            weights.push(beta.regularizer(self.beta_regularizer).constraint(&self.beta_constraint));
-        }
-        Ok(weights)
+        Ok(self.affine.specs(channels))
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
@@ -208,14 +128,7 @@ impl Layer for GroupNormalization {
         let stable = g.add_scalar(variance, self.epsilon);
         let deviation = g.unary(Unary::Sqrt, stable);
         let y = g.div(centred, deviation);
-        let mut y = g.reshape(y, shape.clone());
-        let mut weights = cx.weights.iter();
-        if self.scale {
-            y = g.mul(y, *weights.next().expect("gamma is a weight"));
-        }
-        if self.center {
-            y = g.add(y, *weights.next().expect("beta is a weight"));
-        }
-        input.with(y)
+        let y = g.reshape(y, shape.clone());
+        input.with(self.affine.lower(g, y, cx.weights))
     }
 }

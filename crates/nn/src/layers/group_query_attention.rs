@@ -3,9 +3,8 @@
 use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::heads::{Heads, heads_layer, heads_methods};
-use crate::{Constraint, Error, ErrorKind, Initializer, Regularizer};
+use crate::{Error, ErrorKind};
 use footlight_tensor::display_shape;
-use serde_json::Value as Json;
 
 /// As [`crate::MultiHeadAttention`], but several heads of queries share one head of keys and values: head `a` uses the
 /// keys and values of head `floor(a num_key_value_heads / num_query_heads)`.

@@ -2,13 +2,13 @@
 
 use crate::config::{Config, NULL, Reader, config, within};
 use crate::layer::{Call, Masked, WeightSpec};
-use crate::layers::attention::{causal, joined, truth};
+use crate::layers::attending::{Asked, causal, joined, over_heads, truth, window};
 use crate::layers::softmax::hidden;
+use crate::layers::weight::{Weight, keys};
 use crate::layers::{Dropout, EinsumDense};
-use crate::{Activation, Constraint, Error, ErrorKind, Initializer, Layer, Regularizer};
-use footlight_graph::ops::{Binary, Unary};
+use crate::{Activation, Error, ErrorKind, Initializer, Layer, Regularizer};
 use footlight_graph::{Builder, Value};
-use footlight_tensor::{DType, display_shape};
+use footlight_tensor::display_shape;
 
 /// The settings of attention by heads.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,30 +23,18 @@ pub(crate) struct Heads {
     pub(crate) value_dim: usize,
     /// The extents of the output in place of the query's features.
     pub(crate) output_shape: Option<Vec<usize>>,
-    pub(crate) dropout: f32,
+    pub(crate) asked: Asked,
     pub(crate) use_bias: bool,
     pub(crate) use_gate: bool,
     pub(crate) sliding_window: Option<usize>,
-    pub(crate) kernel_initializer: Initializer,
-    pub(crate) bias_initializer: Initializer,
-    pub(crate) kernel_regularizer: Option<Regularizer>,
-    pub(crate) bias_regularizer: Option<Regularizer>,
-    pub(crate) kernel_constraint: Option<Constraint>,
-    pub(crate) bias_constraint: Option<Constraint>,
-    pub(crate) use_causal_mask: bool,
-    pub(crate) return_attention_scores: bool,
+    pub(crate) kernel: Weight,
+    pub(crate) bias: Weight,
 }
 
 /// The builder methods of a layer with a field `heads`.
 macro_rules! heads_methods {
     ($layer:ident) => {
         impl $layer {
-            /// The fraction of the attention weights that is dropped while training; default 0.
-            pub fn dropout(mut self, rate: f32) -> $layer {
-                self.heads.dropout = rate;
-                self
-            }
-
             /// Whether the projections add a bias; default true.
             pub fn use_bias(mut self, use_bias: bool) -> $layer {
                 self.heads.use_bias = use_bias;
@@ -64,55 +52,13 @@ macro_rules! heads_methods {
                 self.heads.sliding_window = Some(steps);
                 self
             }
-
-            /// How the kernels begin; default Glorot uniform.
-            pub fn kernel_initializer(mut self, initializer: impl Into<Initializer>) -> $layer {
-                self.heads.kernel_initializer = initializer.into();
-                self
-            }
-
-            /// How the biases begin; default zeros.
-            pub fn bias_initializer(mut self, initializer: impl Into<Initializer>) -> $layer {
-                self.heads.bias_initializer = initializer.into();
-                self
-            }
-
-            /// A penalty on each kernel; default none.
-            pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> $layer {
-                self.heads.kernel_regularizer = Some(regularizer);
-                self
-            }
-
-            /// A penalty on each bias; default none.
-            pub fn bias_regularizer(mut self, regularizer: Regularizer) -> $layer {
-                self.heads.bias_regularizer = Some(regularizer);
-                self
-            }
-
-            /// What each kernel is kept to after each update; default nothing.
-            pub fn kernel_constraint(mut self, constraint: Constraint) -> $layer {
-                self.heads.kernel_constraint = Some(constraint);
-                self
-            }
-
-            /// What each bias is kept to after each update; default nothing.
-            pub fn bias_constraint(mut self, constraint: Constraint) -> $layer {
-                self.heads.bias_constraint = Some(constraint);
-                self
-            }
-
-            /// Whether a step attends only to itself and those before; default false. In Keras a setting of the call.
-            pub fn use_causal_mask(mut self, use_causal_mask: bool) -> $layer {
-                self.heads.use_causal_mask = use_causal_mask;
-                self
-            }
-
-            /// Whether the attention weights are a second output; default false. In Keras a setting of the call.
-            pub fn return_attention_scores(mut self, return_attention_scores: bool) -> $layer {
-                self.heads.return_attention_scores = return_attention_scores;
-                self
-            }
         }
+
+        $crate::layers::attending::asked_methods!($layer, heads.asked);
+        $crate::layers::weight::weight_methods!([] $layer, "kernel of each projection", "Glorot uniform":
+            heads.kernel => kernel_initializer, kernel_regularizer, kernel_constraint);
+        $crate::layers::weight::weight_methods!([] $layer, "bias of each projection", "zeros":
+            heads.bias => bias_initializer, bias_regularizer, bias_constraint);
     };
 }
 pub(crate) use heads_methods;
@@ -120,17 +66,7 @@ pub(crate) use heads_methods;
 /// The methods of [`Layer`] that a layer with a field `heads` has from it.
 macro_rules! heads_layer {
     () => {
-        fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-            Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
-        }
-
-        fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-            self.weights_for(&[input.to_vec()])
-        }
-
-        fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-            self.call_all(cx, &[input])[0]
-        }
+        $crate::layer::several_inputs!();
 
         fn weights_for(&self, inputs: &[Vec<usize>]) -> Result<Vec<WeightSpec>, Error> {
             self.output_shapes(inputs)?;
@@ -145,19 +81,7 @@ macro_rules! heads_layer {
             &["query", "value", "key"]
         }
 
-        fn call_options(&self) -> Config {
-            crate::layers::attention::options(self.heads.use_causal_mask, self.heads.return_attention_scores)
-        }
-
-        fn set_call_option(&mut self, key: &str, value: &Json) -> Result<(), Error> {
-            let heads = &mut self.heads;
-            crate::layers::attention::set_option(
-                key,
-                value,
-                &mut heads.use_causal_mask,
-                &mut heads.return_attention_scores,
-            )
-        }
+        $crate::layers::attending::asked_options!(heads.asked);
     };
 }
 pub(crate) use heads_layer;
@@ -171,56 +95,37 @@ impl Heads {
             key_dim,
             value_dim: key_dim,
             output_shape: None,
-            dropout: 0.0,
+            asked: Asked::default(),
             use_bias: true,
             use_gate: false,
             sliding_window: None,
-            kernel_initializer: Initializer::glorot_uniform(),
-            bias_initializer: Initializer::Zeros,
-            kernel_regularizer: None,
-            bias_regularizer: None,
-            kernel_constraint: None,
-            bias_constraint: None,
-            use_causal_mask: false,
-            return_attention_scores: false,
+            kernel: Weight::new(keys!("kernel"), Initializer::glorot_uniform()),
+            bias: Weight::new(keys!("bias"), Initializer::Zeros),
         }
     }
 
     /// Takes the keys that all layers of heads have.
     pub(crate) fn read(mut self, read: &mut Reader<'_>) -> Result<Heads, Error> {
-        self.dropout = read.f32("dropout", 0.0)?;
+        self.asked.dropout = read.f32("dropout", 0.0)?;
         self.use_bias = read.bool("use_bias", true)?;
         self.use_gate = read.bool("use_gate", false)?;
         self.sliding_window = read.usize("sliding_window")?;
-        if let Some(initializer) = read.object("kernel_initializer", Initializer::from_config)? {
-            self.kernel_initializer = initializer;
-        }
-        if let Some(initializer) = read.object("bias_initializer", Initializer::from_config)? {
-            self.bias_initializer = initializer;
-        }
-        self.kernel_regularizer = read.object("kernel_regularizer", Regularizer::from_config)?;
-        self.bias_regularizer = read.object("bias_regularizer", Regularizer::from_config)?;
-        self.kernel_constraint = read.object("kernel_constraint", Constraint::from_config)?;
-        self.bias_constraint = read.object("bias_constraint", Constraint::from_config)?;
+        Weight::read_all(read, [&mut self.kernel, &mut self.bias])?;
         read.ignore(&["seed", "flash_attention"]);
         Ok(self)
     }
 
     /// The keys that all layers of heads have.
     pub(crate) fn config(&self) -> Config {
-        config! {
-            "dropout": self.dropout,
+        let mut config = config! {
+            "dropout": self.asked.dropout,
             "use_bias": self.use_bias,
             "use_gate": self.use_gate,
             "sliding_window": self.sliding_window,
-            "kernel_initializer": self.kernel_initializer.to_config(),
-            "bias_initializer": self.bias_initializer.to_config(),
-            "kernel_regularizer": self.kernel_regularizer.map(|r| r.to_config()),
-            "bias_regularizer": self.bias_regularizer.map(|r| r.to_config()),
-            "kernel_constraint": self.kernel_constraint.as_ref().map(Constraint::to_config),
-            "bias_constraint": self.bias_constraint.as_ref().map(Constraint::to_config),
-            "seed": NULL,
-        }
+        };
+        Weight::write_all(&mut config, &[&self.kernel, &self.bias]);
+        config.insert("seed".into(), NULL.into());
+        config
     }
 
     /// Complains of a setting out of range; `counts` are those that must not be 0.
@@ -232,13 +137,13 @@ impl Heads {
             let message = "sliding_window = 0: a query attends to no key";
             return Err(Error::config(message).in_key("sliding_window").help("leave it out to attend to all"));
         }
-        if has_penalty && self.return_attention_scores {
+        if has_penalty && self.asked.return_attention_scores {
             let message = "`activity_regularizer` is not supported with `return_attention_scores`";
             return Err(Error::config(message).in_key("activity_regularizer"));
         }
-        within("dropout", self.dropout, 0.0..=1.0)?;
-        self.kernel_initializer.check().map_err(|e| e.in_key("kernel_initializer"))?;
-        self.bias_initializer.check().map_err(|e| e.in_key("bias_initializer"))
+        within("dropout", self.asked.dropout, 0.0..=1.0)?;
+        self.kernel.check()?;
+        self.bias.check()
     }
 
     /// The shapes of the output and the attention weights, of queries, values and keys that fit each other.
@@ -256,12 +161,12 @@ impl Heads {
         if value.len() != key.len() || steps(value) != steps(key) {
             return Err(fault("there must be as many keys as values"));
         }
-        if query.len() > 2 && (self.use_causal_mask || self.sliding_window.is_some()) {
+        if query.len() > 2 && (self.asked.use_causal_mask || self.sliding_window.is_some()) {
             return Err(fault("a causal mask or a sliding window needs one axis of steps"));
         }
         let features = self.output_shape.clone().unwrap_or_else(|| query[query.len() - 1..].to_vec());
         let mut shapes = vec![[steps(query), features].concat()];
-        if self.return_attention_scores {
+        if self.asked.return_attention_scores {
             shapes.push([vec![self.count], steps(query), steps(key)].concat());
         }
         Ok(shapes)
@@ -269,25 +174,8 @@ impl Heads {
 
     fn dense(&self, equation: &str, extents: &[usize], bias_axes: &str) -> EinsumDense {
         let extents: Vec<i64> = extents.iter().map(|extent| i64::try_from(*extent).unwrap_or(i64::MAX)).collect();
-        let mut dense = EinsumDense::new(equation, extents)
-            .kernel_initializer(self.kernel_initializer.clone())
-            .bias_initializer(self.bias_initializer.clone());
-        if self.use_bias {
-            dense = dense.bias_axes(bias_axes);
-        }
-        if let Some(regularizer) = self.kernel_regularizer {
-            dense = dense.kernel_regularizer(regularizer);
-        }
-        if let Some(regularizer) = self.bias_regularizer {
-            dense = dense.bias_regularizer(regularizer);
-        }
-        if let Some(constraint) = &self.kernel_constraint {
-            dense = dense.kernel_constraint(constraint.clone());
-        }
-        if let Some(constraint) = &self.bias_constraint {
-            dense = dense.bias_constraint(constraint.clone());
-        }
-        dense
+        let dense = EinsumDense::new(equation, extents).weighted(self.kernel.clone(), self.bias.clone());
+        if self.use_bias { dense.bias_axes(bias_axes) } else { dense }
     }
 
     /// The projection of queries, keys or values to heads.
@@ -378,11 +266,11 @@ impl Heads {
         let hidden = mask.map_or(scores, |mask| hidden(g, scores, mask));
         let mut weights = g.softmax(hidden);
         // Keras' other way to attend leaves a query that may attend to nothing the mean of all values.
-        let is_fused = self.dropout == 0.0 && !self.return_attention_scores && axes == 1;
+        let is_fused = self.asked.dropout == 0.0 && !self.asked.return_attention_scores && axes == 1;
         if let Some(mask) = mask.filter(|_| !is_fused) {
             weights = g.mul(weights, mask);
         }
-        let kept = Dropout::new(self.dropout).call(cx, Masked::new(weights)).value;
+        let kept = Dropout::new(self.asked.dropout).call(cx, Masked::new(weights)).value;
         let g = &mut *cx.graph;
         let kept = g.reshape(kept, [batch, self.groups, repeated, s]);
         let found = g.matmul(kept, v);
@@ -403,37 +291,10 @@ impl Heads {
             let mask = over_heads(g, mask, axes);
             truth(g, mask)
         });
-        let causal = self.use_causal_mask.then(|| causal(g, t, s));
+        let causal = self.asked.use_causal_mask.then(|| causal(g, t, s));
         let window = self.sliding_window.map(|steps| window(g, [t, s], steps));
         joined(g, [query, value, key, pairs, causal, window])
     }
-}
-
-/// A mask of pairs of steps with `axes` axes each, with or without one of heads, as `[N, 1 or A, T, S]`.
-fn over_heads(g: &mut Builder, mask: Value, axes: usize) -> Value {
-    let shape = g.shape(mask);
-    let (lead, pairs) = shape.split_at(shape.len().saturating_sub(2 * axes));
-    let extents = match *lead {
-        [batch] => [batch, 1],
-        [batch, heads] => [batch, heads],
-        _ if g.is_poison(mask) => return mask,
-        _ => {
-            let message = format!("an attention mask {} has no axes [N, T, S] or [N, A, T, S]", display_shape(&shape));
-            return g.fault(footlight_graph::ErrorKind::Shape, &message, None);
-        }
-    };
-    let (to, from) = pairs.split_at(axes);
-    g.reshape(mask, [&extents[..], &[to.iter().product(), from.iter().product()]].concat())
-}
-
-/// 1 where two steps are less than `steps` apart, `[T, S]`.
-fn window(g: &mut Builder, [t, s]: [usize; 2], steps: usize) -> Value {
-    let [from, to] = [0, 1].map(|axis| g.iota([t, s], axis));
-    let apart = g.sub(from, to);
-    let apart = g.cast(apart, DType::F32);
-    let apart = g.unary(Unary::Abs, apart);
-    let steps = g.constant(steps as f32);
-    g.binary(Binary::Greater, steps, apart)
 }
 
 /// `[N, ..., A, D]` as `[N, A, T, D]`, where `T` counts the steps of all axes between.

@@ -1,7 +1,7 @@
 //! Layers that make one value of several.
 
 use crate::config::{Config, Reader, config};
-use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
+use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics, several_inputs};
 use crate::{Error, ErrorKind};
 use footlight_graph::ops::Binary;
 use footlight_graph::{Builder, Value, broadcast_shapes};
@@ -34,10 +34,9 @@ fn widened(g: &mut Builder, x: Value, rank: usize) -> Value {
     g.reshape(x, [&shape[..1], &ones, &shape[1..]].concat())
 }
 
-/// 1 where an input counts, as in Keras; none if an input has no mask, which counts everywhere.
-fn any_mask(g: &mut Builder, inputs: &[Masked]) -> Option<Value> {
-    let masks: Option<Vec<Value>> = inputs.iter().map(|input| input.mask).collect();
-    masks?.into_iter().reduce(|any, mask| g.binary(Binary::Maximum, any, mask))
+/// 1 where one of two counts, as in Keras; none if one has no mask, which counts everywhere.
+fn either_mask(g: &mut Builder, a: Option<Value>, b: Option<Value>) -> Option<Value> {
+    Some(g.binary(Binary::Maximum, a?, b?))
 }
 
 macro_rules! merges {
@@ -64,13 +63,7 @@ macro_rules! merges {
         impl Layer for $layer {
             layer_basics!($class);
 
-            fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-                merged_shape(&[input.to_vec()])
-            }
-
-            fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-                self.call_all(cx, &[input])[0]
-            }
+            several_inputs!();
 
             fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
                 Ok(vec![merged_shape(inputs)?])
@@ -83,16 +76,15 @@ macro_rules! merges {
             fn call_all(&self, cx: &mut Call<'_>, inputs: &[Masked]) -> Vec<Masked> {
                 let g = &mut *cx.graph;
                 let rank = inputs.iter().map(|input| g.shape(input.value).len()).max().unwrap_or_default();
-                let mut values = inputs.iter().map(|input| input.value).collect::<Vec<_>>().into_iter();
-                let first = values.next().expect("a call has inputs");
-                let first = widened(g, first, rank);
-                let combine: fn(&mut Builder, Value, Value) -> Value = $combine;
-                let sum = values.fold(first, |all, value| {
-                    let value = widened(g, value, rank);
-                    combine(g, all, value)
+                let mut inputs = inputs.iter().map(|input| input.with(widened(g, input.value, rank))).collect::<Vec<_>>();
+                let combine: fn(&mut Builder, Masked, Masked) -> Value = $combine;
+                let count = inputs.len();
+                let first = inputs.remove(0);
+                let all = inputs.into_iter().fold(first, |all, input| {
+                    let value = combine(g, all, input);
+                    Masked { value, mask: either_mask(g, all.mask, input.mask) }
                 });
-                let value = finish(g, sum, inputs.len(), $class);
-                vec![Masked { value, mask: any_mask(g, inputs) }]
+                vec![all.with(finish(g, all, count, $class))]
             }
 
             fn write_arguments(&self, values: Vec<Json>) -> Vec<Json> {
@@ -102,8 +94,32 @@ macro_rules! merges {
     )*};
 }
 
-fn finish(g: &mut Builder, sum: Value, count: usize, class: &str) -> Value {
-    if class == "Average" { g.mul_scalar(sum, 1.0 / count as f32) } else { sum }
+fn finish(g: &mut Builder, all: Masked, count: usize, class: &str) -> Value {
+    match class {
+        "Average" => g.mul_scalar(all.value, 1.0 / count as f32),
+        "Multiply" => {
+            let zero = g.constant(0.0);
+            counted(g, all, zero)
+        }
+        _ => all.value,
+    }
+}
+
+/// `x` where it counts, else `other`.
+fn counted(g: &mut Builder, x: Masked, other: Value) -> Value {
+    let rank = g.shape(x.value).len();
+    let Some(mask) = x.mask.filter(|mask| g.shape(*mask).len() <= rank) else { return x.value };
+    let mut shape = g.shape(mask);
+    shape.resize(rank, 1);
+    let mask = g.reshape(mask, shape);
+    g.select(mask, x.value, other)
+}
+
+/// The one of two that counts, what `kind` makes of both where both do.
+fn chosen(g: &mut Builder, kind: Binary, a: Masked, b: Masked) -> Value {
+    let b = counted(g, b, a.value);
+    let a = counted(g, a, b);
+    g.binary(kind, a, b)
 }
 
 merges! {
@@ -111,32 +127,36 @@ merges! {
     ///
     /// # Shapes
     /// Inputs `[N, ...]`, output `[N, ...]`.
-    Add "Add" |g, a, b| g.add(a, b);
+    Add "Add" |g, a, b| g.add(a.value, b.value);
     /// The first input less the second, element by element; shapes broadcast.
     ///
     /// # Shapes
     /// Inputs `[N, ...]`, output `[N, ...]`.
-    Subtract "Subtract" |g, a, b| g.sub(a, b);
-    /// The product of its inputs, element by element; shapes broadcast.
+    Subtract "Subtract" |g, a, b| g.sub(a.value, b.value);
+    /// The product of its inputs, element by element; shapes broadcast. What a mask leaves out is 1, and where all do 0.
     ///
     /// # Shapes
     /// Inputs `[N, ...]`, output `[N, ...]`.
-    Multiply "Multiply" |g, a, b| g.mul(a, b);
+    Multiply "Multiply" |g, a, b| {
+        let one = g.constant(1.0);
+        let (a, b) = (counted(g, a, one), counted(g, b, one));
+        g.mul(a, b)
+    };
     /// The mean of its inputs, element by element; shapes broadcast.
     ///
     /// # Shapes
     /// Inputs `[N, ...]`, output `[N, ...]`.
-    Average "Average" |g, a, b| g.add(a, b);
-    /// The largest of its inputs, element by element; shapes broadcast.
+    Average "Average" |g, a, b| g.add(a.value, b.value);
+    /// The largest of its inputs that no mask leaves out, element by element; shapes broadcast.
     ///
     /// # Shapes
     /// Inputs `[N, ...]`, output `[N, ...]`.
-    Maximum "Maximum" |g, a, b| g.binary(Binary::Maximum, a, b);
-    /// The smallest of its inputs, element by element; shapes broadcast.
+    Maximum "Maximum" |g, a, b| chosen(g, Binary::Maximum, a, b);
+    /// The smallest of its inputs that no mask leaves out, element by element; shapes broadcast.
     ///
     /// # Shapes
     /// Inputs `[N, ...]`, output `[N, ...]`.
-    Minimum "Minimum" |g, a, b| g.binary(Binary::Minimum, a, b);
+    Minimum "Minimum" |g, a, b| chosen(g, Binary::Minimum, a, b);
 }
 
 /// Its inputs one after another along an axis.
@@ -194,17 +214,13 @@ impl Layer for Concatenate {
         config! { "axis": self.axis }
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
-    }
-
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        self.call_all(cx, &[input])[0]
-    }
+    several_inputs!();
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
         let all = || inputs.iter().map(|shape| display_shape(shape)).collect::<Vec<_>>().join(", ");
-        let mut shape = inputs[0].clone();
+        let Some(mut shape) = inputs.first().cloned() else {
+            return Err(Error::config("concatenates at least one input, got none"));
+        };
         let Some(axis) = self.axis_of(shape.len() + 1) else {
             return Err(Error::config(format!("axis = {} does not exist in samples of shapes {}", self.axis, all())));
         };
@@ -242,7 +258,9 @@ impl Layer for Concatenate {
                 .collect();
             Some(g.concat(&masks, 1))
         } else {
-            any_mask(g, inputs)
+            let mut masks = inputs.iter().map(|input| input.mask);
+            let first = masks.next().flatten();
+            masks.fold(first, |any, mask| either_mask(g, any, mask))
         };
         vec![Masked { value, mask }]
     }
@@ -310,13 +328,7 @@ impl Layer for Dot {
         config! { "axes": self.axes, "normalize": self.normalize }
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
-    }
-
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        self.call_all(cx, &[input])[0]
-    }
+    several_inputs!();
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
         let [a, b] = inputs else {

@@ -3,6 +3,7 @@
 mod activation;
 mod activity_regularization;
 mod alpha_dropout;
+mod attending;
 mod attention;
 mod batch_normalization;
 mod convolution;
@@ -45,6 +46,7 @@ mod spatial_dropout;
 mod time_distributed;
 mod unit_normalization;
 mod up_sampling;
+mod weight;
 mod window;
 mod zero_padding;
 

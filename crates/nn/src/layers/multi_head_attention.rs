@@ -1,10 +1,9 @@
 //! Attention with projections, by heads.
 
+use crate::Error;
 use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::heads::{Heads, heads_layer, heads_methods};
-use crate::{Constraint, Error, Initializer, Regularizer};
-use serde_json::Value as Json;
 
 /// Attention by several heads, each with projections of its own:
 /// `head_a = softmax(query W_a^Q (key W_a^K)^T / sqrt(key_dim)) value W_a^V`, `y = concat(head_1, ..., head_A) W^O`.

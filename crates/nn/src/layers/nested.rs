@@ -1,6 +1,6 @@
 //! A model within a model.
 
-use crate::layer::{Call, Common, Form, Layer, Masked, WeightSpec};
+use crate::layer::{Call, Common, Form, Layer, Masked, WeightSpec, several_inputs};
 use crate::{Architecture, Error};
 use footlight_tensor::Tensor;
 use serde_json::Value;
@@ -52,6 +52,9 @@ impl Nested {
 
     fn built(&self, inputs: &[Vec<usize>]) -> Result<Architecture, Error> {
         let mut model = self.model.clone();
+        if !self.common.trainable {
+            model.freeze();
+        }
         model.build_all(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         Ok(model)
     }
@@ -73,17 +76,7 @@ impl Layer for Nested {
         &mut self.common
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
-    }
-
-    fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        self.weights_for(&[input.to_vec()])
-    }
-
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        self.call_all(cx, &[input])[0]
-    }
+    several_inputs!();
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
         let model = self.built(inputs)?;

@@ -1,7 +1,8 @@
 //! Operators of values: arithmetic, comparison, reduction, shape and slices, as Keras writes them among the layers.
 
 use crate::config::{Config, Reader, shorten};
-use crate::layer::{Call, Common, Form, Layer, Masked, WeightSpec};
+use crate::layer::{Call, Common, Form, Layer, Masked, WeightSpec, several_inputs};
+use crate::layers::attending::truth;
 use crate::{Activation, Error, ErrorKind, suggest};
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Type, Value};
@@ -348,13 +349,6 @@ enum Elementwise {
     Composed(fn(&mut Builder, &[Value]) -> Value),
 }
 
-/// 1 where `x` is not 0.
-fn truth(g: &mut Builder, x: Value) -> Value {
-    let zero = g.constant(0.0);
-    let is_zero = g.binary(Binary::Equal, x, zero);
-    g.scalar_sub(1.0, is_zero)
-}
-
 fn integers(value: &Json) -> Option<Vec<i64>> {
     match value {
         Json::Array(list) => list.iter().map(Json::as_i64).collect(),
@@ -382,13 +376,7 @@ impl Layer for Operator {
         &mut self.common
     }
 
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        Ok(self.output_shapes(&[input.to_vec()])?.swap_remove(0))
-    }
-
-    fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        self.call_all(cx, &[input])[0]
-    }
+    several_inputs!();
 
     /// By recording the operator on values of these shapes.
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {

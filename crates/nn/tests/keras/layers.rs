@@ -77,12 +77,13 @@ fn layers_answer_as_those_of_keras() {
 
 /// Where something else is written, which Keras reads the same: keys that are null are left out, an axis is a list as Keras
 /// writes it once built, the type is always a policy.
-pub const ON_PURPOSE: [&str; 6] = [
+pub const ON_PURPOSE: [&str; 7] = [
     "input_axes is missing",
     "output_axes is missing",
     "config.activity_regularizer is missing",
     "axis: [-1], not -1",
     "axis: 2, not [2]",
+    "axes: [2,2], not 2",
     "config.dtype: ",
 ];
 

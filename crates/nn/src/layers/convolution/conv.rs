@@ -1,8 +1,9 @@
 //! Convolution.
 
-use super::parts::{Output, Weight, at_least_one, convolution_methods, geometry, weight_methods};
+use super::parts::{Output, at_least_one, convolution_methods, geometry};
 use crate::config::{self, Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, layer_basics};
+use crate::layers::weight::{Weight, keys, weight_methods};
 use crate::layers::window::{PerAxis, Window};
 use crate::{Error, ErrorKind, Initializer};
 
@@ -46,15 +47,15 @@ pub struct Conv<const N: usize> {
 }
 
 convolution_methods!([const N: usize] Conv<N>, N);
-weight_methods!([const N: usize] Conv<N>, "kernel": kernel => kernel_initializer, kernel_regularizer, kernel_constraint);
-weight_methods!([const N: usize] Conv<N>, "bias": output.bias => bias_initializer, bias_regularizer, bias_constraint);
+weight_methods!([const N: usize] Conv<N>, "kernel", "Glorot uniform": kernel => kernel_initializer, kernel_regularizer, kernel_constraint);
+weight_methods!([const N: usize] Conv<N>, "bias", "zeros": output.bias => bias_initializer, bias_regularizer, bias_constraint);
 
 impl<const N: usize> Conv<N> {
     const PADDINGS: &[&str] = if N == 1 { &["valid", "same", "causal"] } else { &["valid", "same"] };
 
     /// A layer of `filters` kernels of `kernel_size`, with Keras' defaults.
     pub fn new(filters: usize, kernel_size: impl Into<PerAxis<N>>) -> Conv<N> {
-        let keys = ["kernel_initializer", "kernel_regularizer", "kernel_constraint"];
+        let keys = keys!("kernel");
         Conv {
             common: Common::default(),
             filters,

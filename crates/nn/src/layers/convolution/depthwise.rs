@@ -1,8 +1,9 @@
 //! Convolution of each channel on its own.
 
-use super::parts::{Output, Weight, at_least_one, convolution_methods, geometry, weight_methods};
+use super::parts::{Output, at_least_one, convolution_methods, geometry};
 use crate::config::{self, Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, layer_basics};
+use crate::layers::weight::{Weight, keys, weight_methods};
 use crate::layers::window::{PerAxis, Window};
 use crate::{Error, Initializer};
 use footlight_graph::{Builder, Value};
@@ -37,11 +38,11 @@ pub struct DepthwiseConv<const N: usize> {
 }
 
 convolution_methods!([const N: usize] DepthwiseConv<N>, N);
-weight_methods!([const N: usize] DepthwiseConv<N>, "kernel": depthwise => depthwise_initializer, depthwise_regularizer, depthwise_constraint);
-weight_methods!([const N: usize] DepthwiseConv<N>, "bias": output.bias => bias_initializer, bias_regularizer, bias_constraint);
+weight_methods!([const N: usize] DepthwiseConv<N>, "kernel", "Glorot uniform": depthwise => depthwise_initializer, depthwise_regularizer, depthwise_constraint);
+weight_methods!([const N: usize] DepthwiseConv<N>, "bias", "zeros": output.bias => bias_initializer, bias_regularizer, bias_constraint);
 
 pub(super) const PADDINGS: &[&str] = &["valid", "same"];
-pub(super) const KEYS: [&str; 3] = ["depthwise_initializer", "depthwise_regularizer", "depthwise_constraint"];
+pub(super) const KEYS: [&str; 3] = keys!("depthwise");
 
 impl<const N: usize> DepthwiseConv<N> {
     /// A layer with a kernel of `kernel_size` for each channel, with Keras' defaults.

@@ -2,52 +2,11 @@
 
 use crate::config::{Config, Reader};
 use crate::layer::WeightSpec;
+use crate::layers::weight::{Weight, keys};
 use crate::layers::window::Window;
-use crate::{Activation, Constraint, Error, Initializer, Regularizer};
+use crate::{Activation, Error, Initializer};
 use footlight_graph::ops::ConvGeometry;
 use footlight_graph::{Builder, Value};
-
-/// The settings of one weight, under the keys `initializer`, `regularizer` and `constraint` of its name.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Weight {
-    keys: [&'static str; 3],
-    pub initializer: Initializer,
-    pub regularizer: Option<Regularizer>,
-    pub constraint: Option<Constraint>,
-}
-
-impl Weight {
-    pub(super) fn new(keys: [&'static str; 3], initializer: Initializer) -> Weight {
-        Weight { keys, initializer, regularizer: None, constraint: None }
-    }
-
-    pub(super) fn read(&mut self, read: &mut Reader<'_>) -> Result<(), Error> {
-        let [initializer, regularizer, constraint] = self.keys;
-        if let Some(initializer) = read.object(initializer, Initializer::from_config)? {
-            self.initializer = initializer;
-        }
-        self.regularizer = read.object(regularizer, Regularizer::from_config)?;
-        self.constraint = read.object(constraint, Constraint::from_config)?;
-        Ok(())
-    }
-
-    pub(super) fn write(&self, config: &mut Config) {
-        let [initializer, regularizer, constraint] = self.keys;
-        config.insert(initializer.into(), self.initializer.to_config());
-        config.insert(regularizer.into(), self.regularizer.map(|r| r.to_config()).into());
-        config.insert(constraint.into(), self.constraint.as_ref().map(Constraint::to_config).into());
-    }
-
-    pub(super) fn check(&self) -> Result<(), Error> {
-        self.initializer.check().map_err(|e| e.in_key(self.keys[0]))
-    }
-
-    pub(super) fn spec(&self, name: &'static str, shape: impl Into<Vec<usize>>) -> WeightSpec {
-        WeightSpec::new(name, shape, self.initializer.clone())
-            .regularizer(self.regularizer)
-            .constraint(&self.constraint)
-    }
-}
 
 /// What comes behind the product: a bias for each filter and an activation.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,8 +19,8 @@ pub(super) struct Output {
 impl Output {
     /// Linear, with a bias of zeros.
     pub(super) fn new() -> Output {
-        let keys = ["bias_initializer", "bias_regularizer", "bias_constraint"];
-        Output { activation: Activation::Linear, use_bias: true, bias: Weight::new(keys, Initializer::Zeros) }
+        let bias = Weight::new(keys!("bias"), Initializer::Zeros);
+        Output { activation: Activation::Linear, use_bias: true, bias }
     }
 
     pub(super) fn read(&mut self, read: &mut Reader<'_>) -> Result<(), Error> {
@@ -157,29 +116,3 @@ macro_rules! convolution_methods {
     };
 }
 pub(super) use convolution_methods;
-
-/// The settings of a weight as builder methods.
-macro_rules! weight_methods {
-    ([$($generics:tt)*] $layer:ty, $what:literal: $($field:ident).+ => $initializer:ident, $regularizer:ident, $constraint:ident) => {
-        impl<$($generics)*> $layer {
-            #[doc = concat!("How the ", $what, " begins.")]
-            pub fn $initializer(mut self, initializer: impl Into<$crate::Initializer>) -> Self {
-                self.$($field).+.initializer = initializer.into();
-                self
-            }
-
-            #[doc = concat!("A penalty on the ", $what, "; default none.")]
-            pub fn $regularizer(mut self, regularizer: $crate::Regularizer) -> Self {
-                self.$($field).+.regularizer = Some(regularizer);
-                self
-            }
-
-            #[doc = concat!("What the ", $what, " is kept to after each update; default nothing.")]
-            pub fn $constraint(mut self, constraint: $crate::Constraint) -> Self {
-                self.$($field).+.constraint = Some(constraint);
-                self
-            }
-        }
-    };
-}
-pub(super) use weight_methods;

@@ -1,9 +1,10 @@
 //! Convolution in two parts: of each channel on its own, then across channels.
 
 use super::depthwise::{KEYS, PADDINGS, depthwise};
-use super::parts::{Output, Weight, at_least_one, convolution_methods, weight_methods};
+use super::parts::{Output, at_least_one, convolution_methods};
 use crate::config::{self, Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, layer_basics};
+use crate::layers::weight::{Weight, keys, weight_methods};
 use crate::layers::window::{PerAxis, Window};
 use crate::{Error, Initializer};
 use footlight_graph::ops::ConvGeometry;
@@ -44,14 +45,14 @@ pub struct SeparableConv<const N: usize> {
 }
 
 convolution_methods!([const N: usize] SeparableConv<N>, N);
-weight_methods!([const N: usize] SeparableConv<N>, "depthwise kernel": depthwise => depthwise_initializer, depthwise_regularizer, depthwise_constraint);
-weight_methods!([const N: usize] SeparableConv<N>, "pointwise kernel": pointwise => pointwise_initializer, pointwise_regularizer, pointwise_constraint);
-weight_methods!([const N: usize] SeparableConv<N>, "bias": output.bias => bias_initializer, bias_regularizer, bias_constraint);
+weight_methods!([const N: usize] SeparableConv<N>, "depthwise kernel", "Glorot uniform": depthwise => depthwise_initializer, depthwise_regularizer, depthwise_constraint);
+weight_methods!([const N: usize] SeparableConv<N>, "pointwise kernel", "Glorot uniform": pointwise => pointwise_initializer, pointwise_regularizer, pointwise_constraint);
+weight_methods!([const N: usize] SeparableConv<N>, "bias", "zeros": output.bias => bias_initializer, bias_regularizer, bias_constraint);
 
 impl<const N: usize> SeparableConv<N> {
     /// A layer of `filters` outputs with a window of `kernel_size`, with Keras' defaults.
     pub fn new(filters: usize, kernel_size: impl Into<PerAxis<N>>) -> SeparableConv<N> {
-        let pointwise = ["pointwise_initializer", "pointwise_regularizer", "pointwise_constraint"];
+        let pointwise = keys!("pointwise");
         SeparableConv {
             common: Common::default(),
             filters,

@@ -1,8 +1,9 @@
 //! Transposed convolution.
 
-use super::parts::{Output, Weight, at_least_one, convolution_methods, weight_methods};
+use super::parts::{Output, at_least_one, convolution_methods};
 use crate::config::{self, Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, layer_basics};
+use crate::layers::weight::{Weight, keys, weight_methods};
 use crate::layers::window::{Padding, PerAxis, Window};
 use crate::{Error, ErrorKind, Initializer};
 use footlight_graph::ops::ConvGeometry;
@@ -49,15 +50,15 @@ pub struct ConvTranspose<const N: usize> {
 }
 
 convolution_methods!([const N: usize] ConvTranspose<N>, N);
-weight_methods!([const N: usize] ConvTranspose<N>, "kernel": kernel => kernel_initializer, kernel_regularizer, kernel_constraint);
-weight_methods!([const N: usize] ConvTranspose<N>, "bias": output.bias => bias_initializer, bias_regularizer, bias_constraint);
+weight_methods!([const N: usize] ConvTranspose<N>, "kernel", "Glorot uniform": kernel => kernel_initializer, kernel_regularizer, kernel_constraint);
+weight_methods!([const N: usize] ConvTranspose<N>, "bias", "zeros": output.bias => bias_initializer, bias_regularizer, bias_constraint);
 
 const PADDINGS: &[&str] = &["valid", "same"];
 
 impl<const N: usize> ConvTranspose<N> {
     /// A layer of `filters` kernels of `kernel_size`, with Keras' defaults.
     pub fn new(filters: usize, kernel_size: impl Into<PerAxis<N>>) -> ConvTranspose<N> {
-        let keys = ["kernel_initializer", "kernel_regularizer", "kernel_constraint"];
+        let keys = keys!("kernel");
         ConvTranspose {
             common: Common::default(),
             filters,

@@ -5,7 +5,7 @@ use super::sequence::{INITIAL_STATE, Placed, Recurrent, Sequence, layer_of_cell,
 use super::settings::{Settings, cell_methods, gated_methods};
 use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, one_or_all};
-use crate::{Activation, Constraint, Error, Initializer, Regularizer};
+use crate::{Activation, Error};
 use footlight_graph::{Builder, Value};
 
 /// The gated recurrent unit: a state that an update gate mixes with a new value.
@@ -145,7 +145,7 @@ impl Rule for GRUCell {
     fn weights(&self, features: usize) -> Vec<WeightSpec> {
         let columns = 3 * self.settings.units;
         let bias: &[usize] = if self.reset_after { &[2, columns] } else { &[columns] };
-        self.settings.weights(features, 3, bias, self.settings.bias_initializer.clone())
+        self.settings.weights(features, 3, bias, self.settings.bias.initializer.clone())
     }
 
     fn step(&self, g: &mut Builder, step: &Step<'_>) -> Vec<Value> {

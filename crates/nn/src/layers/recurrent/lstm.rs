@@ -5,7 +5,7 @@ use super::sequence::{INITIAL_STATE, Placed, Recurrent, Sequence, layer_of_cell,
 use super::settings::{Settings, cell_methods, gated_methods};
 use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, one_or_all};
-use crate::{Activation, Constraint, Error, Initializer, Regularizer};
+use crate::{Activation, Error, Initializer};
 use footlight_graph::{Builder, Value};
 
 /// Long short-term memory: a state `h` and a cell `c` that gates open and close.
@@ -144,7 +144,7 @@ impl Rule for LSTMCell {
     }
 
     fn weights(&self, features: usize) -> Vec<WeightSpec> {
-        let mut bias = self.settings.bias_initializer.clone();
+        let mut bias = self.settings.bias.initializer.clone();
         if self.unit_forget_bias {
             bias = Initializer::UnitForget(Box::new(bias));
         }

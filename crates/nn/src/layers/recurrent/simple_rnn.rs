@@ -5,7 +5,7 @@ use super::sequence::{INITIAL_STATE, Placed, Recurrent, Sequence, layer_of_cell,
 use super::settings::{Settings, cell_methods};
 use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, one_or_all};
-use crate::{Activation, Constraint, Error, Initializer, Regularizer};
+use crate::{Activation, Error};
 use footlight_graph::{Builder, Value};
 
 /// The plain recurrent layer, `h_t = activation(x_t kernel + h_(t-1) recurrent_kernel + bias)`.
@@ -106,7 +106,7 @@ impl Rule for SimpleRNNCell {
 
     fn weights(&self, features: usize) -> Vec<WeightSpec> {
         let settings = &self.settings;
-        settings.weights(features, 1, &[settings.units], settings.bias_initializer.clone())
+        settings.weights(features, 1, &[settings.units], settings.bias.initializer.clone())
     }
 
     fn step(&self, g: &mut Builder, step: &Step<'_>) -> Vec<Value> {
