@@ -1,11 +1,14 @@
 //! `footlight bench`: how fast training steps are on this machine, through the public API.
 
+mod workloads;
+
 use crate::{models, output};
 use clap::Parser;
 use footlight::prelude::*;
 use footlight::train::{Callback, Logs, Training};
 use footlight::{ErrorKind, nn};
 use std::time::Instant;
+use workloads::{WORKLOADS, Workload};
 
 /// Measure training steps (shuffling and batching included) or answers on synthetic data
 #[derive(Parser)]
@@ -13,7 +16,7 @@ use std::time::Instant;
     after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer"
 )]
 pub struct Bench {
-    /// What to measure [default: all]; known: mlp, cnn, gpt
+    /// What to measure [default: all]; known: mlp, cnn, lstm, lstm-128, gpt, recommender, resnet20
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Threads to use [default: all cores]
@@ -25,50 +28,13 @@ pub struct Bench {
     /// Epochs to measure
     #[arg(long, value_name = "N", default_value_t = 6)]
     epochs: usize,
+    /// Tell where the time of a training step goes, op by op on one thread, beside what the processor can do at best
+    #[arg(long, conflicts_with_all = ["infer", "json"])]
+    profile: bool,
     /// One JSON object per line
     #[arg(long)]
     json: bool,
 }
-
-/// A network to measure.
-struct Workload {
-    name: &'static str,
-    batch: usize,
-    /// Samples of an epoch.
-    samples: usize,
-    network: fn() -> Result<Model>,
-    data: fn(usize) -> Result<(Samples, Samples)>,
-    optimizer: &'static str,
-    metrics: &'static [&'static str],
-    /// Answers that are measured, after a tenth as many that are not.
-    answers: usize,
-}
-
-const MLP: Workload = Workload {
-    name: "mlp",
-    batch: 128,
-    samples: 60_000,
-    network: mlp,
-    data: pictures,
-    optimizer: "adam",
-    metrics: &["accuracy"],
-    answers: 20_000,
-};
-
-const WORKLOADS: [Workload; 3] = [
-    MLP,
-    Workload { name: "cnn", samples: 12_800, network: cnn, ..MLP },
-    Workload {
-        name: "gpt",
-        batch: 16,
-        samples: 64,
-        network: gpt,
-        data: text,
-        optimizer: "adamw",
-        metrics: &[],
-        answers: 100,
-    },
-];
 
 impl Bench {
     pub fn run(self) -> Result<()> {
@@ -82,7 +48,11 @@ impl Bench {
         let threads = self.threads.unwrap_or_else(footlight::cpu::Engine::available_threads);
         let is_asked = |w: &Workload| self.workloads.is_empty() || self.workloads.iter().any(|name| name == w.name);
         for workload in WORKLOADS.iter().filter(|w| is_asked(w)) {
-            if self.infer { self.infer(workload, threads)? } else { self.train(workload, threads)? }
+            match (self.profile, self.infer) {
+                (true, _) => self.profile(workload)?,
+                (_, true) => self.infer(workload, threads)?,
+                _ => self.train(workload, threads)?,
+            }
         }
         Ok(())
     }
@@ -90,89 +60,107 @@ impl Bench {
     fn train(&self, workload: &Workload, threads: usize) -> Result<()> {
         let (x, y) = (workload.data)(workload.samples)?;
         let mut model = (workload.network)()?.threads(threads);
-        model.compile(workload.optimizer, "sparse_categorical_crossentropy", workload.metrics.to_vec())?;
+        (workload.compile)(&mut model)?;
         let flops = model.plan_summary(workload.batch)?.flops;
         // The first epoch warms caches and makes the plans.
         let mut steps = Steps::default();
         let fit = Fit::new().epochs(self.epochs + 1).batch_size(workload.batch).progress(Progress::None);
-        model.fit(&x, &y, fit.callback(&mut steps))?;
-        let mut epochs: Vec<f64> = steps.epochs[1..].to_vec();
-        epochs.sort_by(f64::total_cmp);
-        let median = epochs[epochs.len() / 2];
-        self.line(Line {
-            workload: workload.name,
-            threads,
-            mode: "train",
-            batch: workload.batch,
-            median_ms: median * 1e3,
-            min_ms: epochs[0] * 1e3,
-            flops,
-            p50_us: None,
-        })
+        model.fit(x, &y, fit.callback(&mut steps))?;
+        self.line(workload.name, threads, Mode::Train, workload.batch, flops, steps.epochs.split_off(1))
     }
 
+    fn profile(&self, workload: &Workload) -> Result<()> {
+        let (x, y) = (workload.data)(workload.batch)?;
+        let mut model = (workload.network)()?.threads(1);
+        (workload.compile)(&mut model)?;
+        model.train_on_batch(x.clone(), &y)?;
+        let profile = model.profile(x, &y, self.epochs)?;
+        let best = profile.ceilings.map_or(String::new(), |best| {
+            format!(", at best {:.1} GFLOP/s and {:.1} GB/s on one thread", best.flops / 1e9, best.bandwidth / 1e9)
+        });
+        output::print(&format!("{}, batch {}{best}\n{profile}", workload.name, workload.batch))
+    }
+
+    /// Answers to one sample, then to a large batch.
     fn infer(&self, workload: &Workload, threads: usize) -> Result<()> {
         let mut model = (workload.network)()?.threads(threads);
-        let flops = model.plan_summary(1)?.flops;
-        let extents = |shape: Option<&[usize]>| shape.unwrap_or_default().iter().product::<usize>();
-        let (inputs, outputs) =
-            (extents(model.architecture().input_shape()), extents(model.architecture().output_shape()));
-        let sample: Vec<f32> = (0..inputs).map(|i| (i % 2) as f32).collect();
-        let mut out = vec![0.0; outputs];
-        let mut times: Vec<f64> = Vec::with_capacity(workload.answers);
-        for call in 0..workload.answers + workload.answers / 10 {
-            let begin = Instant::now();
-            model.predict_one(&sample, &mut out)?;
-            if call >= workload.answers / 10 {
-                times.push(begin.elapsed().as_secs_f64());
-            }
+        let (x, _) = (workload.data)(workload.many)?;
+        let mut sample = vec![0.0; x[0].sample_len()];
+        x[0].row_f32(0, &mut sample);
+        let mut out = vec![0.0; model.architecture().output_shape().unwrap_or_default().iter().product()];
+        for (batch, answers) in [(1, workload.answers), (workload.many, (workload.answers / 100).max(10))] {
+            let times = if batch == 1 && x.len() == 1 {
+                times(answers, || model.predict_one(&sample, &mut out))?
+            } else {
+                let some: Vec<Samples> = x.iter().map(|x| x.slice(0..batch)).collect();
+                times(answers, || model.predict_all(some.clone()).map(drop))?
+            };
+            let flops = model.plan_summary(batch)?.flops;
+            self.line(workload.name, threads, Mode::Infer, batch, flops, times)?;
         }
-        times.sort_by(f64::total_cmp);
-        let median = times[times.len() / 2];
-        self.line(Line {
-            workload: workload.name,
-            threads,
-            mode: "infer",
-            batch: 1,
-            median_ms: median * 1e3,
-            min_ms: times[0] * 1e3,
-            flops,
-            p50_us: Some(median * 1e6),
-        })
+        Ok(())
     }
 
-    fn line(&self, line: Line) -> Result<()> {
-        let Line { workload, threads, mode, batch, median_ms, min_ms, flops, p50_us } = line;
+    /// Prints what the times of steps or answers, in seconds, say.
+    fn line(
+        &self,
+        name: &str,
+        threads: usize,
+        mode: Mode,
+        batch: usize,
+        flops: f64,
+        mut seconds: Vec<f64>,
+    ) -> Result<()> {
+        seconds.sort_by(f64::total_cmp);
+        let (median_ms, min_ms) = (seconds[seconds.len() / 2] * 1e3, seconds[0] * 1e3);
         let samples_per_s = batch as f64 / median_ms * 1e3;
         let gflops = flops / median_ms / 1e6;
         let rss = peak_rss_mb();
+        let told = mode.name();
         if self.json {
             let mut object = serde_json::json!({
-                "workload": workload, "batch": batch, "threads": threads, "mode": mode, "step_ms_median": median_ms,
+                "workload": name, "batch": batch, "threads": threads, "mode": told, "step_ms_median": median_ms,
                 "step_ms_min": min_ms, "samples_per_s": samples_per_s, "gflops": gflops, "peak_rss_mb": rss,
             });
-            if let Some(p50_us) = p50_us {
-                object["p50_us"] = p50_us.into();
+            if mode == Mode::Infer {
+                object["p50_us"] = (median_ms * 1e3).into();
             }
             return output::print(&format!("{object}\n"));
         }
         let rss = rss.map_or(String::new(), |mb| format!(", peak {mb:.0} MB"));
         output::print(&format!(
-            "{workload} {mode}, batch {batch}, {threads} threads: {median_ms:.4} ms (fastest {min_ms:.4}), \
+            "{name} {told}, batch {batch}, {threads} threads: {median_ms:.4} ms (fastest {min_ms:.4}), \
              {samples_per_s:.0} samples/s, {gflops:.1} GFLOP/s{rss}\n"
         ))
     }
 }
 
-struct Line {
-    workload: &'static str,
-    threads: usize,
-    mode: &'static str,
-    batch: usize,
-    median_ms: f64,
-    min_ms: f64,
-    flops: f64,
-    p50_us: Option<f64>,
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Train,
+    Infer,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Train => "train",
+            Mode::Infer => "infer",
+        }
+    }
+}
+
+/// Seconds of each of so many calls, after a tenth as many that are not measured.
+fn times(count: usize, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    let mut times = Vec::with_capacity(count);
+    for index in 0..count + count / 10 {
+        let begin = Instant::now();
+        call()?;
+        if index >= count / 10 {
+            times.push(begin.elapsed().as_secs_f64());
+        }
+    }
+    Ok(times)
 }
 
 /// Seconds per step of each epoch, shuffling included.
@@ -192,87 +180,6 @@ impl Callback for Steps {
         self.epochs.push(seconds / training.plan.steps as f64);
         Ok(())
     }
-}
-
-fn mlp() -> Result<Model> {
-    Sequential::new(layers![
-        Flatten::new().input_shape([28, 28]),
-        Dense::new(128).activation(Relu),
-        Dropout::new(0.2),
-        Dense::new(10).activation(Softmax),
-    ])
-}
-
-fn cnn() -> Result<Model> {
-    Sequential::new(layers![
-        Reshape::new([28, 28, 1]).input_shape([28, 28]),
-        Conv2D::new(32, 3).activation(Relu),
-        MaxPooling2D::new(2),
-        Conv2D::new(64, 3).activation(Relu),
-        MaxPooling2D::new(2),
-        Flatten::new(),
-        Dropout::new(0.5),
-        Dense::new(10).activation(Softmax),
-    ])
-}
-
-const STEPS: usize = 128;
-const VOCABULARY: usize = 4096;
-
-/// A language model: four blocks of causal attention with eight heads, of width 256.
-fn gpt() -> Result<Model> {
-    const WIDTH: usize = 256;
-    let tokens = Input::new([STEPS]).symbol();
-    let mut x = Positions::default().on(&Embedding::new(VOCABULARY, WIDTH).on(&tokens));
-    for _ in 0..4 {
-        let h = LayerNormalization::new().on(&x);
-        x = &x + &MultiHeadAttention::new(8, WIDTH / 8).use_causal_mask(true).on([&h, &h]);
-        let h = Dense::new(4 * WIDTH).activation("gelu").on(&LayerNormalization::new().on(&x));
-        x = &x + &Dense::new(WIDTH).on(&h);
-    }
-    let x = LayerNormalization::new().on(&x);
-    Functional::new(&tokens, &Dense::new(VOCABULARY).use_bias(false).activation(Softmax).on(&x))
-}
-
-/// `y = x + positions`, a learned vector for each step.
-#[derive(Clone, Debug, Default)]
-struct Positions {
-    common: nn::Common,
-}
-
-impl Layer for Positions {
-    fn common(&self) -> &nn::Common {
-        &self.common
-    }
-
-    fn common_mut(&mut self) -> &mut nn::Common {
-        &mut self.common
-    }
-
-    fn weights(&self, input: &[usize]) -> Result<Vec<nn::WeightSpec>, nn::Error> {
-        Ok(vec![nn::WeightSpec::new("positions", input, Initializer::random_uniform())])
-    }
-
-    fn call(&self, cx: &mut nn::Call<'_>, x: nn::Masked) -> nn::Masked {
-        x.with(cx.graph.add(x.value, cx.weights[0]))
-    }
-}
-
-/// Random tokens, and as labels others.
-fn text(count: usize) -> Result<(Samples, Samples)> {
-    let mut rng = footlight::tensor::Philox::new(footlight::tensor::RandomKey::new(1));
-    let mut tokens = || -> Vec<i32> { (0..count * STEPS).map(|_| rng.below(VOCABULARY as u32) as i32).collect() };
-    let (x, y) = (tokens(), tokens());
-    Ok((Samples::from(Tensor::new([count, STEPS], x)?), Samples::from(Tensor::new([count, STEPS], y)?)))
-}
-
-/// Random bytes as pictures, random classes as labels.
-fn pictures(count: usize) -> Result<(Samples, Samples)> {
-    let mut rng = footlight::tensor::Philox::new(footlight::tensor::RandomKey::new(1));
-    let pixels: Vec<u8> = (0..count * 784 / 4).flat_map(|_| rng.word().to_le_bytes()).collect();
-    let labels: Vec<u8> = (0..count).map(|_| rng.below(10) as u8).collect();
-    let x = Samples::from(Tensor::new([count, 28, 28], pixels)?) / 255.0;
-    Ok((x, Samples::from(Tensor::new([count], labels)?)))
 }
 
 /// The most memory this process has held, where the system tells.

@@ -21,6 +21,7 @@ mod team;
 pub use engine::Engine;
 pub use feed::Feed;
 pub use isa::Isa;
+pub use kernels::ceilings::Ceilings;
 pub use profile::{NodeTime, Profile};
 pub use session::{Inspection, Session};
 pub use store::Store;

@@ -126,10 +126,20 @@ impl ReadyPlan {
 
     /// Tells `visit` of every step that has a kernel, with its node, those of bodies included.
     pub(crate) fn each_step<'a>(&'a self, graph: &'a Graph, visit: &mut dyn FnMut(&'a Graph, &'a Node, &'a Ready)) {
+        self.each_turn(graph, 1, &mut |graph, node, step, _| visit(graph, node, step));
+    }
+
+    /// As [`ReadyPlan::each_step`], and how often each is done where the plan is done `turns` times.
+    pub(crate) fn each_turn<'a>(
+        &'a self,
+        graph: &'a Graph,
+        turns: usize,
+        visit: &mut dyn FnMut(&'a Graph, &'a Node, &'a Ready, usize),
+    ) {
         for step in self.phases.iter().flat_map(|p| &p.chains).flat_map(|c| &c.steps) {
             match &step.work {
-                Work::Kernel(_) => visit(graph, &graph.nodes()[step.node], step),
-                Work::Scan(body) => body.plan.each_step(&body.scan.body, visit),
+                Work::Kernel(_) => visit(graph, &graph.nodes()[step.node], step, turns),
+                Work::Scan(body) => body.plan.each_turn(&body.scan.body, turns * body.scan.length, visit),
             }
         }
     }

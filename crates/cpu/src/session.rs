@@ -4,7 +4,7 @@ use crate::buffer::Buffer;
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::frame::Run;
-use crate::profile::Profile;
+use crate::profile::{NodeTime, Profile};
 use crate::ready::{CONSTANT_BYTES, Counts, ReadyPlan};
 use crate::team::Phases;
 use footlight_graph::plan::{Place, Plan};
@@ -143,8 +143,10 @@ impl Session {
             });
         }
         let mut times = Vec::new();
-        self.ready.each_step(&self.plan.graph, &mut |graph, node, step| times.push((graph, node, seconds[step.index])));
-        Ok(Profile::new(times, runs))
+        self.ready.each_turn(&self.plan.graph, 1, &mut |graph, node, step, turns| {
+            times.push(NodeTime::new(graph, node, seconds[step.index] / runs.max(1) as f64, turns as f64));
+        });
+        Ok(Profile::new(times))
     }
 
     /// The run that has begun, as every worker sees it.

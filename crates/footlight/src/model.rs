@@ -4,13 +4,13 @@ use crate::data::{Columns, Feeds, Samples, SamplesList};
 use crate::train::{Evaluate, Logs, TrainingPlan, check_inputs};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::naive::{self, NaiveData, NaiveValue};
-use footlight_cpu::{Engine, Feed, Session};
+use footlight_cpu::{Ceilings, Engine, Feed, Profile, Session};
 use footlight_graph::simplify::RuleReport;
-use footlight_graph::{Graph, Op, Role};
+use footlight_graph::{Graph, Role, cost};
 use footlight_nn::{
     Architecture, Batch, Compile, Layer, Loss, MetricList, Nested, OptimizerChoice, Schedule, Symbols, Terms,
 };
-use footlight_tensor::{DType, Tensor};
+use footlight_tensor::Tensor;
 use std::collections::HashMap;
 
 /// What a session is for.
@@ -460,7 +460,7 @@ impl Model {
             activation_bytes: engine.working_bytes(),
             optimizer_bytes: engine.state_bytes(Role::Slot),
             threads: session.workers(),
-            flops_per_step: flops(&session.plan().graph),
+            flops_per_step: cost::flops_of(&session.plan().graph),
             seed: self.seed,
             steps: samples.div_ceil(batch.size),
             epochs,
@@ -490,6 +490,19 @@ impl Model {
         let (engine, session) = self.session(Kind::Train, samples.batch(rows.len()))?;
         session.run(engine, &samples.feeds(&rows))?;
         Ok(self.metric_values())
+    }
+
+    /// Takes `runs` steps on these samples, all at once and on one thread, and tells where the time goes.
+    ///
+    /// # Errors
+    /// A model that is not compiled, or data that do not fit it.
+    pub fn profile(&mut self, x: impl Into<SamplesList>, y: impl Into<SamplesList>, runs: usize) -> Result<Profile> {
+        let samples = self.checked(x, y)?;
+        let rows: Vec<u32> = (0..samples.len() as u32).collect();
+        let (engine, session) = self.session(Kind::Train, samples.batch(rows.len()))?;
+        let mut profile = session.profile(engine, &samples.feeds(&rows), runs)?;
+        profile.ceilings = Some(Ceilings::measure());
+        Ok(profile)
     }
 
     /// Sets the sums of all metrics to zero.
@@ -651,26 +664,8 @@ impl PlanSummary {
         let plan = session.plan();
         let peak_bytes = plan.state_bytes + plan.arena_bytes + plan.scratch_bytes * session.workers();
         let rules = session.rules().to_vec();
-        PlanSummary { rules, table: plan.to_string(), peak_bytes, flops: flops(&plan.graph) }
+        PlanSummary { rules, table: plan.to_string(), peak_bytes, flops: cost::flops_of(&plan.graph) }
     }
-}
-
-/// Floating-point operations: two per term of a product, one per element of an elementwise instruction or reduction.
-fn flops(graph: &Graph) -> f64 {
-    let len = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
-    let of_node = |node: &footlight_graph::Node| match &node.op {
-        Op::Conv(_) | Op::ConvInputGradient(_) | Op::ConvKernelGradient(_) => {
-            footlight_graph::ops::convolution_flops(graph, node).unwrap_or_default()
-        }
-        Op::MatMul(op) => op.flops(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape),
-        Op::Program(op) => len(node.outputs[0]) * op.instructions.len() as f64,
-        Op::AdamUpdate(_) => 12.0 * len(node.outputs[0]),
-        Op::Softmax(_) | Op::SparseSoftmaxCrossEntropy(_) => 5.0 * len(node.inputs[0]),
-        Op::ReduceSum(_) | Op::ReduceMax(_) | Op::ArgMax(_) => len(node.inputs[0]),
-        _ if graph.type_of(node.outputs[0]).dtype == DType::F32 && node.op.is_elementwise() => len(node.outputs[0]),
-        _ => 0.0,
-    };
-    graph.nodes().iter().map(of_node).sum()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! verified and printed. Nothing here computes a number: backends do.
 
 mod builder;
+pub mod cost;
 mod differentiate;
 mod error;
 mod graph;

@@ -152,7 +152,8 @@ fn a_summary_has_the_table_and_the_plan() {
 fn a_benchmark_is_a_line_of_json() {
     let folder = Folder::new();
     let run = folder.run("bench mlp --infer --threads 1 --json").done();
-    let json: Value = serde_json::from_str(&run.out).unwrap();
+    let lines: Vec<Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["batch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 256]);
     let keys = [
         "workload",
         "batch",
@@ -163,8 +164,18 @@ fn a_benchmark_is_a_line_of_json() {
         "samples_per_s",
         "gflops",
         "peak_rss_mb",
+        "p50_us",
     ];
-    for key in keys {
+    for (json, key) in lines.iter().flat_map(|json| keys.map(|key| (json, key))) {
         assert!(!json[key].is_null() || (key == "peak_rss_mb" && !cfg!(target_os = "linux")), "{key}: {json}");
+    }
+}
+
+#[test]
+fn a_profile_tells_of_every_op_what_it_took_and_did() {
+    let run = Folder::new().run("bench mlp --profile --epochs 1").done();
+    for told in ["mlp, batch 128, at best ", "% peak", "% mem", " matmul\n", " adam_update\n", "in all, on one thread"]
+    {
+        assert!(run.out.contains(told), "{told}: {}", run.out);
     }
 }

@@ -3,6 +3,7 @@
 //! An output pointer and the pointers of inputs that are read by rows point at the block's first row; other inputs point
 //! at their beginning. How rows are grouped into blocks never changes a bit of the result.
 
+pub(crate) mod ceilings;
 pub(crate) mod conv;
 mod elementwise;
 pub(crate) mod gemm;

@@ -28,6 +28,12 @@ impl From<&Samples> for SamplesList {
     }
 }
 
+impl From<Vec<Samples>> for SamplesList {
+    fn from(all: Vec<Samples>) -> SamplesList {
+        SamplesList(all.into_iter().map(|samples| (None, samples)).collect())
+    }
+}
+
 impl<const N: usize> From<[&Samples; N]> for SamplesList {
     fn from(samples: [&Samples; N]) -> SamplesList {
         SamplesList(samples.into_iter().map(|samples| (None, samples.clone())).collect())
