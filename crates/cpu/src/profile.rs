@@ -13,7 +13,7 @@ pub struct NodeTime {
     pub output: String,
     /// The layer that asked for it.
     pub path: String,
-    /// Seconds of all its blocks in one run, the mean over all runs.
+    /// Seconds of all its blocks in one run, the median over all runs.
     pub seconds: f64,
     /// Floating-point operations in one run, see [`cost::flops`].
     pub flops: f64,

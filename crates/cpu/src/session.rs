@@ -128,23 +128,25 @@ impl Session {
         Ok(())
     }
 
-    /// Runs the plan `runs` times on the caller alone and adds up the time of each node.
+    /// Runs the plan `runs` times on the caller alone and tells the time of each node, the median over all runs.
     ///
     /// # Errors
     /// As [`Session::run`].
     pub fn profile(&mut self, engine: &mut Engine, feeds: &[Feed<'_>], runs: usize) -> Result<Profile, Error> {
-        let mut seconds = vec![0.0; self.num_steps];
-        for _ in 0..runs {
+        let mut seconds = vec![vec![0.0; runs.max(1)]; self.num_steps];
+        for run in 0..runs.max(1) {
             self.begin(engine, feeds)?;
             self.current(engine, feeds).walk(&mut |frame, chain, step, block| {
                 let begin = Instant::now();
                 frame.run_step(chain, step, block);
-                seconds[step.index] += begin.elapsed().as_secs_f64();
+                seconds[step.index][run] += begin.elapsed().as_secs_f64();
             });
         }
+        seconds.iter_mut().for_each(|all| all.sort_by(f64::total_cmp));
         let mut times = Vec::new();
         self.ready.each_turn(&self.plan.graph, 1, &mut |graph, node, step, turns| {
-            times.push(NodeTime::new(graph, node, seconds[step.index] / runs.max(1) as f64, turns as f64));
+            let all = &seconds[step.index];
+            times.push(NodeTime::new(graph, node, all[all.len() / 2], turns as f64));
         });
         Ok(Profile::new(times))
     }
