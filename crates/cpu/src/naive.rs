@@ -40,7 +40,7 @@ macro_rules! scalar {
             }
             fn unary(kind: Unary, x: $t) -> $t {
                 match kind {
-                    Unary::Identity => x,
+                    Unary::Identity | Unary::StopGradient => x,
                     Unary::Neg => -x,
                     Unary::Abs => x.abs(),
                     Unary::Sign if x == 0.0 || x.is_nan() => x,

@@ -111,7 +111,7 @@ multiversion! {
         unsafe {
             let out = std::slice::from_raw_parts_mut(out, len);
             match kind {
-                Unary::Identity => map(a, out, |x| x),
+                Unary::Identity | Unary::StopGradient => map(a, out, |x| x),
                 Unary::Neg => map(a, out, |x| -x),
                 Unary::Abs => map(a, out, f32::abs),
                 Unary::Sign => map(a, out, sign),

@@ -1,8 +1,9 @@
 //! Runs a program of elementwise instructions tile by tile: a tile of every register stays in the L1 cache, and each
 //! instruction is one vectorised loop over it.
 //!
-//! Tiles are whole rows of the output, as many as fit, or pieces of one row where a row is longer. So what repeats for
-//! every row looks the same in every tile and is spread out once, and what is one number per row is one number per piece.
+//! Tiles are whole rows of the output, as many as fit, or pieces of one row where a row is longer, of a length that what
+//! repeats within a row divides. So what repeats looks the same in every tile and is spread out once, and what is
+//! one number per row is one number per piece.
 
 use super::elementwise::{Argument, binary, select, unary};
 use super::layout::gather_strided;
@@ -63,6 +64,8 @@ pub(crate) struct Compiled {
     read_last: Vec<usize>,
     tiles: usize,
     row_len: usize,
+    /// Elements of a whole tile.
+    piece: usize,
 }
 
 impl Compiled {
@@ -71,6 +74,7 @@ impl Compiled {
         let row_len: usize = program.shape.iter().skip(1).product();
         let layouts: Vec<Layout> = inputs.iter().map(|ty| layout(ty, &program.shape)).collect();
         let is_short = row_len <= TILE;
+        let piece = piece(row_len, &layouts);
         let mut spread = Vec::new();
         for (input, layout) in layouts.iter().enumerate() {
             let needs_tile = match layout {
@@ -80,7 +84,8 @@ impl Compiled {
                 Layout::Same | Layout::Scalar | Layout::Step => false,
             };
             if needs_tile {
-                spread.push((input, spread.len(), is_short && matches!(layout, Layout::Repeated { .. })));
+                let is_alike = matches!(layout, Layout::Repeated { period } if piece.is_multiple_of(*period));
+                spread.push((input, spread.len(), is_alike));
             }
         }
         let mut last_use = vec![0; program.instructions.len()];
@@ -134,7 +139,7 @@ impl Compiled {
                 _ => None,
             })
             .collect();
-        Compiled { work, layouts, spread, read_last, tiles, row_len }
+        Compiled { work, layouts, spread, read_last, tiles, row_len, piece }
     }
 
     /// Floats of scratch that [`Compiled::run`] needs.
@@ -159,13 +164,12 @@ impl Compiled {
         if count == 0 {
             return;
         }
-        let piece = if self.row_len <= TILE { TILE / self.row_len * self.row_len } else { TILE };
         // The last instruction may not write where it reads; then its result goes through its tile.
         let is_in_place = self.read_last.iter().any(|input| inputs[*input].cast() == out);
         let mut begin = 0;
         while begin < count {
             let row_left = self.row_len - begin % self.row_len;
-            let len = if self.row_len <= TILE { piece.min(count - begin) } else { piece.min(row_left) };
+            let len = self.piece.min(if self.row_len <= TILE { count - begin } else { row_left });
             let at = Place { first_row, begin, len, row_len: self.row_len };
             for &(input, tile, once) in &self.spread {
                 if begin == 0 || !once {
@@ -263,6 +267,20 @@ impl Place {
             Layout::Same | Layout::Scalar | Layout::Step => {}
         }
     }
+}
+
+/// Elements of a whole tile: rows, or a part of a row that each period divides if it is not longer than a tile.
+fn piece(row_len: usize, layouts: &[Layout]) -> usize {
+    if row_len <= TILE {
+        return TILE / row_len.max(1) * row_len;
+    }
+    let periods = layouts.iter().filter_map(|layout| match layout {
+        Layout::Repeated { period } if *period <= TILE => Some(*period),
+        _ => None,
+    });
+    // Each is the length of the last axes of one shape, so the longest is a multiple of the others.
+    let longest = periods.max().unwrap_or(1);
+    TILE / longest * longest
 }
 
 /// How an input of type `ty` lies to an output of `shape`.

@@ -30,6 +30,8 @@ kinds! {
     Unary {
         /// `x`, copied.
         Identity = "identity",
+        /// `x`, a constant to whoever differentiates.
+        StopGradient = "stop_gradient",
         /// `-x`.
         Neg = "neg",
         /// `|x|`.
@@ -171,6 +173,7 @@ impl OpRule for Unary {
                 let slope = g.unary(Unary::Cos, ahead);
                 g.mul(dy, slope)
             }
+            Unary::StopGradient => return Gradient::NotDifferentiable("its gradient is stopped on purpose"),
             Unary::Sign | Unary::Floor => return Gradient::NotDifferentiable(PIECEWISE),
         };
         Gradient::Inputs(vec![Some(dx)])

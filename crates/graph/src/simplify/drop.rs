@@ -24,7 +24,7 @@ pub(crate) fn drop_idle(graph: &Graph) -> Result<Graph, Error> {
 fn idle(rewrite: &Rewrite<'_>, node: &Node, inputs: &[Value]) -> Option<Value> {
     let is = |value: Value, c: f32| rewrite.new.graph().producer(value).op == Op::Constant(Constant::F32(c));
     let candidate = match (&node.op, inputs) {
-        (Op::Unary(Unary::Identity), [x]) => *x,
+        (Op::Unary(Unary::Identity | Unary::StopGradient), [x]) => *x,
         (Op::Binary(Binary::Mul), [x, y]) if is(*y, 1.0) => *x,
         (Op::Binary(Binary::Mul), [x, y]) if is(*x, 1.0) => *y,
         (Op::Binary(Binary::Div), [x, y]) if is(*y, 1.0) => *x,

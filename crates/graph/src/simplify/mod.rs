@@ -57,7 +57,7 @@ impl fmt::Display for Simplified {
 }
 
 /// Applies every rule once, in this order: fold constants, drop what does nothing, merge equal nodes, tighten scans and
-/// simplify their bodies, share out kernel gradients, fuse elementwise ops into programs.
+/// simplify their bodies, share out sums over samples, fuse elementwise ops into programs.
 ///
 /// # Errors
 /// `ErrorKind::Invalid` when a rule made an illegal graph.
@@ -68,7 +68,7 @@ pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<Simplified, Error> {
         ("drop", Box::new(drop::drop_idle)),
         ("merge", Box::new(merge::merge_equal)),
         ("scan", Box::new(|g| scan::tighten_scans(g, target))),
-        ("share", Box::new(share::share_kernel_gradients)),
+        ("share", Box::new(share::share_sums)),
         ("fuse", Box::new(fuse::fuse_elementwise)),
     ];
     let mut simplified = Simplified { graph: graph.clone(), rules: Vec::new() };

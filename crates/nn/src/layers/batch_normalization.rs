@@ -135,7 +135,8 @@ impl Layer for BatchNormalization {
         let (mean, variance) = if cx.mode == Mode::Train && self.common.trainable {
             let axes: Vec<usize> = (0..g.shape(x).len() - 1).collect();
             let mean = g.reduce_mean(x, &axes, false);
-            let centred = g.sub(x, mean);
+            let centre = g.unary(Unary::StopGradient, mean);
+            let centred = g.sub(x, centre);
             let square = g.mul(centred, centred);
             let variance = g.reduce_mean(square, &axes, false);
             for (moving, batch) in statistics.iter().zip([mean, variance]) {
@@ -150,8 +151,16 @@ impl Layer for BatchNormalization {
         };
         let stable = g.add_scalar(variance, self.epsilon);
         let deviation = g.unary(Unary::Sqrt, stable);
-        let centred = g.sub(x, mean);
-        let y = g.div(centred, deviation);
-        input.with(self.affine.lower(g, y, affine))
+        let (gamma, beta) = self.affine.parts(affine);
+        let gamma = gamma.unwrap_or_else(|| g.constant(1.0));
+        let scale = g.div(gamma, deviation);
+        // The mean enters twice, so that its gradient is a sum that the one of beta needs too: `mean - centre` is 0.
+        let centre = g.unary(Unary::StopGradient, mean);
+        let centred = g.sub(x, centre);
+        let scaled = g.mul(centred, scale);
+        let off_centre = g.sub(centre, mean);
+        let moved = g.mul(off_centre, scale);
+        let shift = beta.map_or(moved, |beta| g.add(moved, beta));
+        input.with(g.add(scaled, shift))
     }
 }

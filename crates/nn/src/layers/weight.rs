@@ -149,14 +149,18 @@ impl Affine {
 
     /// `gamma y + beta`, with the weights of [`Affine::specs`].
     pub(crate) fn lower(&self, g: &mut Builder, mut y: Value, weights: &[Value]) -> Value {
-        let mut weights = weights.iter();
-        if self.scale {
-            y = g.mul(y, *weights.next().expect("gamma is a weight"));
+        let (gamma, beta) = self.parts(weights);
+        if let Some(gamma) = gamma {
+            y = g.mul(y, gamma);
         }
-        if self.center {
-            y = g.add(y, *weights.next().expect("beta is a weight"));
-        }
-        y
+        beta.map_or(y, |beta| g.add(y, beta))
+    }
+
+    /// Gamma and beta among the weights of [`Affine::specs`].
+    pub(crate) fn parts(&self, weights: &[Value]) -> (Option<Value>, Option<Value>) {
+        let mut weights = weights.iter().copied();
+        let gamma = if self.scale { weights.next() } else { None };
+        (gamma, if self.center { weights.next() } else { None })
     }
 }
 
