@@ -50,7 +50,7 @@ fn product(isa: Isa) -> f64 {
             lines: &[0],
             k: DEPTH,
             a: a.as_ptr(),
-            a_stride: DEPTH,
+            a_stride: rows,
             b: b.as_ptr(),
             b_stride: columns,
             c: c.as_mut_ptr(),
@@ -59,7 +59,7 @@ fn product(isa: Isa) -> f64 {
             begin: Begin::Zero,
         };
         // SAFETY: the three matrices have the extents that the tile names, and lie apart.
-        unsafe { run_tile::<false>(isa, rows, tile) };
+        unsafe { run_tile::<true>(isa, rows, tile) };
     }
     black_box(&c);
     (2 * repeats * rows * columns * DEPTH) as f64
