@@ -11,8 +11,8 @@ use crate::kernels::pool::{self, Pool};
 use crate::kernels::program::Compiled;
 use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
-use crate::kernels::{layout, softmax};
-use crate::target::is_direct;
+use crate::kernels::{layout, softmax, stream};
+use crate::target::{is_direct, is_streamed};
 use footlight_graph::ops::{AdamUpdate, ConvKernelGradient, MatMul};
 use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
@@ -40,6 +40,7 @@ pub(crate) enum Kernel {
     Load { input: usize, dtype: DType, row_len: usize },
     Program(Compiled),
     MatMul { op: MatMul, extents: [usize; 3], pack_slot: usize },
+    StreamedMatMul { op: MatMul, extents: [usize; 3] },
     BatchMatMul { op: MatMul, extents: [usize; 3], per_row: usize },
     Conv { sweep: Box<Sweep>, pack_slot: usize },
     ConvKernelGradient(Box<KernelGradient>),
@@ -102,6 +103,9 @@ impl Kernel {
                 if output.rank() > 2 {
                     let per_row = output.shape[1..output.rank() - 2].iter().product();
                     return Kernel::BatchMatMul { op: *op, extents: [m, n, k], per_row };
+                }
+                if is_streamed(op, [m, n, k]) {
+                    return Kernel::StreamedMatMul { op: *op, extents: [m, n, k] };
                 }
                 *pack_slots += 1;
                 Kernel::MatMul { op: *op, extents: [m, n, k], pack_slot: *pack_slots - 1 }
@@ -168,6 +172,11 @@ impl Kernel {
                     program.run(isa, [first_row, rows], inputs, f32_out(0), block.block_scratch.cast());
                 }
                 Kernel::MatMul { op, extents, .. } => matmul(block, *op, *extents),
+                Kernel::StreamedMatMul { op, extents: [m, n, k] } => {
+                    let left = left_of_block(block, *op, [*m, *k]);
+                    let scratch = block.block_scratch.cast();
+                    stream::gemm_streamed(isa, [rows, *n, *k], left, f32_in(1), f32_out(0), scratch);
+                }
                 Kernel::BatchMatMul { op, extents, per_row } => batch_matmul(block, *op, *extents, rows * per_row),
                 Kernel::Conv { sweep, .. } => conv(block, sweep),
                 Kernel::ConvKernelGradient(gradient) => {
@@ -280,16 +289,10 @@ unsafe fn load(block: &Block<'_>, input: usize, dtype: DType, row_len: usize) {
 }
 
 unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
-    let pointer = block.inputs[0].cast::<f32>().cast_const();
     let b = block.inputs[1].cast::<f32>().cast_const();
     let c = block.outputs[0].cast::<f32>();
-    let left = if op.transpose_a {
-        // A is read whole: the block's rows are its columns.
-        // SAFETY: the block's first row is a column of A.
-        left_of(op, unsafe { pointer.add(block.first_row) }, [m, k])
-    } else {
-        left_of(op, pointer, [m, k])
-    };
+    // SAFETY: the caller's contract.
+    let left = unsafe { left_of_block(block, op, [m, k]) };
     let extents = [block.rows, n, k];
     if is_direct(&op, m) {
         // SAFETY: the operands are matrices of these extents.
@@ -323,6 +326,14 @@ unsafe fn batch_matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3], cou
             }
         }
     }
+}
+
+/// The left side of a block of rows.
+unsafe fn left_of_block(block: &Block<'_>, op: MatMul, extents: [usize; 2]) -> Left {
+    let pointer = block.inputs[0].cast::<f32>().cast_const();
+    // A transposed A is read whole: the block's rows are its columns.
+    // SAFETY: the block's first row is a column of A.
+    left_of(op, if op.transpose_a { unsafe { pointer.add(block.first_row) } } else { pointer }, extents)
 }
 
 fn left_of(op: MatMul, pointer: *const f32, [m, k]: [usize; 2]) -> Left {

@@ -3,7 +3,7 @@
 use crate::dispatch;
 use crate::isa::Isa;
 use crate::kernels::reduce::Fold;
-use crate::kernels::{gemm, program};
+use crate::kernels::{gemm, program, stream};
 use crate::naive::{self, NaiveValue};
 use footlight_graph::ops::{Constant, MatMul, convolution_flops};
 use footlight_graph::plan::Target;
@@ -38,7 +38,11 @@ pub(crate) fn extents(graph: &Graph, node: &Node, op: &MatMul) -> (usize, usize,
 /// Bytes of the packed right side of one product.
 fn packed_bytes(isa: Isa, graph: &Graph, node: &Node, op: &MatMul) -> usize {
     let (m, n, k) = extents(graph, node, op);
-    if is_direct(op, m) { 0 } else { 4 * gemm::packed_len(isa, k, n) }
+    if is_direct(op, m) || (!is_batch(graph, node) && is_streamed(op, [m, n, k])) {
+        0
+    } else {
+        4 * gemm::packed_len(isa, k, n)
+    }
 }
 
 /// Whether `node` is a batch of products: a block holds whole products, and each packs its own right side.
@@ -52,6 +56,15 @@ pub(crate) fn is_direct(op: &MatMul, m: usize) -> bool {
     m <= 4 && !op.transpose_b
 }
 
+/// Whether a product packs its right side in pieces as it reads them: a sum over many samples reads each piece in few
+/// blocks, and a whole copy for each worker would cost more than packing a piece again in every block.
+pub(crate) fn is_streamed(op: &MatMul, [m, n, k]: [usize; 3]) -> bool {
+    op.transpose_a && !op.transpose_b && m > 4 && n * k >= 1 << 15
+}
+
+/// Rows of a block of such a product: enough that packing is a small part of it.
+const STREAMED_ROWS: usize = 64;
+
 impl Target for CpuTarget {
     fn phase_scratch(&self, graph: &Graph, node: &Node) -> usize {
         match &node.op {
@@ -61,10 +74,15 @@ impl Target for CpuTarget {
         }
     }
 
-    fn block_scratch(&self, graph: &Graph, node: &Node, _rows: usize) -> usize {
+    fn block_scratch(&self, graph: &Graph, node: &Node, rows: usize) -> usize {
         let program = match &node.op {
             Op::Program(op) => op.clone(),
             Op::MatMul(op) if is_batch(graph, node) => return packed_bytes(self.isa, graph, node, op),
+            Op::MatMul(op) => {
+                let (m, n, k) = extents(graph, node, op);
+                let floats = if is_streamed(op, [m, n, k]) { stream::scratch_floats(self.isa, rows, k) } else { 0 };
+                return 4 * floats;
+            }
             Op::Conv(_) | Op::ConvInputGradient(_) => return 4 * dispatch::sweep(graph, node).band_floats(),
             Op::ConvKernelGradient(op) => {
                 return 4 * dispatch::kernel_gradient(graph, node, op).scratch_floats(self.isa);
@@ -102,7 +120,10 @@ impl Target for CpuTarget {
             Op::ReduceMax(op) if !is_split(&op.axes) => usize::MAX,
             _ if self.is_finest => 1,
             Op::MatMul(_) if is_batch(graph, node) => 1,
-            Op::MatMul(_) => 16,
+            Op::MatMul(op) => {
+                let (m, n, k) = extents(graph, node, op);
+                if is_streamed(op, [m, n, k]) { STREAMED_ROWS } else { 16 }
+            }
             // Each block reads all images of its chunk; a chunk is cut evenly.
             Op::ConvKernelGradient(op) => {
                 let rows = graph.type_of(node.outputs[0]).shape[0] / op.chunks;

@@ -156,7 +156,7 @@ pub(super) fn balanced(m: usize, most: usize) -> impl Iterator<Item = (usize, us
 }
 
 /// Copies `rows` rows and `len` columns of `A` as `[len, rows]`.
-unsafe fn copy_tile(a: Left, rows: usize, len: usize, to: *mut f32) {
+pub(super) unsafe fn copy_tile(a: Left, rows: usize, len: usize, to: *mut f32) {
     /// Groups of neighbouring floats, a fixed number each, so that a copy is a few instructions and no call.
     unsafe fn groups<const ROWS: usize>(from: *const f32, stride: usize, len: usize, to: *mut f32) {
         for p in 0..len {

@@ -18,5 +18,6 @@ pub(crate) mod program;
 mod random;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+pub(crate) mod stream;
 mod tile;
 pub(crate) mod update;

@@ -1,0 +1,65 @@
+//! Matrix products whose right side is long and read by few blocks, such as the gradient of a kernel by all samples: it is
+//! packed in pieces as they are read, and not kept.
+
+use super::gemm::{K_CHUNK, Left, balanced, copy_tile};
+use super::pack::pack_b;
+use super::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
+use crate::isa::Isa;
+
+/// Panels of a piece: lines of memory are read in runs of as many, and the piece stays in the L2 cache.
+const PANELS: usize = 8;
+
+/// Floats of scratch that [`gemm_streamed`] needs for `m` rows and `k` columns of `A`.
+pub(crate) fn scratch_floats(isa: Isa, m: usize, k: usize) -> usize {
+    (m + PANELS * panel_width(isa)) * K_CHUNK.min(k)
+}
+
+/// `C = A B`, with `B [k, n]` row-major; row `i` of `C` begins at `c[i * n]`. The bytes are those of
+/// [`gemm_packed`](super::gemm::gemm_packed).
+///
+/// # Safety
+/// `a` holds `m` rows and `k` columns, `b` the matrix, `c` has room for `m` rows of `n`, `scratch` for [`scratch_floats`];
+/// `c` and `scratch` overlap nothing else.
+pub(crate) unsafe fn gemm_streamed(
+    isa: Isa,
+    [m, n, k]: [usize; 3],
+    a: Left,
+    b: *const f32,
+    c: *mut f32,
+    scratch: *mut f32,
+) {
+    let (width, tiles) = (panel_width(isa), || balanced(m, tile_rows(isa)));
+    for first in (0..k).step_by(K_CHUNK) {
+        let len = K_CHUNK.min(k - first);
+        // SAFETY: the scratch has room for these columns of `A`, tile by tile, and for a piece of `B` behind them; what is
+        // read and written lies inside the matrices.
+        unsafe {
+            let piece = scratch.add(m * len);
+            for (i, rows) in tiles() {
+                let source = a.pointer.add(i * a.row_stride + first * a.column_stride);
+                copy_tile(Left { pointer: source, ..a }, rows, len, scratch.add(i * len));
+            }
+            for left in (0..n).step_by(PANELS * width) {
+                let columns = (PANELS * width).min(n - left);
+                pack_b(isa, b.add(first * n + left), n, 1, [len, columns], piece);
+                for column in (0..columns).step_by(width) {
+                    for (i, rows) in tiles() {
+                        let tile = Tile {
+                            lines: &[0],
+                            k: len,
+                            a: scratch.add(i * len),
+                            a_stride: rows,
+                            b: piece.add(column * len),
+                            b_stride: width,
+                            c: c.add(i * n + left + column),
+                            c_row_stride: n,
+                            columns: width.min(columns - column),
+                            begin: Begin::chained(first == 0),
+                        };
+                        run_tile::<true>(isa, rows, tile);
+                    }
+                }
+            }
+        }
+    }
+}
