@@ -62,8 +62,11 @@ pub(crate) fn is_streamed(op: &MatMul, [m, n, k]: [usize; 3]) -> bool {
     op.transpose_a && !op.transpose_b && m > 4 && n * k >= 1 << 15
 }
 
-/// Rows of a block of such a product: enough that packing is a small part of it.
-const STREAMED_ROWS: usize = 64;
+/// Rows of a block of such a product: enough that packing is a small part of it, and more where the right side comes from
+/// memory again for every block.
+fn streamed_rows([_, n, k]: [usize; 3]) -> usize {
+    if n * k < 1 << 20 { 64 } else { 128 }
+}
 
 impl Target for CpuTarget {
     fn phase_scratch(&self, graph: &Graph, node: &Node) -> usize {
@@ -122,7 +125,7 @@ impl Target for CpuTarget {
             Op::MatMul(_) if is_batch(graph, node) => 1,
             Op::MatMul(op) => {
                 let (m, n, k) = extents(graph, node, op);
-                if is_streamed(op, [m, n, k]) { STREAMED_ROWS } else { 16 }
+                if is_streamed(op, [m, n, k]) { streamed_rows([m, n, k]) } else { 16 }
             }
             // Each block reads all images of its chunk; a chunk is cut evenly.
             Op::ConvKernelGradient(op) => {

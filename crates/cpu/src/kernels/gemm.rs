@@ -10,6 +10,7 @@
 //! tiles.
 
 use super::math::mul_add;
+use super::pack::{AHEAD, prefetch};
 pub(crate) use super::pack::{pack_b, packed_len};
 use super::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
 use crate::isa::{Isa, multiversion};
@@ -160,6 +161,7 @@ pub(super) unsafe fn copy_tile(a: Left, rows: usize, len: usize, to: *mut f32) {
     /// Groups of neighbouring floats, a fixed number each, so that a copy is a few instructions and no call.
     unsafe fn groups<const ROWS: usize>(from: *const f32, stride: usize, len: usize, to: *mut f32) {
         for p in 0..len {
+            prefetch(from.wrapping_add((p + AHEAD) * stride));
             // SAFETY: `copy_tile`'s caller vouches for the group; the copy has `len` of them.
             unsafe { *to.add(p * ROWS).cast::<[f32; ROWS]>() = *from.add(p * stride).cast::<[f32; ROWS]>() };
         }
