@@ -16,6 +16,9 @@ use footlight_tensor::{DType, RandomKey};
 /// Elements of a tile.
 const TILE: usize = 1024;
 
+/// Floats from tile to tile: not a multiple of a page, whose lines would all share the same places of the L1 cache.
+const STRIDE: usize = TILE + 16;
+
 /// How an input's elements are found from the output's.
 #[derive(Clone, Debug, PartialEq)]
 enum Layout {
@@ -144,7 +147,7 @@ impl Compiled {
 
     /// Floats of scratch that [`Compiled::run`] needs.
     pub(crate) fn scratch_floats(&self) -> usize {
-        self.tiles * TILE
+        self.tiles * STRIDE
     }
 
     /// Computes rows `first_row..first_row + rows` of the output. `out` may be an input of the same shape.
@@ -175,7 +178,7 @@ impl Compiled {
                 if begin == 0 || !once {
                     // SAFETY: tile `tile` is inside scratch; the input holds what its layout says.
                     unsafe {
-                        let to = std::slice::from_raw_parts_mut(scratch.add(tile * TILE), len);
+                        let to = std::slice::from_raw_parts_mut(scratch.add(tile * STRIDE), len);
                         at.spread(&self.layouts[input], inputs[input].cast(), to);
                     }
                 }
@@ -185,7 +188,7 @@ impl Compiled {
                 // SAFETY: `len` elements from `begin` of every same-shaped operand are inside the block, tiles inside
                 // scratch; no instruction writes to a tile that it reads, nor to an input.
                 unsafe {
-                    let tile = scratch.add(tile * TILE);
+                    let tile = scratch.add(tile * STRIDE);
                     let to = if is_last && !is_in_place { out.add(begin) } else { tile };
                     self.step(isa, work, at, inputs, scratch, to);
                     if is_last && is_in_place {
@@ -205,7 +208,7 @@ impl Compiled {
         unsafe {
             let get = |source: Source| match source {
                 Source::Constant(c) => Argument::One(c),
-                Source::Tile(tile) => Argument::Many(scratch.add(tile * TILE)),
+                Source::Tile(tile) => Argument::Many(scratch.add(tile * STRIDE)),
                 Source::Input(input) => {
                     let pointer = inputs[input].cast::<f32>();
                     match self.layouts[input] {

@@ -64,7 +64,7 @@ fn see_through(rewrite: &Rewrite<'_>, node: &Node, inputs: &[Value]) -> Vec<Valu
     inputs
 }
 
-fn remove_dead(graph: &Graph) -> Result<Graph, Error> {
+pub(super) fn remove_dead(graph: &Graph) -> Result<Graph, Error> {
     let alive = alive(graph);
     let mut rewrite = Rewrite::new(graph);
     for (node, _) in graph.nodes().iter().zip(&alive).filter(|(_, alive)| **alive) {

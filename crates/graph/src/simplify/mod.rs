@@ -4,6 +4,7 @@
 //! names, order and types of inputs, states and outputs.
 
 mod drop;
+mod flatten;
 mod fold;
 mod fuse;
 mod merge;
@@ -56,7 +57,7 @@ impl fmt::Display for Simplified {
     }
 }
 
-/// Applies every rule once, in this order: fold constants, drop what does nothing, merge equal nodes, tighten scans and
+/// Applies every rule once, in this order: fold constants, drop what does nothing, keep the rows of products, merge equal nodes, tighten scans and
 /// simplify their bodies, share out sums over samples, fuse elementwise ops into programs.
 ///
 /// # Errors
@@ -66,6 +67,7 @@ pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<Simplified, Error> {
     let rules: Vec<Rule<'_>> = vec![
         ("fold", Box::new(|g| fold::fold(g, target))),
         ("drop", Box::new(drop::drop_idle)),
+        ("rows", Box::new(flatten::flatten_rows)),
         ("merge", Box::new(merge::merge_equal)),
         ("scan", Box::new(|g| scan::tighten_scans(g, target))),
         ("share", Box::new(share::share_sums)),
@@ -108,6 +110,7 @@ mod tests {
         let want = [
             "fold      6 ->     6 nodes",
             "drop      6 ->     4 nodes",
+            "rows      4 ->     4 nodes",
             "merge     4 ->     3 nodes",
             "scan      3 ->     3 nodes",
             "share     3 ->     3 nodes",
