@@ -133,19 +133,19 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub fn profile(&mut self, engine: &mut Engine, feeds: &[Feed<'_>], runs: usize) -> Result<Profile, Error> {
-        let mut seconds = vec![vec![0.0; runs.max(1)]; self.num_steps];
-        for run in 0..runs.max(1) {
+        let mut runs = vec![vec![0.0; self.num_steps]; runs.max(1)];
+        for seconds in &mut runs {
             self.begin(engine, feeds)?;
             self.current(engine, feeds).walk(&mut |frame, chain, step, block| {
                 let begin = Instant::now();
                 frame.run_step(chain, step, block);
-                seconds[step.index][run] += begin.elapsed().as_secs_f64();
+                seconds[step.index] += begin.elapsed().as_secs_f64();
             });
         }
-        seconds.iter_mut().for_each(|all| all.sort_by(f64::total_cmp));
         let mut times = Vec::new();
         self.ready.each_turn(&self.plan.graph, 1, &mut |graph, node, step, turns| {
-            let all = &seconds[step.index];
+            let mut all: Vec<f64> = runs.iter().map(|seconds| seconds[step.index]).collect();
+            all.sort_by(f64::total_cmp);
             times.push(NodeTime::new(graph, node, all[all.len() / 2], turns as f64));
         });
         Ok(Profile::new(times))
