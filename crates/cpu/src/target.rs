@@ -65,7 +65,7 @@ pub(crate) fn is_streamed(op: &MatMul, [m, n, k]: [usize; 3]) -> bool {
 /// Rows of a block of such a product: enough that packing is a small part of it, and more where the right side comes from
 /// memory again for every block.
 fn streamed_rows([_, n, k]: [usize; 3]) -> usize {
-    if n * k < 1 << 20 { 64 } else { 128 }
+    if n * k < 1 << 19 { 64 } else { 128 }
 }
 
 impl Target for CpuTarget {
