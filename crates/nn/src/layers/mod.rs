@@ -71,6 +71,7 @@ pub use group_normalization::GroupNormalization;
 pub use group_query_attention::GroupQueryAttention;
 pub use identity::Identity;
 pub use input::Input;
+pub(crate) use input::samples_of;
 pub use layer_normalization::LayerNormalization;
 pub use masking::Masking;
 pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract};
@@ -283,7 +284,7 @@ fn read_common(layer: &mut dyn Layer, read: &mut Reader<'_>) -> Result<(), Error
     common.name = read.string("name")?.filter(|name| !name.is_empty());
     if !is_input {
         read.dtype()?;
-        common.input_shape = read.extents("input_shape")?;
+        common.input_shape = read.extents("input_shape")?.map(Into::into);
         let own = common.activity_regularizer;
         common.activity_regularizer = read.object("activity_regularizer", Regularizer::from_config)?.or(own);
     }

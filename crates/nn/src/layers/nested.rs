@@ -22,7 +22,7 @@ impl Nested {
     /// The model as a layer.
     pub fn new(model: Architecture) -> Nested {
         let input_shape = match model.inputs() {
-            [_] => model.input_shape().map(<[usize]>::to_vec),
+            [input] => input.extents.clone(),
             _ => None,
         };
         Nested {
