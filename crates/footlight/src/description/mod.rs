@@ -29,6 +29,7 @@
 //! description may; there is no second list of keys. What is wrong is told all at once, with the lines it is at.
 
 mod faults;
+mod graph;
 mod schema;
 mod settings;
 mod tree;
@@ -173,20 +174,19 @@ fn architecture(faults: &mut Faults, root: &Node) -> Option<Architecture> {
         faults.add(root.place, Fault::config("[model] is missing").help("say what is trained, in [[model.layers]]"));
         return None;
     };
-    let name = settings(faults, model, Some("model"), |read| read.string_or("name", "sequential"), &["layers"])?;
+    let others = ["layers", graph::INPUTS, graph::OUTPUTS];
+    let name = settings(faults, model, Some("model"), |read| read.string("name"), &others)?;
     let Some(Node { item: Item::List(list), .. }) = model.get("layers") else {
         let fault = Fault::config("[model]: `layers` is missing, or no list");
         faults.add(model.place_of(Some("layers")), fault.help("write a table [[model.layers]] for each layer"));
         return None;
     };
-    let made = list.iter().map(|layer| {
-        let node = object(faults, layer, "layer", layers::CLASSES)?;
-        faults.read(&node, &layers::keys(&class(&node)), |value| {
-            let layer = layers::from_config(value)?;
-            layer.check().map_err(|fault| fault.at(format!("layer `{}`", layer.class_name())))?;
-            Ok(value.clone())
-        })
-    });
+    if graph::is_graph(model, list) {
+        return graph::read(faults, model, name.unwrap_or_else(|| "functional".into()), list);
+    }
+    let name = name.unwrap_or_else(|| "sequential".into());
+    let made =
+        list.iter().map(|node| object(faults, node, "layer", layers::CLASSES).and_then(|node| layer(faults, &node)));
     let made: Vec<Option<Json>> = made.collect();
     let made: Vec<Json> = made.into_iter().collect::<Option<_>>()?;
     let config = json!({ "class_name": "Sequential", "config": { "name": name, "layers": made } });
@@ -197,6 +197,15 @@ fn architecture(faults: &mut Faults, root: &Node) -> Option<Architecture> {
             None
         }
     }
+}
+
+/// A layer as Keras writes it, if it is not at fault.
+fn layer(faults: &mut Faults, node: &Node) -> Option<Json> {
+    faults.read(node, &layers::keys(&class(node)), |value| {
+        let layer = layers::from_config(value)?;
+        layer.check().map_err(|fault| fault.at(format!("layer `{}`", layer.class_name())))?;
+        Ok(value.clone())
+    })
 }
 
 fn compile(faults: &mut Faults, root: &Node) -> Option<Compile> {
