@@ -388,15 +388,36 @@ impl Model {
         self.build_all(std::slice::from_ref(x))
     }
 
+    /// Fixes the shapes of samples, one for each input, and makes the first weights if there are none; where a model leaves
+    /// extents open, those of the samples that it is given later take their place.
+    ///
+    /// # Errors
+    /// Shapes that do not fit the model.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::prelude::*;
+    /// let x = Input::new([None, Some(4)]).symbol();
+    /// let mut model = Functional::new([&x], [&Dense::new(2).on(&x)])?;
+    /// model.build(&[&[10, 4]])?;
+    /// assert!(model.plan_summary(1)?.flops > 2.0 * 10.0 * 4.0);
+    /// let longer = Samples::from(Tensor::new([1, 20, 4], vec![0.5f32; 80])?);
+    /// assert_eq!(model.predict(&longer)?.shape(), [1, 20, 2]);
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn build(&mut self, shapes: &[&[usize]]) -> Result<()> {
+        self.architecture.build_all(shapes)?;
+        self.start_weights();
+        Ok(())
+    }
+
     /// As [`Model::build_for`], of all inputs. Where extents of the samples are not known, those of these are taken from now
     /// on.
     pub(crate) fn build_all(&mut self, x: &[Samples]) -> Result<()> {
         if self.architecture.has_shapes(x.iter().map(Samples::sample_shape)) {
             return Ok(());
         }
-        self.architecture.build_all(&x.iter().map(Samples::sample_shape).collect::<Vec<_>>())?;
-        self.start_weights();
-        Ok(())
+        self.build(&x.iter().map(Samples::sample_shape).collect::<Vec<_>>())
     }
 
     fn start_weights(&mut self) {

@@ -265,6 +265,11 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
         false
     }
 
+    /// The model that the layer is, if it is one.
+    fn model(&self) -> Option<&crate::Architecture> {
+        None
+    }
+
     /// How the layer stands in Keras' files.
     fn form(&self) -> Form {
         Form::Layer

@@ -19,9 +19,11 @@ pub mod losses;
 pub mod metrics;
 mod naming;
 pub mod optimizers;
+mod picture;
 mod regularizers;
 pub mod suggest;
 mod summary;
+pub mod svg;
 mod symbol;
 mod vocabulary;
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::faults::Faults;
 use super::tree::{CLASS, Item, Node, Place};
-use super::{class, layer, object};
+use super::{built, class, layer, object};
 
 /// The keys that make a graph of a list.
 pub(super) const INPUTS: &str = "inputs";
@@ -47,8 +47,10 @@ pub(super) fn read(faults: &mut Faults, model: &Node, name: String, list: &[Node
     let inputs: Vec<Json> = names.map(|name| json!([name, 0, 0])).collect();
     let config = json!({ "name": name, "layers": graph.layers, "input_layers": inputs, "output_layers": outputs });
     let config = json!({ "class_name": "Functional", "config": config });
-    let made = Architecture::from_config(&config);
-    made.map_err(|fault| faults.add(model.place, fault.at("[model]"))).ok()
+    let places =
+        graph.names.into_iter().zip(&entries).filter_map(|(name, entry)| Some((name?, entry.node.place_of(None))));
+    let places: Vec<(String, Place)> = places.collect();
+    built(faults, &config, model.place, &places)
 }
 
 /// The inputs as layers: tables, or names alone; one without a name where nothing is said.
@@ -226,8 +228,16 @@ impl Graph<'_> {
     fn call(&mut self, index: usize, entry: &Entry<'_>, inputs: usize) -> Option<Json> {
         let mut keywords = Map::new();
         let mut is_whole = true;
+        let mut layer = entry.layer.clone();
         for (key, node) in entry.node.get(CALL).into_iter().flat_map(Node::entries) {
             let value = self.argument(node, index);
+            let is_option = key != "training" && matches!(&node.item, Item::Plain(plain) if !plain.is_string());
+            if let (true, Some(layer), Some(value)) = (is_option, &mut layer, &value)
+                && let Err(fault) = layer.set_call_option(key, value)
+            {
+                let class = layer.class_name();
+                self.fault(node.place, fault.at(format!("layer `{class}`")));
+            }
             is_whole &= value.is_some();
             keywords.extend(value.map(|value| (key.clone(), value)));
         }
@@ -259,14 +269,14 @@ impl Graph<'_> {
     /// An argument of a call: a text names a value, anything else stands for itself.
     fn argument(&mut self, node: &Node, index: usize) -> Option<Json> {
         match &node.item {
-            Item::Plain(Json::String(name)) => self.named(name, node.place, index),
+            Item::Plain(Json::String(name)) => self.named("input", name, node.place, index),
             Item::List(list) => list.iter().map(|node| self.argument(node, index)).collect(),
             _ => Some(node.to_json()),
         }
     }
 
     /// The value of a name above the entry at `index`.
-    fn named(&mut self, text: &str, place: Place, index: usize) -> Option<Json> {
+    fn named(&mut self, what: &str, text: &str, place: Place, index: usize) -> Option<Json> {
         let position = |name: &str| self.names.iter().position(|known| known.as_deref() == Some(name));
         let indexed = || {
             let (name, output) = text.strip_suffix(']')?.rsplit_once('[')?;
@@ -284,7 +294,7 @@ impl Graph<'_> {
             }
             None => {
                 let known: Vec<&str> = self.names[..index].iter().flatten().map(String::as_str).collect();
-                let fault = suggest::unknown("input", text, &known);
+                let fault = suggest::unknown(what, text, &known);
                 self.fault(place, fault);
                 None
             }
@@ -308,7 +318,10 @@ impl Graph<'_> {
             Some(node) => {
                 let nodes =
                     if let Item::List(list) = &node.item { list.as_slice() } else { std::slice::from_ref(node) };
-                nodes.iter().map(|node| self.named(node.text().unwrap_or_default(), node.place, count)).collect()
+                nodes
+                    .iter()
+                    .map(|node| self.named("layer", node.text().unwrap_or_default(), node.place, count))
+                    .collect()
             }
         };
         tensors.into_iter().flatten().map(|tensor| tensor["config"]["keras_history"].clone()).collect()

@@ -103,13 +103,14 @@ impl Architecture {
         };
         let (extent, one) = fits?;
         let other = with(extent + FURTHER)?;
-        for (a, b) in one.weights.iter().zip(&other.weights).filter(|(a, b)| a.spec.shape != b.spec.shape) {
+        let mut weights = one.weights.iter().zip(&other.weights);
+        if let Some((a, b)) = weights.find(|(a, b)| a.spec.shape != b.spec.shape) {
             let (layer, name) = (self.layers[a.layer].as_ref(), &self.names[a.layer]);
             let shape = Extents::common_to(&a.spec.shape, &b.spec.shape);
             let message = format!("{} would have shape {shape}, which the inputs leave open", a.spec.name);
             let help = "give the inputs fixed shapes, or pool over what is open, such as by GlobalAveragePooling1D";
             let fault = Error::new(ErrorKind::Shape, message).help(help);
-            return Err(fault.at(format!("layer `{name}` ({})", layer.class_name())));
+            return Err(fault.at_layer(name, layer.class_name()));
         }
         for (call, (one, other)) in self.calls.iter_mut().zip(one.shapes.iter().zip(&other.shapes)) {
             call.extents = one.iter().zip(other).map(|(a, b)| Extents::common_to(a, b)).collect();
@@ -135,7 +136,7 @@ impl Architecture {
         let mut faults = Vec::new();
         for call in &self.calls {
             let (layer, name) = (self.layers[call.layer].as_ref(), &self.names[call.layer]);
-            let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
+            let place = |e: Error| e.at_layer(name, layer.class_name());
             let given = |port: &Port| match port {
                 Port::Input(input) => Some(shapes[*input].to_vec()),
                 Port::Output(call, output) => built.shapes.get(*call).and_then(|shapes| shapes.get(*output)).cloned(),
@@ -177,7 +178,7 @@ impl Architecture {
         }
         faults.dedup();
         built.weights = of_layer.into_iter().flatten().flatten().collect();
-        if faults.is_empty() { Ok(built) } else { Err(together(&faults)) }
+        if faults.is_empty() { Ok(built) } else { Err(Error::together(faults, FAULTS_SHOWN)) }
     }
 
     fn weights_of_call(&self, index: usize, shapes: &[Vec<usize>]) -> Result<Vec<Weight>, Error> {
@@ -200,19 +201,6 @@ struct Built {
 
 fn shapes_of(weights: &[Weight]) -> Vec<&[usize]> {
     weights.iter().map(|weight| weight.spec.shape.as_slice()).collect()
-}
-
-/// All faults as one.
-fn together(faults: &[Error]) -> Error {
-    let mut told: Vec<String> = faults.iter().take(FAULTS_SHOWN).map(|fault| fault.message().into()).collect();
-    if let Some(more) = faults.len().checked_sub(FAULTS_SHOWN).filter(|more| *more > 0) {
-        told.push(format!("and {more} more"));
-    }
-    let all = Error::new(faults[0].kind(), told.join("\n"));
-    match faults.iter().find_map(Error::help_text) {
-        Some(help) => all.help(help),
-        None => all,
-    }
 }
 
 /// Refuses what no machine holds, so that nobody has to think of the product of extents as larger than a number.

@@ -40,17 +40,24 @@ impl Input {
     /// The shape is that of the first samples where nothing is said.
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Input, Error> {
         read.ignore(&["dtype", "sparse", "ragged", "optional"]);
-        let shape = read.get("shape").map(|shape| ("shape", extents_of(shape)));
-        let batch_shape = read.get("batch_shape").map(|shape| ("batch_shape", samples_of(shape)));
-        match shape.or(batch_shape) {
+        if let Some(extents) = read_extents(read, "shape")? {
+            return Ok(Input::new(extents));
+        }
+        match read.get("batch_shape").map(samples_of) {
             None => Ok(Input { common: Common::default() }),
-            Some((_, Some(extents))) => Ok(Input::new(extents)),
-            Some((key, None)) => {
-                Err(Error::config(format!("`{key}` must be a list of extents, each a whole number or None"))
-                    .in_key(key))
-            }
+            Some(Some(extents)) => Ok(Input::new(extents)),
+            Some(None) => Err(no_extents("batch_shape")),
         }
     }
+}
+
+/// The extents of a sample; none where nothing is said.
+pub(crate) fn read_extents<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<Extents>, Error> {
+    read.get(key).map(|value| extents_of(value).ok_or_else(|| no_extents(key))).transpose()
+}
+
+fn no_extents(key: &str) -> Error {
+    Error::config(format!("`{key}` must be a list of extents, each a whole number or None")).in_key(key)
 }
 
 /// The extents of a list, which are null or `"None"` where they are not known.

@@ -111,6 +111,10 @@ impl Layer for Nested {
         self.model.num_indices_of(0).map(|(_, count)| count)
     }
 
+    fn model(&self) -> Option<&Architecture> {
+        Some(&self.model)
+    }
+
     fn form(&self) -> Form {
         Form::Model
     }

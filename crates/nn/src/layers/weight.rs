@@ -141,20 +141,27 @@ impl Affine {
         Weight::write_all(config, &[&self.beta, &self.gamma]);
     }
 
-    /// Gamma and beta of so many features, those that there are.
-    pub(crate) fn specs(&self, features: usize) -> Vec<WeightSpec> {
-        let gamma = self.scale.then(|| self.gamma.spec("gamma", [features]));
-        gamma.into_iter().chain(self.center.then(|| self.beta.spec("beta", [features]))).collect()
+    /// Gamma and beta of this shape, those that there are.
+    pub(crate) fn specs(&self, shape: &[usize]) -> Vec<WeightSpec> {
+        let gamma = self.scale.then(|| self.gamma.spec("gamma", shape));
+        gamma.into_iter().chain(self.center.then(|| self.beta.spec("beta", shape))).collect()
     }
 
-    /// `gamma y + beta`, with the weights of [`Affine::specs`].
+    /// `gamma y + beta` along the last axis, with the weights of [`Affine::specs`].
     pub(crate) fn lower(&self, g: &mut Builder, mut y: Value, weights: &[Value]) -> Value {
         let mut weights = weights.iter();
+        let mut flat = |g: &mut Builder| {
+            let weight = *weights.next().expect("it is a weight");
+            let count = g.shape(weight).iter().product();
+            g.reshape(weight, [count])
+        };
         if self.scale {
-            y = g.mul(y, *weights.next().expect("gamma is a weight"));
+            let gamma = flat(g);
+            y = g.mul(y, gamma);
         }
         if self.center {
-            y = g.add(y, *weights.next().expect("beta is a weight"));
+            let beta = flat(g);
+            y = g.add(y, beta);
         }
         y
     }
