@@ -33,6 +33,9 @@ pub struct Predict {
     /// Take a picture's black for white and its white for black
     #[arg(long)]
     invert: bool,
+    /// The extents of a picture where the model leaves them open, such as 64,64,3
+    #[arg(long, value_name = "N,N", value_parser = models::shape)]
+    shape: Vec<models::Shape>,
     /// The most threads to use; results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = models::threads)]
     threads: Option<usize>,
@@ -53,6 +56,7 @@ impl Predict {
             return Err(Error::new(ErrorKind::Config, "--invert is for pictures only"));
         }
         let mut model = models::open(&self.model, self.threads)?;
+        models::build(&mut model, &self.shape)?;
         let x = self.samples(&model, kind)?;
         let answers = model.predict_all(x).map_err(|error| error.at(quoted(&self.input)))?;
         match (&self.output, format) {
@@ -92,7 +96,7 @@ impl Predict {
     fn picture(&self, sample: Option<&[usize]>) -> Result<Tensor> {
         let Some(sample) = sample else {
             return Err(Error::new(ErrorKind::Shape, "the model does not say which shape its samples have")
-                .help("give the picture as an .npy file of the right shape"));
+                .help("say it, such as --shape 64,64,3"));
         };
         let mut picture = Picture::open(&self.input, sample)?;
         if picture.size != picture.scaled_to {

@@ -2,6 +2,7 @@
 
 use crate::{models, output};
 use clap::Parser;
+use footlight::description::Description;
 use footlight::prelude::*;
 use footlight::{ErrorKind, nn};
 use std::path::PathBuf;
@@ -12,16 +13,24 @@ use std::path::PathBuf;
 Examples:
   footlight summary model.keras
   footlight summary model.keras --plan --batch-size 128
+  footlight summary model.keras --svg model.svg
+  footlight summary run.toml --shape 28,28
 
 With --plan: each step with its op, shapes, bytes and place in memory, and the most memory a run takes; of a training step \
 if the model is compiled, else of an answer.")]
 pub struct Summary {
-    /// The model, a .keras file or an .h5 file of Keras
+    /// The model, a .keras file, an .h5 file of Keras or a run description (.toml)
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// Print the plan of a step too
     #[arg(long)]
     plan: bool,
+    /// Where the model is drawn as a graph
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+    /// The extents of a sample where the model leaves them open, such as 28,28; once for each input
+    #[arg(long, value_name = "N,N", value_parser = models::shape)]
+    shape: Vec<models::Shape>,
     /// Samples per step of the plan
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch_size: usize,
@@ -35,8 +44,16 @@ impl Summary {
         if self.batch_size == 0 {
             return Err(Error::new(ErrorKind::Config, "--batch-size 0: a step needs at least one sample"));
         }
-        let mut model = models::open(&self.model, self.threads)?;
+        if let Some(path) = &self.svg {
+            output::check_ending("--svg", path, "svg")?;
+            output::check_writable(path)?;
+        }
+        let mut model = self.open()?;
+        models::build(&mut model, &self.shape)?;
         output::print(&model.summary())?;
+        if let Some(path) = &self.svg {
+            footlight::write_atomically(path, model.architecture().to_svg().as_bytes())?;
+        }
         if !self.plan {
             return Ok(());
         }
@@ -50,5 +67,14 @@ impl Summary {
             nn::grouped(plan.peak_bytes),
             plan.flops / 1e6
         ))
+    }
+
+    /// The model of a file, or the one that a run description says.
+    fn open(&self) -> Result<Model> {
+        if self.model.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("toml")) {
+            return models::open(&self.model, self.threads);
+        }
+        let model = Description::open(&self.model, &[])?.model()?;
+        Ok(models::with_threads(model, self.threads))
     }
 }

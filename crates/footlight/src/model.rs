@@ -21,6 +21,14 @@ pub(crate) enum Kind {
     Infer,
 }
 
+/// What a session was made for: what to do with how many samples of which shapes.
+#[derive(Debug)]
+struct Purpose {
+    kind: Kind,
+    batch: Batch,
+    shapes: Vec<Vec<usize>>,
+}
+
 /// The state that holds the size of the optimizer's steps.
 const LEARNING_RATE: &str = "optimizer/learning_rate";
 /// Sessions kept at a time; the one used longest ago gives way.
@@ -75,7 +83,7 @@ pub struct Model {
     seed: u64,
     pub(crate) has_weights: bool,
     pub(crate) engine: Engine,
-    sessions: Vec<(Kind, Batch, Session)>,
+    sessions: Vec<(Purpose, Session)>,
 }
 
 impl Model {
@@ -380,15 +388,40 @@ impl Model {
         self.build_all(std::slice::from_ref(x))
     }
 
-    /// As [`Model::build_for`], of all inputs.
-    pub(crate) fn build_all(&mut self, x: &[Samples]) -> Result<()> {
-        self.architecture.build_all(&x.iter().map(Samples::sample_shape).collect::<Vec<_>>())?;
+    /// Fixes the shapes of samples, one for each input, and makes the first weights if there are none; where a model leaves
+    /// extents open, those of the samples that it is given later take their place.
+    ///
+    /// # Errors
+    /// Shapes that do not fit the model.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::prelude::*;
+    /// let x = Input::new([None, Some(4)]).symbol();
+    /// let mut model = Functional::new([&x], [&Dense::new(2).on(&x)])?;
+    /// model.build(&[&[10, 4]])?;
+    /// assert!(model.plan_summary(1)?.flops > 2.0 * 10.0 * 4.0);
+    /// let longer = Samples::from(Tensor::new([1, 20, 4], vec![0.5f32; 80])?);
+    /// assert_eq!(model.predict(&longer)?.shape(), [1, 20, 2]);
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn build(&mut self, shapes: &[&[usize]]) -> Result<()> {
+        self.architecture.build_all(shapes)?;
         self.start_weights();
         Ok(())
     }
 
+    /// As [`Model::build_for`], of all inputs. Where extents of the samples are not known, those of these are taken from now
+    /// on.
+    pub(crate) fn build_all(&mut self, x: &[Samples]) -> Result<()> {
+        if self.architecture.has_shapes(x.iter().map(Samples::sample_shape)) {
+            return Ok(());
+        }
+        self.build(&x.iter().map(Samples::sample_shape).collect::<Vec<_>>())
+    }
+
     fn start_weights(&mut self) {
-        if self.has_weights || self.architecture.input_shape().is_none() {
+        if self.has_weights || !self.architecture.is_built() {
             return;
         }
         for (name, role, value) in self.architecture.initial_values(self.seed) {
@@ -409,13 +442,17 @@ impl Model {
     /// The session for a kind and number of samples, and the engine it runs on.
     pub(crate) fn session(&mut self, kind: Kind, batch: impl Into<Batch>) -> Result<(&mut Engine, &mut Session)> {
         let batch = batch.into();
-        let position = self.sessions.iter().position(|(k, b, _)| (*k, *b) == (kind, batch));
+        let is_such = |Purpose { kind: k, batch: b, shapes }: &Purpose| {
+            (*k, *b) == (kind, batch) && self.architecture.has_shapes(shapes.iter().map(Vec::as_slice))
+        };
+        let position = self.sessions.iter().position(|(purpose, _)| is_such(purpose));
         let session = match position {
             Some(position) if position + 1 == self.sessions.len() => None,
             Some(position) => Some(self.sessions.remove(position)),
             None => {
                 let graph = self.lower(kind, batch)?;
-                Some((kind, batch, self.engine.compile(&graph)?))
+                let shapes = self.architecture.inputs().iter().filter_map(|input| input.shape.clone()).collect();
+                Some((Purpose { kind, batch, shapes }, self.engine.compile(&graph)?))
             }
         };
         if let Some(session) = session {
@@ -424,7 +461,7 @@ impl Model {
             }
             self.sessions.push(session);
         }
-        let (_, _, session) = self.sessions.last_mut().expect("it was put there");
+        let (_, session) = self.sessions.last_mut().expect("it was put there");
         Ok((&mut self.engine, session))
     }
 
@@ -549,6 +586,7 @@ impl Model {
     }
 
     pub(crate) fn evaluate_batches(&mut self, samples: &Columns, batch_size: usize) -> Result<Vec<(String, f64)>> {
+        self.build_all(&samples.x)?;
         self.reset_metrics();
         let order: Vec<u32> = (0..samples.len() as u32).collect();
         for rows in order.chunks(batch_size) {
@@ -717,7 +755,7 @@ mod tests {
         }
         model.session(Kind::Infer, 1).unwrap();
         model.session(Kind::Infer, 99).unwrap();
-        let batches: Vec<usize> = model.sessions.iter().map(|(_, batch, _)| batch.size).collect();
+        let batches: Vec<usize> = model.sessions.iter().map(|(purpose, _)| purpose.batch.size).collect();
         assert_eq!(batches, [3, 4, 5, 6, 7, 8, 1, 99]);
     }
 }

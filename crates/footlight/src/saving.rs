@@ -58,7 +58,7 @@ impl Model {
         let path = path.as_ref();
         let saved = SavedModel::open(path, custom)?;
         let mut model = Model::bare(saved.architecture);
-        model.has_weights = model.architecture.input_shape().is_some();
+        model.has_weights = model.architecture.is_built();
         match saved.compile {
             Some(Ok(compile)) => model.set_compile(compile),
             Some(Err(error)) => model.compile = Err(error.at(format!("`{}`", path.display())).into()),

@@ -65,6 +65,47 @@ fn files_of_keras_predict_what_keras_predicts() {
 }
 
 #[test]
+fn models_of_any_length_predict_what_keras_predicts_at_each() {
+    let mut count = 0;
+    for (path, record) in loadable().filter(|(_, record)| !record["further"].is_null()) {
+        let mut model = Model::load(&path).unwrap();
+        assert!(model.summary().contains("(None, None, "), "{}", model.summary());
+        // Back and forth: what was planned for one length holds when it comes again.
+        let further = record["further"].as_array().unwrap();
+        for case in further.iter().chain([&record]).chain(further) {
+            let prediction = model.predict(&Samples::from(tensor(&case["input"]))).unwrap();
+            let difference = largest_difference(&prediction, &tensor(&case["prediction"]));
+            assert!(difference <= 1e-6, "{}: {difference}", path.display());
+            count += 1;
+        }
+        let input = &model.architecture().to_config()["config"]["layers"][0]["config"]["batch_shape"];
+        assert_eq!(input[1], Value::Null, "{}", path.display());
+    }
+    assert_eq!(count, 3 * 5);
+}
+
+#[test]
+fn a_model_of_any_length_trains_on_one_and_is_measured_on_another() {
+    let mut model = Model::load(fixtures().join("open_text_jax.keras")).unwrap();
+    let tokens = |count: usize, steps: usize| {
+        let numbers: Vec<i32> = (0..count * steps).map(|i| (i * 5 % 9) as i32).collect();
+        Samples::from(Tensor::new([count, steps], numbers).unwrap())
+    };
+    let y = |count: usize| {
+        Samples::from(Tensor::new([count], (0..count).map(|i| i as i32 % 3).collect::<Vec<_>>()).unwrap())
+    };
+    let fit = Fit::new().epochs(2).batch_size(5).validation_data(&tokens(7, 4), &y(7)).progress(Progress::None);
+    let history = model.fit(&tokens(12, 8), &y(12), fit).unwrap();
+    let last = history.get("val_loss").unwrap()[1];
+    let evaluation = model.evaluate(&tokens(7, 4), &y(7)).unwrap();
+    assert!((evaluation.loss() - last).abs() < 1e-6, "{} for {last}", evaluation.loss());
+    let error = model.predict(&Samples::from(Tensor::new([2, 3, 3], vec![1.0f32; 18]).unwrap())).unwrap_err();
+    assert!(error.message().contains("samples have shape [3, 3], the model was built for [None]"), "{error}");
+    let error = Model::load(fixtures().join("open_text_jax.keras")).unwrap().plan_summary(4).unwrap_err();
+    assert!(error.message().contains("takes samples of shape [None], and was given none yet"), "{error}");
+}
+
+#[test]
 fn several_inputs_and_outputs_train_on_as_in_keras() {
     let record: Value = serde_json::from_slice(&std::fs::read(fixtures().join("several_jax.json")).unwrap()).unwrap();
     let mut model = Model::load(fixtures().join("several_jax.keras")).unwrap();

@@ -535,6 +535,20 @@ impl<const N: usize> From<[i64; N]> for Axes {
 }
 
 impl Axes {
+    /// The axes of the key `axis`, the last unless written.
+    pub(crate) fn read_or_last(read: &mut Reader<'_>) -> Result<Axes, Error> {
+        Ok(Axes::read(read, "axis")?.unwrap_or(Axes::from(-1)))
+    }
+
+    /// The axis of the key `axis`, of which there is one, the last unless written.
+    pub(crate) fn read_one(read: &mut Reader<'_>) -> Result<Axes, Error> {
+        let axes = Axes::read_or_last(read)?;
+        match axes.0.len() {
+            1 => Ok(axes),
+            _ => Err(Error::config(format!("axis = {:?} must be one axis", axes.0)).in_key("axis")),
+        }
+    }
+
     /// As they were given.
     pub(crate) fn list(&self) -> &[i64] {
         &self.0

@@ -38,12 +38,31 @@ pub struct Error {
     message: String,
     help: Option<String>,
     key: Option<String>,
+    found: Option<Box<Found>>,
+}
+
+/// Where a fault was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Found {
+    layer: Option<String>,
+    parts: Vec<Error>,
 }
 
 impl Error {
     /// An error of `kind`; `message` says where and what.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), help: None, key: None }
+        Error { kind, message: message.into(), help: None, key: None, found: None }
+    }
+
+    /// Several as one, of whose messages the first `shown` are told.
+    pub(crate) fn together(faults: Vec<Error>, shown: usize) -> Error {
+        let mut told: Vec<String> = faults.iter().take(shown).map(|fault| fault.message.clone()).collect();
+        if let Some(more) = faults.len().checked_sub(shown).filter(|more| *more > 0) {
+            told.push(format!("and {more} more"));
+        }
+        let (kind, help) = (faults[0].kind, faults.iter().find_map(|fault| fault.help.clone()));
+        let found = Some(Box::new(Found { layer: None, parts: faults }));
+        Error { help, found, ..Error::new(kind, told.join("\n")) }
     }
 
     /// An error in a setting.
@@ -61,6 +80,12 @@ impl Error {
     pub fn at(mut self, place: impl fmt::Display) -> Error {
         self.message = format!("{place}: {}", self.message);
         self
+    }
+
+    /// Says which layer is at fault, and puts it before the message.
+    pub(crate) fn at_layer(self, name: &str, class: &str) -> Error {
+        let found = Some(Box::new(Found { layer: Some(name.into()), parts: vec![] }));
+        Error { found, ..self.at(format!("layer `{name}` ({class})")) }
     }
 
     /// Says which key of a configuration is at fault; of one that stands in another, `kernel_initializer.scale`.
@@ -82,6 +107,19 @@ impl Error {
     /// The key of a configuration that is at fault, if one is; keys of nested configurations stand behind a dot.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    /// The name of the layer that is at fault, if one of a model is.
+    pub fn layer(&self) -> Option<&str> {
+        self.found.as_ref()?.layer.as_deref()
+    }
+
+    /// The faults that this one tells together; itself if it is one.
+    pub fn parts(&self) -> &[Error] {
+        match &self.found {
+            Some(found) if !found.parts.is_empty() => &found.parts,
+            _ => std::slice::from_ref(self),
+        }
     }
 
     /// The next step, if one is known.
@@ -119,6 +157,6 @@ impl From<footlight_tensor::Error> for Error {
             footlight_tensor::ErrorKind::File => ErrorKind::File,
             _ => ErrorKind::Shape,
         };
-        Error { kind, message: error.message().into(), help: error.help_text().map(Into::into), key: None }
+        Error { help: error.help_text().map(Into::into), ..Error::new(kind, error.message()) }
     }
 }

@@ -1,7 +1,7 @@
 //! What a layer is: configuration, shapes, weights, and how it is lowered.
 
 use crate::config::Config;
-use crate::{Constraint, Error, Initializer, Regularizer};
+use crate::{Constraint, Error, Extents, Initializer, Regularizer};
 use footlight_graph::{Builder, Value};
 use footlight_tensor::{RandomKey, Tensor};
 use serde_json::Value as Json;
@@ -265,6 +265,11 @@ pub trait Layer: CloneLayer + fmt::Debug + Send + Sync {
         false
     }
 
+    /// The model that the layer is, if it is one.
+    fn model(&self) -> Option<&crate::Architecture> {
+        None
+    }
+
     /// How the layer stands in Keras' files.
     fn form(&self) -> Form {
         Form::Layer
@@ -365,7 +370,7 @@ pub struct Common {
     /// Whether gradients change the layer's weights.
     pub trainable: bool,
     /// The shape of one sample, for the first layer of a model.
-    pub input_shape: Option<Vec<usize>>,
+    pub input_shape: Option<Extents>,
     /// A penalty on what the layer puts out, divided by the number of samples.
     pub activity_regularizer: Option<Regularizer>,
 }
@@ -389,7 +394,7 @@ macro_rules! common_methods {
 
             /// The shape of one sample, for the first layer of a model.
             pub fn input_shape(mut self, shape: impl Into<Vec<usize>>) -> Self {
-                self.common.input_shape = Some(shape.into());
+                self.common.input_shape = Some(shape.into().into());
                 self
             }
 

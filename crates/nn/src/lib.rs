@@ -10,6 +10,7 @@ pub mod config;
 mod constraints;
 mod custom;
 mod error;
+mod extents;
 pub mod file;
 mod initializers;
 mod layer;
@@ -18,9 +19,11 @@ pub mod losses;
 pub mod metrics;
 mod naming;
 pub mod optimizers;
+mod picture;
 mod regularizers;
 pub mod suggest;
 mod summary;
+pub mod svg;
 mod symbol;
 mod vocabulary;
 
@@ -31,6 +34,7 @@ pub use config::{Axes, Config, Key, KeyKind};
 pub use constraints::Constraint;
 pub use custom::Custom;
 pub use error::{Error, ErrorKind};
+pub use extents::Extents;
 pub use initializers::{Distribution, FanMode, Initializer};
 pub use layer::{Call, Common, Form, Layer, Masked, Mode, WeightSpec};
 pub use layers::{
@@ -61,7 +65,7 @@ pub use losses::{
     SparseCategoricalCrossentropy, SquaredHinge, Tversky,
 };
 pub use metrics::{Metric, MetricList};
-pub use naming::{container_keys, to_snake_case};
+pub use naming::{container_keys, layer_names, to_snake_case};
 pub use optimizers::schedules::{
     CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, LearningRate, PiecewiseConstantDecay,
     PolynomialDecay, Schedule,

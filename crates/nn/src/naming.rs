@@ -1,7 +1,7 @@
 //! Names of layers and their keys in files, as Keras makes them.
 
 use crate::{Error, Layer};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Keras' snake case of a class name: `BatchNormalization` becomes `batch_normalization`, `ReLU` becomes `re_lu`.
 ///
@@ -54,22 +54,36 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
         let name = name.escape_debug();
         return Err(Error::config(format!("layer name `{name}` must not contain control characters")));
     }
+    Ok(layer_names(layers.iter().map(|layer| (layer.class_name(), layer.common().name.as_deref()))))
+}
+
+/// The name of each layer, of which its class and maybe a name of its own are given: that, or else the class in snake case,
+/// with `_1`, `_2` where that is taken.
+///
+/// # Examples
+/// ```
+/// use footlight_nn::layer_names;
+/// assert_eq!(layer_names([("Dense", None), ("ReLU", Some("last")), ("Dense", None)]), ["dense", "last", "dense_1"]);
+/// ```
+pub fn layer_names<'a>(layers: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Vec<String> {
+    let layers: Vec<(&str, Option<&str>)> = layers.into_iter().collect();
+    let taken: HashSet<&str> = layers.iter().filter_map(|(_, own)| *own).collect();
     let mut counts: HashMap<String, usize> = HashMap::new();
-    let mut name = |layer: &dyn Layer| {
-        if let Some(name) = &layer.common().name {
-            return name.clone();
+    let name = |(class, own): (&str, Option<&str>)| {
+        if let Some(own) = own {
+            return own.to_string();
         }
-        let base = to_snake_case(inner_class(layer.class_name()));
+        let base = to_snake_case(inner_class(class));
         loop {
             let count = counts.entry(base.clone()).or_default();
             let name = if *count == 0 { base.clone() } else { format!("{base}_{count}") };
             *count += 1;
-            if taken.binary_search(&name).is_err() {
+            if !taken.contains(name.as_str()) {
                 return name;
             }
         }
     };
-    Ok(layers.iter().map(|l| name(l.as_ref())).collect())
+    layers.into_iter().map(name).collect()
 }
 
 /// The keys of the members of one container in a model file, in order. They come from classes, never from names: `dense`,

@@ -1,6 +1,6 @@
 //! The summary of a model, in the look of Keras.
 
-use crate::{Architecture, Compile, Kind, Port};
+use crate::{Architecture, Compile, Extents, Kind, Port};
 
 /// Titles and widths of the columns, without margins, of a list of layers.
 const LIST: &[(&str, usize)] = &[("Layer (type)", 31), ("Output Shape", 22), ("Param #", 13)];
@@ -36,17 +36,11 @@ impl Architecture {
             .filter(|(_, (layer, _))| self.kind() == Kind::Functional || layer.class_name() != "InputLayer")
             .map(|(index, (layer, name))| {
                 let first = format!("{name} ({})", layer.class_name());
-                let Some(shape) = self.layer_shape(index) else {
+                let Some(extents) = self.layer_extents(index) else {
                     return [first, "?".into(), "0 (unbuilt)".into(), self.sources(index)];
                 };
-                let extents: Vec<String> = shape.iter().map(|d| format!(", {d}")).collect();
                 let count: usize = self.weights_of(index).map(|w| w.spec.shape.iter().product::<usize>()).sum();
-                [
-                    first,
-                    format!("(None{}{})", extents.concat(), if shape.is_empty() { "," } else { "" }),
-                    grouped(count),
-                    self.sources(index),
-                ]
+                [first, batched(extents), grouped(count), self.sources(index)]
             })
             .collect()
     }
@@ -84,6 +78,12 @@ impl Architecture {
         }
         text
     }
+}
+
+/// Extents as Keras tells them, after that of the batch.
+pub(crate) fn batched(extents: &Extents) -> String {
+    let told = extents.0.iter().map(|extent| extent.map_or(", None".into(), |known| format!(", {known}")));
+    format!("(None{}{})", told.collect::<String>(), if extents.0.is_empty() { "," } else { "" })
 }
 
 type Columns = [(&'static str, usize)];

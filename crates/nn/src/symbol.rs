@@ -229,7 +229,7 @@ impl Graph {
             return Err(Error::config("an input is listed twice"));
         }
         let input = Port::Input(self.inputs.len());
-        self.inputs.push(ModelInput { name: String::new(), shape: layer.common().input_shape.clone() });
+        self.inputs.push(ModelInput::new(String::new(), layer.common().input_shape.clone()));
         self.push(symbol, vec![input], vec![]);
         Ok(())
     }
@@ -242,7 +242,7 @@ impl Graph {
             self.layers.push(layer.0.clone_box());
         }
         self.calls_of.insert(key(symbol), self.calls.len());
-        self.calls.push(LayerCall { layer: layer_index, inputs, named, infers: *infers, shapes: vec![] });
+        self.calls.push(LayerCall::new(layer_index, inputs, named, *infers));
     }
 
     /// Adds the call behind `symbol` after all that it reads.

@@ -159,7 +159,7 @@ impl Layer for Positions {
 
 /// A user and an item, each an embedding, and two layers on both.
 fn recommender() -> Result<Model> {
-    let (user, item) = (Input::new([]).name("user").symbol(), Input::new([]).name("item").symbol());
+    let (user, item) = (Input::new(()).name("user").symbol(), Input::new(()).name("item").symbol());
     let both = Concatenate::new().on([&Embedding::new(USERS, 64).on(&user), &Embedding::new(ITEMS, 64).on(&item)]);
     let hidden = Dense::new(64).activation(Relu).on(&Dense::new(128).activation(Relu).on(&both));
     Functional::new([&user, &item], &Dense::new(1).activation(Sigmoid).on(&hidden))

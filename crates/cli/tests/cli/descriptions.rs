@@ -9,6 +9,8 @@ const CALLBACKS: &str = include_str!("../../../../examples/runs/callbacks.toml")
 
 const CNN: &str = include_str!("../../../../examples/runs/mnist_cnn.toml");
 
+const RESIDUAL: &str = include_str!("../../../../examples/runs/mnist_residual.toml");
+
 /// A folder with the small set, the examples, and a description whose every part is wrong.
 fn folder() -> Folder {
     let folder = Folder::with_data();
@@ -32,6 +34,18 @@ fn the_example_is_the_article_s_program() {
 fn the_convolutional_example_describes_a_model_of_mnist_pictures() {
     let description = footlight::description::Description::parse("mnist_cnn.toml", CNN, &[]);
     assert!(description.is_ok(), "{}", description.err().unwrap());
+}
+
+#[test]
+fn the_residual_example_learns_from_pictures_of_another_size() {
+    let folder = folder();
+    let text = RESIDUAL.replace("[28, 28, 1]", "[6, 5, 1]").replace("epochs = 5", "epochs = 12");
+    std::fs::write(folder.path("residual.toml"), text).unwrap();
+    let run = folder.run("train residual.toml --data data --batch-size 16 --progress none").done();
+    let accuracy: f64 = run.last_line().strip_prefix("Accuracy: ").unwrap().parse().unwrap();
+    assert!(accuracy > 0.9, "{accuracy}");
+    let layers = &Archive::open(folder.path("mnist_residual.keras")).unwrap().config["config"]["layers"];
+    assert_eq!(layers[0]["config"]["batch_shape"], serde_json::json!([null, 6, 5]));
 }
 
 #[test]

@@ -149,6 +149,52 @@ fn a_summary_has_the_table_and_the_plan() {
 }
 
 #[test]
+fn a_picture_shows_the_model_of_a_file_and_of_a_description() {
+    let folder = trained();
+    let run = folder.run("summary model.keras --svg model.svg").done();
+    assert!(run.out.starts_with("Model: "), "{}", run.out);
+    let svg = std::fs::read_to_string(folder.path("model.svg")).unwrap();
+    for told in ["<svg ", ">flatten<", ">Flatten<", ">(None, 30)<", ">3,968 params<", ">output<", "</svg>\n"] {
+        assert!(svg.contains(told), "{told}: {svg}");
+    }
+    let residual = include_str!("../../../../examples/runs/mnist_residual.toml");
+    std::fs::write(folder.path("run.toml"), residual).unwrap();
+    let run = folder.run("summary run.toml --shape 28,28 --svg run.svg").done();
+    assert!(run.out.contains("Total params: 19,562"), "{}", run.out);
+    let svg = std::fs::read_to_string(folder.path("run.svg")).unwrap();
+    assert!(svg.contains(">shortcut_2<") && svg.contains(">(None, 7, 7, 32)<"), "{svg}");
+    let run = folder.run("summary run.toml --shape 28");
+    assert!(run.code == Some(1) && run.err.contains("layer `reshape` (Reshape)"), "{}", run.err);
+    for (arguments, told) in [
+        ("--svg model.png", "what is written is a .svg file"),
+        ("--shape 28,0", "extents such as 28,28,1 are needed"),
+        ("--shape 4,4", "samples have shape [4, 4], the model was built for [6, 5]"),
+    ] {
+        let run = folder.run(&format!("summary model.keras {arguments}"));
+        assert!(run.code != Some(0) && run.err.contains(told), "{told}: {}", run.err);
+    }
+}
+
+#[test]
+fn a_model_of_any_extents_is_planned_and_asked_for_those_that_are_said() {
+    let folder = Folder::new();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/keras/open_pictures_jax.keras");
+    std::fs::copy(fixture, folder.path("open.keras")).unwrap();
+    assert!(folder.run("summary open.keras").done().out.contains("(None, None, None,"));
+    let run = folder.run("summary open.keras --plan");
+    assert!(run.err.contains("takes samples of shape [None, None, 2], and was given none yet"), "{}", run.err);
+    let run = folder.run("summary open.keras --plan --shape 8,4,2").done();
+    assert!(run.out.contains("Peak memory: "), "{}", run.out);
+    for shape in [[3, 4, 6, 2], [1, 8, 2, 2]] {
+        let x = Tensor::new(shape, vec![0.5f32; shape.iter().product()]).unwrap();
+        std::fs::write(folder.path("x.npy"), npy::write(&x).unwrap()).unwrap();
+        folder.run("predict open.keras --input x.npy --output y.npy").done();
+        let y = npy::read(&std::fs::read(folder.path("y.npy")).unwrap()).unwrap();
+        assert_eq!(y.shape(), [shape[0], shape[1], shape[2], 3]);
+    }
+}
+
+#[test]
 fn a_benchmark_is_a_line_of_json() {
     let folder = Folder::new();
     let run = folder.run("bench mlp --infer --threads 1 --json").done();

@@ -25,10 +25,27 @@
 //! callbacks = [{ class = "EarlyStopping", monitor = "loss", patience = 2 }]
 //! ```
 //!
+//! A layer is called on the one before it, unless it names its `inputs`: inputs of the model, from `[[model.inputs]]`, or
+//! layers above it, `lstm[1]` for the second output. `call` holds the keywords of a call, `layer` in place of `class` calls
+//! a layer above once more, and `operator` is a function of `keras.ops`:
+//!
+//! ```toml
+//! [model]
+//! outputs = ["scores"]
+//! layers = [
+//!     { class = "LayerNormalization", name = "x" },
+//!     { class = "MultiHeadAttention", num_heads = 4, key_dim = 16, name = "a", inputs = ["x", "x"], call = { use_causal_mask = true } },
+//!     { class = "Add", inputs = ["x", "a"] },
+//!     { class = "Dense", units = 10, name = "scores" },
+//! ]
+//! ```
+//!
 //! A table with a `class` becomes the object that a `.keras` file would hold, so whatever such a file may say, a
 //! description may; there is no second list of keys. What is wrong is told all at once, with the lines it is at.
 
+mod compile;
 mod faults;
+mod graph;
 mod schema;
 mod settings;
 mod tree;
@@ -39,13 +56,13 @@ pub use settings::{DataSettings, FitSettings, RunSettings};
 use std::path::Path;
 
 use footlight_nn::config::Reader;
-use footlight_nn::{Architecture, Compile, Error as Fault, Loss, Metric, layers, optimizers};
+use footlight_nn::{Architecture, Compile, Error as Fault, layer_names, layers};
 use serde_json::{Value as Json, json};
 
 use crate::train::{Callback, callbacks};
 use crate::{Error, ErrorKind, Model, Result};
 use faults::Faults;
-use tree::{Item, Node};
+use tree::{Item, Node, Place};
 
 /// A training as it is written down.
 pub struct Description {
@@ -93,7 +110,7 @@ impl Description {
         let mut faults = Faults::default();
         for (index, setting) in settings.iter().enumerate() {
             if let Err(fault) = set(&mut root, setting, index) {
-                faults.add(tree::Place::Setting(index), fault);
+                faults.add(Place::Setting(index), fault);
             }
         }
         let read = read(&root, &mut faults);
@@ -126,7 +143,7 @@ fn read(root: &Node, faults: &mut Faults) -> Option<Description> {
     let run = settings(faults, root, None, RunSettings::read, &SECTIONS);
     let data = settings(faults, &section("data"), Some("data"), DataSettings::read, &[]);
     let architecture = architecture(faults, root);
-    let compile = compile(faults, root);
+    let compile = compile::read(faults, root, architecture.as_ref());
     let fit = section("fit");
     let callbacks = fit.get("callbacks").map(|list| callback_list(faults, list)).unwrap_or_default();
     let fit = settings(faults, &fit, Some("fit"), FitSettings::read, &["callbacks"]);
@@ -173,70 +190,51 @@ fn architecture(faults: &mut Faults, root: &Node) -> Option<Architecture> {
         faults.add(root.place, Fault::config("[model] is missing").help("say what is trained, in [[model.layers]]"));
         return None;
     };
-    let name = settings(faults, model, Some("model"), |read| read.string_or("name", "sequential"), &["layers"])?;
+    let others = ["layers", graph::INPUTS, graph::OUTPUTS];
+    let name = settings(faults, model, Some("model"), |read| read.string("name"), &others)?;
     let Some(Node { item: Item::List(list), .. }) = model.get("layers") else {
         let fault = Fault::config("[model]: `layers` is missing, or no list");
         faults.add(model.place_of(Some("layers")), fault.help("write a table [[model.layers]] for each layer"));
         return None;
     };
-    let made = list.iter().map(|layer| {
-        let node = object(faults, layer, "layer", layers::CLASSES)?;
-        faults.read(&node, &layers::keys(&class(&node)), |value| {
-            let layer = layers::from_config(value)?;
-            layer.check().map_err(|fault| fault.at(format!("layer `{}`", layer.class_name())))?;
-            Ok(value.clone())
-        })
-    });
+    if graph::is_graph(model, list) {
+        return graph::read(faults, model, name.unwrap_or_else(|| "functional".into()), list);
+    }
+    let name = name.unwrap_or_else(|| "sequential".into());
+    let made =
+        list.iter().map(|node| object(faults, node, "layer", layers::CLASSES).and_then(|node| layer(faults, &node)));
     let made: Vec<Option<Json>> = made.collect();
     let made: Vec<Json> = made.into_iter().collect::<Option<_>>()?;
     let config = json!({ "class_name": "Sequential", "config": { "name": name, "layers": made } });
-    match Architecture::from_config(&config) {
-        Ok(architecture) => Some(architecture),
-        Err(fault) => {
-            faults.add(model.place, fault.at("[model]"));
-            None
-        }
-    }
+    let own = |config: &Json| config.pointer("/config/name").and_then(Json::as_str).map(str::to_string);
+    let own: Vec<Option<String>> = config["config"]["layers"].as_array().into_iter().flatten().map(own).collect();
+    let classes: Vec<String> =
+        list.iter().map(|node| node.text().map_or_else(|| class(node), str::to_string)).collect();
+    let names = layer_names(classes.iter().map(String::as_str).zip(own.iter().map(Option::as_deref)));
+    let places: Vec<(String, Place)> = names.into_iter().zip(list.iter().map(|node| node.place_of(None))).collect();
+    built(faults, &config, model.place, &places)
 }
 
-fn compile(faults: &mut Faults, root: &Node) -> Option<Compile> {
-    let Some(compile) = root.get("compile") else {
-        faults.add(root.place, Fault::config("[compile] is missing").help("choose optimizer, loss and metrics there"));
-        return None;
+/// The model of a configuration; what is at fault is told where its layer stands.
+fn built(faults: &mut Faults, config: &Json, model: Place, layers: &[(String, Place)]) -> Option<Architecture> {
+    let fault = match Architecture::from_config(config) {
+        Ok(architecture) => return Some(architecture),
+        Err(fault) => fault,
     };
-    let keys = ["optimizer", "loss", "metrics"];
-    settings(faults, compile, Some("compile"), |_| Ok(()), &keys)?;
-    for key in ["optimizer", "loss"] {
-        if compile.get(key).is_none() {
-            faults.add(compile.place, Fault::config(format!("[compile]: `{key}` is missing")));
-        }
+    for part in fault.parts() {
+        let place = layers.iter().find(|(name, _)| part.layer() == Some(name)).map_or(model, |(_, place)| *place);
+        faults.add(place, part.clone().at("[model]"));
     }
-    if let Some(node) = compile.get("optimizer") {
-        faults.read(node, &optimizers::keys(&class(node)), |value| {
-            let made = optimizers::from_config(value)?;
-            made.check().map_err(|fault| fault.at(format!("optimizer `{}`", made.class_name())))
-        });
-    }
-    if let Some(node) = compile.get("loss") {
-        faults.read(node, &Loss::keys(&class(node)), Loss::from_config);
-    }
-    match compile.get("metrics").map(|node| (node, &node.item)) {
-        None => {}
-        Some((_, Item::List(list))) => {
-            for node in list {
-                faults.read(node, &Metric::keys(&class(node)), Metric::from_config);
-            }
-        }
-        Some((node, _)) => {
-            let fault = Fault::config("[compile]: `metrics` is no list");
-            faults.add(node.place, fault.help("write such as metrics = [\"accuracy\"]"));
-        }
-    }
-    let config = compile.to_json().as_object().cloned().unwrap_or_default();
-    if !faults.is_empty() {
-        return None;
-    }
-    Compile::from_config(&config).map_err(|fault| faults.add(compile.place, fault)).ok()
+    None
+}
+
+/// A layer as Keras writes it, if it is not at fault.
+fn layer(faults: &mut Faults, node: &Node) -> Option<Json> {
+    faults.read(node, &layers::keys(&class(node)), |value| {
+        let layer = layers::from_config(value)?;
+        layer.check().map_err(|fault| fault.at(format!("layer `{}`", layer.class_name())))?;
+        Ok(value.clone())
+    })
 }
 
 fn callback_list(faults: &mut Faults, list: &Node) -> Vec<Box<dyn Callback>> {

@@ -35,8 +35,20 @@ pub fn schema() -> Json {
     let run = keys_of(|read| RunSettings::read(read).map(|_| Config::new()));
     let data = keys_of(|read| DataSettings::read(read).map(|_| Config::new()));
     let fit = keys_of(|read| FitSettings::read(read).map(|_| Config::new()));
-    let model = [("name", json!({ "type": "string", "default": "sequential" })), ("layers", list("layer"))];
-    let compile = [("optimizer", reference("optimizer")), ("loss", reference("loss")), ("metrics", list("metric"))];
+    graph(&mut defs);
+    let model = [
+        ("name", json!({ "type": "string", "default": "sequential" })),
+        ("inputs", json!({ "type": "array", "items": { "anyOf": [{ "type": "string" }, input()] } })),
+        ("layers", list("entry")),
+        ("outputs", one_or_list("string")),
+    ];
+    let compile = [
+        ("optimizer", reference("optimizer")),
+        ("loss", of_outputs(reference("loss"))),
+        ("loss_weights", of_outputs(json!({ "type": "number" }))),
+        ("metrics", of_outputs(list("metric"))),
+        ("weighted_metrics", of_outputs(list("metric"))),
+    ];
     let sections = [
         ("data", table(&data, [], &[])),
         ("model", table(&[], model, &["layers"])),
@@ -48,6 +60,43 @@ pub fn schema() -> Json {
     schema["title"] = "Footlight run description".into();
     schema["$defs"] = defs.into();
     schema
+}
+
+/// Adds to layers what they are called on, and defines all that may stand among them.
+fn graph(defs: &mut Map<String, Json>) {
+    let inputs = json!({ "anyOf": [{ "type": "string" }, { "type": "array" }] });
+    let call = json!({ "type": "object" });
+    for class in layers::CLASSES {
+        defs[*class]["properties"]["inputs"] = inputs.clone();
+        defs[*class]["properties"]["call"] = call.clone();
+    }
+    let text = json!({ "type": "string" });
+    let of_call = |key: &str, what: Json| {
+        let keys = [(key, what), ("name", text.clone()), ("inputs", inputs.clone()), ("call", call.clone())];
+        table(&[], keys, &[key])
+    };
+    let mut operator = of_call("operator", json!({ "enum": layers::Operator::names() }));
+    for name in layers::Operator::names() {
+        for key in layers::Operator::by_name(&name).into_iter().flat_map(|(_, _, keys)| keys) {
+            operator["properties"][*key] = json!({});
+        }
+    }
+    defs.insert("operator".into(), operator);
+    defs.insert("call".into(), of_call("layer", text.clone()));
+    let any = ["layer", "operator", "call"].map(reference);
+    defs.insert("entry".into(), json!({ "anyOf": any }));
+}
+
+/// An input of a model.
+fn input() -> Json {
+    let extent = json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "const": "None" }] });
+    let keys = [("name", json!({ "type": "string" })), ("shape", json!({ "type": "array", "items": extent }))];
+    table(&[], keys, &[])
+}
+
+/// What may be said of all outputs, or of each in order or by name.
+fn of_outputs(what: Json) -> Json {
+    json!({ "anyOf": [what, { "type": "array", "items": what }, { "type": "object", "additionalProperties": what }] })
 }
 
 fn reference(name: &str) -> Json {

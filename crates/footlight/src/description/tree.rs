@@ -85,6 +85,31 @@ impl Node {
         Node { place, item: Item::Table(Vec::new()) }
     }
 
+    /// The keys and values of a table.
+    pub fn entries(&self) -> impl Iterator<Item = &(String, Node)> {
+        match &self.item {
+            Item::Table(entries) => entries.iter(),
+            _ => [].iter(),
+        }
+    }
+
+    /// The same without some keys of a table.
+    pub fn without(&self, keys: &[&str]) -> Node {
+        let mut node = self.clone();
+        if let Item::Table(entries) = &mut node.item {
+            entries.retain(|(key, _)| !keys.contains(&key.as_str()));
+        }
+        node
+    }
+
+    /// A text.
+    pub fn text(&self) -> Option<&str> {
+        match &self.item {
+            Item::Plain(Json::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.item {
             Item::Table(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),

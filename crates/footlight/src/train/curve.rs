@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use footlight_nn::svg::{self, escaped};
+
 use super::History;
 
 /// Extents in pixels.
@@ -40,11 +42,7 @@ impl History {
         ];
         let panels: Vec<_> = panels.into_iter().filter(|(_, columns)| !columns.is_empty()).collect();
         let height = PANEL * panels.len().max(1) as f64;
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-             height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" \
-             fill=\"white\"/>\n"
-        );
+        let mut svg = svg::begin(WIDTH, height);
         for (index, (title, columns)) in panels.iter().enumerate() {
             panel(&mut svg, PANEL * index as f64, title, columns);
         }
@@ -61,7 +59,7 @@ fn panel(svg: &mut String, top: f64, title: &str, columns: &[&Column]) {
     let _ = writeln!(svg, "<text x=\"{LEFT}\" y=\"{}\" font-weight=\"bold\">{title}</text>", top + 20.0);
     for tick in ticks(low, high) {
         let (at, label) = (y(tick), number(tick));
-        let _ = writeln!(svg, "<path d=\"M{LEFT} {at:.1}H{x_end}\" stroke=\"#ddd\"/>");
+        let _ = writeln!(svg, "<path class=\"faint\" d=\"M{LEFT} {at:.1}H{x_end}\"/>");
         let _ = writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", LEFT - 8.0, at + 4.0);
     }
     for epoch in (1..=epochs).step_by(epochs.div_ceil(10).max(1)) {
@@ -119,10 +117,6 @@ fn number(value: f64) -> String {
     }
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

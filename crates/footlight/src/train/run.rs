@@ -41,6 +41,7 @@ impl Model {
             }
             samples = samples.weighted_by_class(weights)?;
         }
+        self.build_all(&samples.x)?;
         let mut plan = self.plan_training(samples.len(), samples.batch(options.batch_size), options.epochs)?;
         let pass = plan.steps;
         plan.steps = options.steps_per_epoch.unwrap_or(pass);
@@ -198,6 +199,7 @@ impl Run<'_, '_> {
     /// One step; answers its loss.
     fn step(&mut self, step: usize) -> Result<f32> {
         let batch = self.batch(step);
+        self.model.build_all(&self.samples.x)?;
         let (engine, session) = self.model.session(Kind::Train, self.samples.batch(batch.len()))?;
         session.run(engine, &self.samples.feeds(&self.order[batch]))?;
         Ok(session.output_f32(engine, "loss").map_or(f32::NAN, |loss| loss[0]))

@@ -7,7 +7,7 @@ use footlight_cpu::{Engine, Feed, Session};
 use footlight_graph::{Builder, Graph, Role, Type, Value, differentiate};
 use footlight_nn::losses::Prediction;
 use footlight_nn::{
-    Architecture, Constraint, Loss, Masked, Optimizer, OptimizerChoice, Regularizer, optimizers, suggest,
+    Architecture, Constraint, Extents, Loss, Masked, Optimizer, OptimizerChoice, Regularizer, optimizers, suggest,
 };
 use footlight_tensor::{RandomKey, Tensor, display_shape};
 
@@ -114,7 +114,7 @@ impl TrainStep {
             return Err(Error::new(ErrorKind::Config, message));
         }
         let architecture = model.architecture();
-        if architecture.input_shape().is_none() {
+        if !architecture.is_built() {
             let message = format!("model `{name}` does not know the shape of its samples yet");
             return Err(Error::new(ErrorKind::Shape, message).help("give its first layer an input_shape"));
         }
@@ -367,9 +367,10 @@ impl StepBuilder<'_> {
         let Some(position) = self.position(model) else { return x };
         let (weights, key) = (self.weights(position), self.next_key(model));
         let (name, architecture) = &self.models[position];
-        let expected = architecture.input_shape().unwrap_or_default();
-        if let Some(ty) = self.graph.type_of(x).filter(|ty| ty.shape.get(1..) != Some(expected)) {
-            let (got, expected) = (display_shape(&ty.shape), display_shape(&[&[self.rows], expected].concat()));
+        let expected = architecture.inputs()[0].extents.clone().unwrap_or(Extents(vec![]));
+        if let Some(ty) = self.graph.type_of(x).filter(|ty| !expected.fit(ty.shape.get(1..).unwrap_or_default())) {
+            let (got, rows) = (display_shape(&ty.shape), [Some(self.rows)]);
+            let expected = Extents([&rows, expected.0.as_slice()].concat());
             let message = format!("model `{name}` is called on {got}, it takes {expected}");
             return self.graph.fault(footlight_graph::ErrorKind::Shape, message, Some("reshape the value first"));
         }

@@ -3,7 +3,7 @@
 use super::{Architecture, Kind, LayerCall, ModelInput, Port};
 use crate::config::{Config, Reader, config, object, open};
 use crate::layer::{Form, Layer, one_or_all};
-use crate::{Custom, Error, layers, naming};
+use crate::{Custom, Error, Extents, layers, naming};
 use serde_json::{Value as Json, json};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -11,8 +11,9 @@ use std::collections::{BinaryHeap, HashMap};
 /// The deepest networks that were ever described have some thousand layers.
 pub(super) const LAYER_LIMIT: usize = 10_000;
 
-fn batched(shape: &[usize]) -> Json {
-    json!([None].into_iter().chain(shape.iter().map(|d| Some(*d))).collect::<Vec<Option<usize>>>())
+/// Extents as Keras writes them, after that of the batch.
+fn batched(extents: &Extents) -> Json {
+    json!([None].into_iter().chain(extents.0.iter().copied()).collect::<Vec<Option<usize>>>())
 }
 
 impl Architecture {
@@ -27,20 +28,25 @@ impl Architecture {
     fn sequential_config(&self) -> Json {
         let mut list = Vec::new();
         let has_input = self.layers.first().is_some_and(|l| l.class_name() == "InputLayer");
-        if let Some(shape) = self.input_shape().filter(|_| !has_input) {
-            list.push(layers::to_config(&crate::Input::new(shape), "input_layer", None));
+        let extents = self.inputs[0].extents.as_ref().filter(|_| self.is_built);
+        if let Some(extents) = extents.filter(|_| !has_input) {
+            list.push(layers::to_config(&crate::Input::new(extents.clone()), "input_layer", None));
         }
         for (call, (layer, name)) in self.calls.iter().zip(self.layers.iter().zip(&self.names)) {
             let is_input = layer.class_name() == "InputLayer";
-            let shape = self.shape_of(call.inputs[0]).filter(|_| self.is_built && !is_input).map(batched);
-            list.push(layers::to_config(layer.as_ref(), name, shape));
+            let shape = self.extents_of(call.inputs[0]).filter(|_| self.is_built && !is_input).map(batched);
+            let mut value = layers::to_config(layer.as_ref(), name, shape);
+            if let (true, Some(extents)) = (is_input, extents) {
+                value["config"]["batch_shape"] = batched(extents);
+            }
+            list.push(value);
         }
         let policy = object("keras", "DTypePolicy", config! { "name": "float32" });
         let config = config! { "name": self.name, "trainable": true, "dtype": policy, "layers": list };
         let mut value = object("keras", "Sequential", config);
-        if let Some(shape) = self.input_shape() {
-            value["config"]["build_input_shape"] = batched(shape);
-            value["build_config"] = json!({ "input_shape": batched(shape) });
+        if let Some(extents) = extents {
+            value["config"]["build_input_shape"] = batched(extents);
+            value["build_config"] = json!({ "input_shape": batched(extents) });
         }
         value
     }
@@ -66,10 +72,13 @@ impl Architecture {
         let is_input = own.class_name() == "InputLayer";
         let shape =
             calls().next().filter(|_| !is_input && own.form() == Form::Layer).and_then(|call| match *call.inputs {
-                [port] => self.shape_of(port).map(batched),
+                [port] => self.extents_of(port).map(batched),
                 _ => None,
             });
         let mut value = layers::to_config(own, name, shape);
+        if let (true, Some(extents)) = (is_input, calls().next().and_then(|call| self.extents_of(call.inputs[0]))) {
+            value["config"]["batch_shape"] = batched(extents);
+        }
         value["name"] = json!(name);
         let nodes: Vec<Json> = calls().filter(|_| !is_input).map(|call| self.node(own, call)).collect();
         value["inbound_nodes"] = nodes.into();
@@ -91,7 +100,7 @@ impl Architecture {
     }
 
     fn tensor(&self, port: Port) -> Json {
-        let shape = batched(self.shape_of(port).unwrap_or_default());
+        let shape = self.extents_of(port).map_or(json!([null]), batched);
         let config = json!({ "shape": shape, "dtype": "float32", "keras_history": self.history(port) });
         json!({ "class_name": "__keras_tensor__", "config": config })
     }
@@ -146,16 +155,14 @@ fn read_sequential(config: &Config, custom: &Custom) -> Result<Architecture, Err
     read.dtype()?;
     let name = read.string("name")?.unwrap_or_else(|| "sequential".into());
     let list = list_of_layers(&mut read)?;
-    let shape: Option<Vec<usize>> = read
-        .get("build_input_shape")
-        .and_then(Json::as_array)
-        .and_then(|shape| shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect());
+    let extents = read.get("build_input_shape").and_then(crate::layers::samples_of);
     read.finish()?;
     let list: Vec<Box<dyn Layer>> =
         list.iter().map(|layer| layers::from_config_with(layer, custom)).collect::<Result<_, _>>()?;
     let mut architecture = Architecture::named(&name, list)?;
-    if let (false, Some(shape)) = (architecture.is_built, shape) {
-        architecture.build(&shape)?;
+    if let (false, Some(extents)) = (architecture.is_built, extents) {
+        architecture.inputs[0].extents = Some(extents);
+        architecture.build_early()?;
     }
     Ok(architecture)
 }
@@ -201,8 +208,8 @@ fn read_functional(config: &Config, custom: &Custom) -> Result<Architecture, Err
             return Err(Error::config(format!("`input_layers` names `{name}`, which is no input layer")));
         };
         let inputs = vec![Port::Input(model_inputs.len())];
-        calls.push(LayerCall { layer, inputs, named: vec![], infers: false, shapes: vec![] }, 0);
-        model_inputs.push(ModelInput { name, shape: layers[layer].common().input_shape.clone() });
+        calls.push(LayerCall::new(layer, inputs, vec![], false), 0);
+        model_inputs.push(ModelInput::new(name, layers[layer].common().input_shape.clone()));
     }
     calls.take(waiting)?;
     let outputs = histories(outputs, "output_layers")?;
@@ -262,8 +269,7 @@ impl<'a> Calls<'a> {
                 |list: &[History]| -> Vec<Port> { list.iter().filter_map(|history| self.port(history)).collect() };
             let named = call.named.iter().map(|(key, list)| (key.clone(), ports(list))).collect();
             let inputs = ports(&call.inputs);
-            let made = LayerCall { layer: call.layer, inputs, named, infers: call.infers, shapes: vec![] };
-            self.push(made, call.number);
+            self.push(LayerCall::new(call.layer, inputs, named, call.infers), call.number);
             for reader in &readers[next] {
                 missing[*reader] -= 1;
                 if missing[*reader] == 0 {

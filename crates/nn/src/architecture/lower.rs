@@ -106,7 +106,7 @@ impl Architecture {
 
     /// Records all calls on inputs of `batch` samples.
     pub(crate) fn lower(&self, g: &mut Builder, batch: usize, mode: Mode, seed: u64) -> Result<Lowered, Error> {
-        self.require_built()?;
+        self.require_shapes()?;
         let shapes = self.inputs.iter().map(|input| input.shape.as_deref().unwrap_or_default());
         let named = self.input_names().into_iter().zip(shapes);
         let inputs: Vec<Masked> =

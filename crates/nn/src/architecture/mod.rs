@@ -1,5 +1,6 @@
 //! A model as it is described: layers with names, how they are called on each other, and the weights they ask for.
 
+mod build;
 mod config;
 mod lower;
 mod order;
@@ -8,9 +9,9 @@ pub(crate) use lower::Lowered;
 pub use lower::Recorded;
 
 use crate::layer::{Form, Layer, WeightSpec};
-use crate::{Error, ErrorKind, Regularizer, naming, suggest};
-use footlight_graph::{Role, Type};
-use footlight_tensor::{Philox, RandomKey, Tensor, display_shape};
+use crate::{Error, ErrorKind, Extents, Regularizer, naming, suggest};
+use footlight_graph::Role;
+use footlight_tensor::{Philox, RandomKey, Tensor};
 
 /// A weight of a model.
 #[derive(Clone, Debug)]
@@ -64,8 +65,17 @@ pub struct LayerCall {
     pub named: Vec<(String, Vec<Port>)>,
     /// Whether the layer answers there even while the model trains.
     pub infers: bool,
-    /// The shapes of its outputs without the batch, once built.
+    /// The shapes of its outputs without the batch, once those of the samples are known.
     pub shapes: Vec<Vec<usize>>,
+    /// The same as far as they are known for all samples, once built.
+    pub extents: Vec<Extents>,
+}
+
+impl LayerCall {
+    /// A call whose shapes are yet to be known.
+    pub(crate) fn new(layer: usize, inputs: Vec<Port>, named: Vec<(String, Vec<Port>)>, infers: bool) -> LayerCall {
+        LayerCall { layer, inputs, named, infers, shapes: vec![], extents: vec![] }
+    }
 }
 
 /// An input of a model.
@@ -75,6 +85,15 @@ pub struct ModelInput {
     pub name: String,
     /// The shape of one sample, once known.
     pub shape: Option<Vec<usize>>,
+    /// What all samples have in common; those of the first samples where nothing was said.
+    pub extents: Option<Extents>,
+}
+
+impl ModelInput {
+    /// An input that takes samples of these extents.
+    pub(crate) fn new(name: String, extents: Option<Extents>) -> ModelInput {
+        ModelInput { name, shape: None, extents }
+    }
 }
 
 /// A described model: layers with unique names and the calls of them; once built, with shapes and weights.
@@ -89,10 +108,9 @@ pub struct Architecture {
     outputs: Vec<Port>,
     weights: Vec<Weight>,
     is_built: bool,
+    /// What stands for extents that are not known, where weights are found.
+    stand_in: usize,
 }
-
-/// Of more faults than these only the number is told.
-const FAULTS_SHOWN: usize = 10;
 
 impl Architecture {
     /// Layers one after another; built at once if the first says which shape it is given.
@@ -112,27 +130,26 @@ impl Architecture {
             return Err(Error::config("a model needs at least one layer").help("add one, such as Dense::new(10)"));
         }
         let names = naming::unique(&layers)?;
-        let shape = layers.first().and_then(|layer| layer.common().input_shape.clone());
+        let extents = layers.first().and_then(|layer| layer.common().input_shape.clone());
         let is_input = layers.first().is_some_and(|layer| layer.class_name() == "InputLayer");
         let input = if is_input { names[0].clone() } else { "input_layer".into() };
         let call = |layer: usize| {
             let inputs = vec![layer.checked_sub(1).map_or(Port::Input(0), |before| Port::Output(before, 0))];
-            LayerCall { layer, inputs, named: vec![], infers: false, shapes: vec![] }
+            LayerCall::new(layer, inputs, vec![], false)
         };
         let mut architecture = Architecture {
             name: name.into(),
             kind: Kind::Sequential,
             calls: (0..layers.len()).map(call).collect(),
             outputs: vec![Port::Output(layers.len() - 1, 0)],
-            inputs: vec![ModelInput { name: input, shape: None }],
+            inputs: vec![ModelInput::new(input, extents)],
             layers,
             names,
             weights: vec![],
             is_built: false,
+            stand_in: 1,
         };
-        if let Some(shape) = shape {
-            architecture.build(&shape)?;
-        }
+        architecture.build_early()?;
         Ok(architecture)
     }
 
@@ -168,122 +185,11 @@ impl Architecture {
             outputs,
             weights: vec![],
             is_built: false,
+            stand_in: 1,
         };
         order::arrange(&mut architecture)?;
-        let shapes: Option<Vec<Vec<usize>>> = architecture.inputs.iter().map(|input| input.shape.clone()).collect();
-        if let Some(shapes) = shapes {
-            architecture.build_all(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
-        }
+        architecture.build_early()?;
         Ok(architecture)
-    }
-
-    /// Fixes all shapes for samples of `shape` (without the batch) of the one input.
-    ///
-    /// # Errors
-    /// All faults together, each with its layer and both shapes.
-    pub fn build(&mut self, shape: &[usize]) -> Result<(), Error> {
-        self.build_all(&[shape])
-    }
-
-    /// As [`Architecture::build`], with one shape for each input.
-    ///
-    /// # Errors
-    /// As [`Architecture::build`].
-    pub fn build_all(&mut self, shapes: &[&[usize]]) -> Result<(), Error> {
-        if shapes.len() != self.inputs.len() {
-            let message = format!("model `{}` has {} inputs, got {}", self.name, self.inputs.len(), shapes.len());
-            return Err(Error::new(ErrorKind::Shape, message));
-        }
-        for (input, shape) in self.inputs.iter().zip(shapes).filter(|_| self.is_built) {
-            let built = input.shape.as_deref().unwrap_or_default();
-            if built != *shape {
-                let which = if shapes.len() == 1 { String::new() } else { format!(" of input `{}`", input.name) };
-                let message = format!(
-                    "model `{}`: samples{which} have shape {}, the model was built for {}",
-                    self.name,
-                    display_shape(shape),
-                    display_shape(built)
-                );
-                return Err(Error::new(ErrorKind::Shape, message).help("reshape the data, or describe a new model"));
-            }
-        }
-        if self.is_built {
-            return Ok(());
-        }
-        for shape in shapes {
-            if let Some(axis) = shape.iter().position(|d| *d == 0) {
-                return Err(Error::new(ErrorKind::Shape, format!("axis {axis} of the samples is empty: {shape:?}")));
-            }
-            check_size("the samples", shape)?;
-        }
-        let built = self.built(shapes)?;
-        (self.weights, self.is_built) = (built.weights, true);
-        self.calls.iter_mut().zip(built.shapes).for_each(|(call, shapes)| call.shapes = shapes);
-        self.inputs.iter_mut().zip(shapes).for_each(|(input, shape)| input.shape = Some(shape.to_vec()));
-        Ok(())
-    }
-
-    /// The shapes of all calls and the weights of all layers, or all faults.
-    fn built(&self, shapes: &[&[usize]]) -> Result<Built, Error> {
-        let mut built = Built { shapes: Vec::new(), weights: Vec::new() };
-        let mut of_layer: Vec<Option<Vec<Weight>>> = vec![None; self.layers.len()];
-        let mut faults = Vec::new();
-        for call in &self.calls {
-            let (layer, name) = (self.layers[call.layer].as_ref(), &self.names[call.layer]);
-            let place = |e: Error| e.at(format!("layer `{name}` ({})", layer.class_name()));
-            let given = |port: &Port| match port {
-                Port::Input(input) => Some(shapes[*input].to_vec()),
-                Port::Output(call, output) => built.shapes.get(*call).and_then(|shapes| shapes.get(*output)).cloned(),
-            };
-            let read: Option<Vec<Vec<usize>>> = call.inputs.iter().map(given).collect();
-            // What follows a fault would be told about a shape that is not there.
-            let Some(read) = read else {
-                built.shapes.push(vec![]);
-                continue;
-            };
-            match self.weights_of_call(call.layer, &read) {
-                Err(error) => faults.push(place(error)),
-                Ok(weights) => match &of_layer[call.layer] {
-                    None => of_layer[call.layer] = Some(weights),
-                    Some(first) if shapes_of(first) != shapes_of(&weights) => {
-                        let message =
-                            "is called on samples of another shape than the first time, which its weights fit";
-                        faults.push(place(Error::new(ErrorKind::Shape, message).help("use a layer for each")));
-                    }
-                    Some(_) => {}
-                },
-            }
-            let outputs = layer.output_shapes(&read).and_then(|outputs| {
-                outputs.iter().try_for_each(|shape| check_size("its output", shape)).map(|()| outputs)
-            });
-            built.shapes.push(outputs.unwrap_or_else(|error| {
-                faults.push(place(error));
-                vec![]
-            }));
-        }
-        for port in &self.outputs {
-            if let Port::Output(call, output) = port
-                && faults.is_empty()
-                && built.shapes[*call].len() <= *output
-            {
-                let name = &self.names[self.calls[*call].layer];
-                faults.push(Error::config(format!("layer `{name}` has no output {output}, which the model puts out")));
-            }
-        }
-        faults.dedup();
-        built.weights = of_layer.into_iter().flatten().flatten().collect();
-        if faults.is_empty() { Ok(built) } else { Err(together(&faults)) }
-    }
-
-    fn weights_of_call(&self, index: usize, shapes: &[Vec<usize>]) -> Result<Vec<Weight>, Error> {
-        let (layer, name) = (self.layers[index].as_ref(), &self.names[index]);
-        let specs = layer.check().and_then(|()| layer.weights_for(shapes)).and_then(|specs| check(layer, specs))?;
-        specs.iter().try_for_each(|spec| check_size(&spec.name, &spec.shape))?;
-        let weight = |mut spec: WeightSpec| {
-            spec.trainable &= layer.common().trainable;
-            Weight { path: format!("{name}/{}", spec.name), layer: index, spec }
-        };
-        Ok(specs.into_iter().map(weight).collect())
     }
 
     /// Lets gradients change the weights of a layer, or not any more.
@@ -296,11 +202,7 @@ impl Architecture {
             return Err(suggest::unknown("layer", layer, &names));
         };
         self.layers[index].common_mut().trainable = trainable;
-        if self.is_built {
-            let shapes: Vec<Vec<usize>> = self.inputs.iter().filter_map(|input| input.shape.clone()).collect();
-            self.weights = self.built(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?.weights;
-        }
-        Ok(())
+        if self.is_built { self.renew_weights() } else { Ok(()) }
     }
 
     /// Lets gradients change no weight, and normalization use its moving statistics even while training.
@@ -353,7 +255,7 @@ impl Architecture {
         self.outputs.iter().map(name).collect()
     }
 
-    /// Whether all shapes are known.
+    /// Whether the weights are known, and all shapes as far as they are those of all samples.
     pub fn is_built(&self) -> bool {
         self.is_built
     }
@@ -363,13 +265,20 @@ impl Architecture {
         self.inputs[0].shape.as_deref().filter(|_| self.is_built)
     }
 
-    /// The first output's shape of the first call of a layer, without the batch, once known.
-    pub fn layer_shape(&self, layer: usize) -> Option<&[usize]> {
-        let call = self.calls.iter().find(|call| call.layer == layer)?;
-        call.shapes.first().map(Vec::as_slice)
+    /// The first output's extents of the first call of a layer, without the batch, once built.
+    pub fn layer_extents(&self, layer: usize) -> Option<&Extents> {
+        self.calls.iter().find(|call| call.layer == layer)?.extents.first()
     }
 
-    /// The shape of a value without the batch, once known.
+    /// The extents of a value without the batch, as far as they are those of all samples.
+    pub fn extents_of(&self, port: Port) -> Option<&Extents> {
+        match port {
+            Port::Input(input) => self.inputs[input].extents.as_ref(),
+            Port::Output(call, output) => self.calls[call].extents.get(output),
+        }
+    }
+
+    /// The shape of a value without the batch, once that of the samples is known.
     pub fn shape_of(&self, port: Port) -> Option<&[usize]> {
         match port {
             Port::Input(input) => self.inputs[input].shape.as_deref(),
@@ -427,13 +336,18 @@ impl Architecture {
         None
     }
 
-    fn require_built(&self) -> Result<(), Error> {
-        if self.is_built {
-            return Ok(());
-        }
-        let message = format!("model `{}` does not know the shape of its samples yet", self.name);
-        Err(Error::new(ErrorKind::Shape, message)
-            .help("give the first layer one, such as .input_shape([28, 28]), or train it on data"))
+    /// Refuses a model that was given no samples yet and does not know their shape.
+    fn require_shapes(&self) -> Result<(), Error> {
+        let Some(input) = self.inputs.iter().find(|input| input.shape.is_none()) else { return Ok(()) };
+        let place = format!("model `{}`", self.name);
+        Err(match &input.extents {
+            Some(extents) => {
+                let message = format!("{place} takes samples of shape {extents}, and was given none yet");
+                Error::new(ErrorKind::Shape, message).help("say what None is, by samples or by a shape")
+            }
+            None => Error::new(ErrorKind::Shape, format!("{place} does not know the shape of its samples yet"))
+                .help("give the first layer one, such as .input_shape([28, 28]), or train it on data"),
+        })
     }
 
     /// The first values of all weights.
@@ -451,16 +365,6 @@ impl Architecture {
     }
 }
 
-/// What building finds.
-struct Built {
-    shapes: Vec<Vec<Vec<usize>>>,
-    weights: Vec<Weight>,
-}
-
-fn shapes_of(weights: &[Weight]) -> Vec<&[usize]> {
-    weights.iter().map(|weight| weight.spec.shape.as_slice()).collect()
-}
-
 /// A call whose inputs that were given by name stand in their places.
 fn by_position(names: &[&str], mut call: LayerCall) -> Result<LayerCall, Error> {
     let (inputs, named) = call.named.into_iter().partition(|(name, _)| names.contains(&name.as_str()));
@@ -475,42 +379,6 @@ fn by_position(names: &[&str], mut call: LayerCall) -> Result<LayerCall, Error> 
         call.inputs.extend(ports);
     }
     Ok(call)
-}
-
-/// All faults as one.
-fn together(faults: &[Error]) -> Error {
-    let mut told: Vec<String> = faults.iter().take(FAULTS_SHOWN).map(|fault| fault.message().into()).collect();
-    if let Some(more) = faults.len().checked_sub(FAULTS_SHOWN).filter(|more| *more > 0) {
-        told.push(format!("and {more} more"));
-    }
-    let all = Error::new(faults[0].kind(), told.join("\n"));
-    match faults.iter().find_map(Error::help_text) {
-        Some(help) => all.help(help),
-        None => all,
-    }
-}
-
-/// Refuses what no machine holds, so that nobody has to think of the product of extents as larger than a number.
-fn check_size(what: &str, shape: &[usize]) -> Result<(), Error> {
-    let count = shape.iter().try_fold(1usize, |count, extent| count.checked_mul(*extent));
-    if count.is_some_and(|count| count <= Type::LARGEST) {
-        return Ok(());
-    }
-    let (shape, largest) = (display_shape(shape), Type::LARGEST);
-    let message = format!("{what} of shape {shape} would be more than {largest} numbers");
-    Err(Error::new(ErrorKind::Shape, message).help("make the model smaller"))
-}
-
-/// Complains of what does not suit the layer's weights, and of a penalty that does not suit its output.
-fn check(layer: &dyn Layer, specs: Vec<WeightSpec>) -> Result<Vec<WeightSpec>, Error> {
-    specs.iter().try_for_each(WeightSpec::check)?;
-    match layer.common().activity_regularizer {
-        Some(Regularizer::Orthogonal { .. }) => {
-            Err(Error::config("an activity has no orthogonal regularizer here").help("use L1, L2 or both"))
-        }
-        Some(penalty) => penalty.check(&[]).map_err(|e| e.at("activity_regularizer")).map(|()| specs),
-        None => Ok(specs),
-    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::archive::{JSON_LIMIT_BYTES, advised, check_limit, fault, parse};
 use super::saved::{States, floats};
-use super::{Group, model};
+use super::{Group, model, older};
+use crate::layers::Operator;
 use crate::optimizers::LEARNING_RATE;
-use crate::{Architecture, Compile, Error, Weight};
+use crate::{Architecture, Compile, Error, Weight, to_snake_case};
 
 /// What the file says in words.
 pub(super) struct Texts {
@@ -36,18 +37,33 @@ pub(super) fn texts(root: &Group) -> Result<Texts, Error> {
             .map_err(advised)
     };
     let json = |key: &str| root.text(key).map(|text| read(key, text)).transpose();
-    let model = json(MODEL)?.ok_or_else(|| {
+    let mut model = json(MODEL)?.ok_or_else(|| {
         fault(format!("`{MODEL}` is missing: the file holds weights, and no model they belong to"))
             .help("save the whole model with model.save(\"model.keras\")")
     })?;
+    let version = root.text("keras_version").unwrap_or("1").to_string();
+    if !older::is_older(&version) {
+        name_operators(&mut model);
+    }
     let mut training: Option<Value> = json(TRAINING)?;
     if let Some(training) = training.as_mut().and_then(Value::as_object_mut)
         && let Some(optimizer) = training.remove("optimizer_config")
     {
         training.insert("optimizer".into(), optimizer);
     }
-    let version = root.text("keras_version").unwrap_or("1").to_string();
     Ok(Texts { version, model, training })
+}
+
+/// Says of operators which module they are of, as they may be called like layers; of these alone it is said whether they
+/// are trainable.
+fn name_operators(entry: &mut Value) {
+    let layers = entry.pointer_mut("/config/layers").and_then(Value::as_array_mut);
+    layers.into_iter().flatten().for_each(name_operators);
+    let class = entry["class_name"].as_str().unwrap_or_default();
+    let Some((class, module, _)) = Operator::by_name(&to_snake_case(class)) else { return };
+    if entry["class_name"] == class && entry.get("module").is_none() && entry.pointer("/config/trainable").is_none() {
+        entry["module"] = module.into();
+    }
 }
 
 /// The tensors that a group lists in `weight_names`, each with its path in the file.

@@ -1,5 +1,7 @@
 //! What Keras 1 and 2 wrote, in the words of Keras 3: other keys, other defaults, other forms of the same.
 
+mod operators;
+
 use crate::config::{Config, object};
 use crate::{Error, optimizers};
 use serde_json::{Value, json};
@@ -21,6 +23,10 @@ pub(super) fn model(mut value: Value) -> Result<Value, Error> {
 
 fn put_layer(entry: &mut Value) -> Result<(), Error> {
     let class = entry["class_name"].as_str().unwrap_or_default().to_string();
+    if operators::is_function(&class) {
+        *entry = operators::operator(entry)?;
+        return Ok(());
+    }
     if let Some(module) = entry.get_mut("module")
         && let Some(keras) = module.as_str().and_then(|module| module.strip_prefix("tf_"))
     {
@@ -35,7 +41,7 @@ fn put_layer(entry: &mut Value) -> Result<(), Error> {
         put_layer(layer)?;
     }
     if let Some(shape) = config.remove("batch_input_shape") {
-        let sample = shape.as_array().and_then(|shape| shape.get(1..)).filter(|shape| !shape.contains(&Value::Null));
+        let sample = shape.as_array().and_then(|shape| shape.get(1..));
         match (class.as_str(), sample) {
             ("InputLayer", _) => drop(config.insert("batch_shape".into(), shape)),
             (_, Some(sample)) => drop(config.insert("input_shape".into(), sample.into())),

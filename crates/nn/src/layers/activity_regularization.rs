@@ -40,7 +40,7 @@ impl ActivityRegularization {
 
     /// The shape of one sample, for the first layer of a model.
     pub fn input_shape(mut self, shape: impl Into<Vec<usize>>) -> ActivityRegularization {
-        self.common.input_shape = Some(shape.into());
+        self.common.input_shape = Some(shape.into().into());
         self
     }
 

@@ -1,9 +1,9 @@
 //! Dropout for self-normalising networks.
 
-use crate::Error;
 use crate::config::{self, Config, NULL, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
-use crate::layers::noise::{check_rate, kept, training_step};
+use crate::layers::noise::{NoiseShape, check_rate, kept, training_step};
+use crate::{Error, Extents};
 
 /// Sets each number to `alpha' = -1.7581` with probability `rate` while training, and then scales and shifts all of them so
 /// that mean and variance stay what they were: `y = a (x m + alpha' (1 - m)) + b` with `m` 1 where a number is kept,
@@ -30,6 +30,7 @@ use crate::layers::noise::{check_rate, kept, training_step};
 pub struct AlphaDropout {
     common: Common,
     rate: f32,
+    noise_shape: NoiseShape,
 }
 
 common_methods!(AlphaDropout);
@@ -40,13 +41,20 @@ const LOWEST: f64 = -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5;
 impl AlphaDropout {
     /// A layer that drops the fraction `rate`.
     pub fn new(rate: f32) -> AlphaDropout {
-        AlphaDropout { common: Common::default(), rate }
+        AlphaDropout { common: Common::default(), rate, noise_shape: NoiseShape::default() }
+    }
+
+    /// The shape of what is drawn, with the axis of the batch: what has an extent of 1 there is dropped together; default
+    /// that of the values.
+    pub fn noise_shape(mut self, noise_shape: impl Into<Extents>) -> AlphaDropout {
+        self.noise_shape = NoiseShape(Some(noise_shape.into()));
+        self
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<AlphaDropout, Error> {
         read.ignore(&["seed"]);
-        read.refuse(&["noise_shape"])?;
-        read.maybe_f32("rate")?.map(AlphaDropout::new).ok_or_else(|| config::missing("rate"))
+        let layer = read.maybe_f32("rate")?.map(AlphaDropout::new).ok_or_else(|| config::missing("rate"))?;
+        Ok(AlphaDropout { noise_shape: NoiseShape::read(read)?, ..layer })
     }
 }
 
@@ -54,7 +62,7 @@ impl Layer for AlphaDropout {
     layer_basics!("AlphaDropout");
 
     fn config(&self) -> Config {
-        config! { "rate": self.rate, "seed": NULL, "noise_shape": NULL }
+        config! { "rate": self.rate, "seed": NULL, "noise_shape": self.noise_shape.write() }
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -62,6 +70,7 @@ impl Layer for AlphaDropout {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
+        self.noise_shape.check(input)?;
         Ok(input.to_vec())
     }
 
@@ -70,7 +79,7 @@ impl Layer for AlphaDropout {
         let rate = f64::from(self.rate);
         let a = ((1.0 - rate) * (1.0 + rate * LOWEST * LOWEST)).powf(-0.5);
         let b = -a * LOWEST * rate;
-        let shape = cx.graph.shape(input.value);
+        let shape = self.noise_shape.of(cx.graph.shape(input.value));
         let kept = kept(cx, step, shape, self.rate);
         let g = &mut *cx.graph;
         let scaled = g.mul_scalar(input.value, a as f32);

@@ -1,11 +1,12 @@
 //! Normalisation over the batch.
 
-use crate::config::{Config, Reader, config};
+use crate::config::{Axes, Config, Reader, Setting, config};
 use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
+use crate::layers::along::{along, extents, places};
 use crate::layers::weight::{Affine, affine_methods};
-use crate::layers::{axis, features, features_along};
 use crate::{Error, Initializer};
 use footlight_graph::ops::Unary;
+use footlight_graph::{Builder, Value};
 
 /// Normalisation over the batch, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all
 /// other axes.
@@ -14,7 +15,7 @@ use footlight_graph::ops::Unary;
 /// Input and output `[N, ..., F]`; gamma, beta, moving_mean, moving_variance `[F]`.
 ///
 /// # Arguments
-/// Defaults as in Keras: `momentum` 0.99, `epsilon` 1e-3, `center` and `scale` true; gamma and the moving variance begin as
+/// Defaults as in Keras: the last axis as that of features, `momentum` 0.99, `epsilon` 1e-3, `center` and `scale` true; gamma and the moving variance begin as
 /// ones, beta and the moving mean as zeros.
 ///
 /// # Train and infer
@@ -36,7 +37,7 @@ use footlight_graph::ops::Unary;
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormalization {
     common: Common,
-    axis: i64,
+    axis: Axes,
     momentum: f32,
     epsilon: f32,
     affine: Affine,
@@ -51,7 +52,7 @@ impl Default for BatchNormalization {
     fn default() -> BatchNormalization {
         BatchNormalization {
             common: Common::default(),
-            axis: -1,
+            axis: Axes::from(-1),
             momentum: 0.99,
             epsilon: 1e-3,
             affine: Affine::new(),
@@ -79,6 +80,12 @@ impl BatchNormalization {
         self
     }
 
+    /// Along which axis, counted with that of the batch; default the last.
+    pub fn axis(mut self, axis: i64) -> BatchNormalization {
+        self.axis = Axes::from(axis);
+        self
+    }
+
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<BatchNormalization, Error> {
         let mut layer = BatchNormalization::new();
         layer.momentum = read.f32("momentum", layer.momentum)?;
@@ -96,7 +103,7 @@ impl BatchNormalization {
         read.only("synchronized", false)?;
         read.only("renorm", false)?;
         read.ignore(&["renorm_clipping", "renorm_momentum"]);
-        layer.axis = axis(read)?;
+        layer.axis = Axes::read_one(read)?;
         Ok(layer)
     }
 }
@@ -105,7 +112,7 @@ impl Layer for BatchNormalization {
     layer_basics!("BatchNormalization");
 
     fn config(&self) -> Config {
-        let mut config = config! { "axis": self.axis, "momentum": self.momentum, "epsilon": self.epsilon };
+        let mut config = config! { "axis": self.axis.write(), "momentum": self.momentum, "epsilon": self.epsilon };
         self.affine.write(&mut config);
         config.extend(config! {
             "moving_mean_initializer": self.moving_mean_initializer.to_config(),
@@ -116,23 +123,32 @@ impl Layer for BatchNormalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        features(input)?;
+        places(&self.axis, input.len() + 1)?;
         Ok(input.to_vec())
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let features = features_along(self.axis, input)?;
-        let mut weights = self.affine.specs(features);
-        weights.push(WeightSpec::statistic("moving_mean", [features], self.moving_mean_initializer.clone()));
-        weights.push(WeightSpec::statistic("moving_variance", [features], self.moving_variance_initializer.clone()));
+        let features = extents(&self.axis, input)?;
+        let mut weights = self.affine.specs(&features);
+        weights.push(WeightSpec::statistic("moving_mean", features.clone(), self.moving_mean_initializer.clone()));
+        weights.push(WeightSpec::statistic("moving_variance", features, self.moving_variance_initializer.clone()));
         Ok(weights)
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        let g = &mut *cx.graph;
-        let x = input.value;
-        let (affine, statistics) = cx.weights.split_at(cx.weights.len() - 2);
-        let (mean, variance) = if cx.mode == Mode::Train && self.common.trainable {
+        let is_training = cx.mode == Mode::Train && self.common.trainable;
+        let (g, weights) = (&mut *cx.graph, cx.weights);
+        let rank = g.shape(input.value).len();
+        let Ok(axes) = places(&self.axis, rank) else { return input };
+        input.with(along(g, input.value, &axes, |g, x| self.normalized(g, x, weights, is_training)))
+    }
+}
+
+impl BatchNormalization {
+    /// `x`, whose last axis is that of the features, by the statistics of the batch or the moving ones.
+    fn normalized(&self, g: &mut Builder, x: Value, weights: &[Value], is_training: bool) -> Value {
+        let (affine, statistics) = weights.split_at(weights.len() - 2);
+        let (mean, variance) = if is_training {
             let axes: Vec<usize> = (0..g.shape(x).len() - 1).collect();
             let mean = g.reduce_mean(x, &axes, false);
             let centre = g.unary(Unary::StopGradient, mean);
@@ -151,7 +167,7 @@ impl Layer for BatchNormalization {
         };
         let stable = g.add_scalar(variance, self.epsilon);
         let deviation = g.unary(Unary::Sqrt, stable);
-        let (gamma, beta) = self.affine.parts(affine);
+        let (gamma, beta) = self.affine.parts(g, affine);
         let gamma = gamma.unwrap_or_else(|| g.constant(1.0));
         let scale = g.div(gamma, deviation);
         // The mean enters twice, so that its gradient is a sum that the one of beta needs too: `mean - centre` is 0.
@@ -161,6 +177,6 @@ impl Layer for BatchNormalization {
         let off_centre = g.sub(centre, mean);
         let moved = g.mul(off_centre, scale);
         let shift = beta.map_or(moved, |beta| g.add(moved, beta));
-        input.with(g.add(scaled, shift))
+        g.add(scaled, shift)
     }
 }

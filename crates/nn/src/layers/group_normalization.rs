@@ -1,9 +1,9 @@
 //! Normalisation within groups of channels.
 
-use crate::config::{Config, POSITIVE, Reader, config, within};
+use crate::config::{Axes, Config, POSITIVE, Reader, Setting, config, within};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
+use crate::layers::along::{along, extents, places};
 use crate::layers::weight::{Affine, affine_methods};
-use crate::layers::{axis, features, features_along};
 use crate::{Error, ErrorKind};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Value};
@@ -16,6 +16,7 @@ use footlight_graph::{Builder, Value};
 ///
 /// # Arguments
 /// `groups`: a divisor of `C`, or -1 for a group of each channel (instance normalisation). Defaults as in Keras: 32 groups,
+/// the last axis as that of channels,
 /// `epsilon` 1e-3 (PyTorch: 1e-5), `center` and `scale` true; gamma begins as ones, beta as zeros.
 ///
 /// # References
@@ -31,7 +32,7 @@ use footlight_graph::{Builder, Value};
 pub struct GroupNormalization {
     common: Common,
     groups: i64,
-    axis: i64,
+    axis: Axes,
     epsilon: f32,
     affine: Affine,
 }
@@ -41,7 +42,13 @@ affine_methods!(GroupNormalization);
 
 impl Default for GroupNormalization {
     fn default() -> GroupNormalization {
-        GroupNormalization { common: Common::default(), groups: 32, axis: -1, epsilon: 1e-3, affine: Affine::new() }
+        GroupNormalization {
+            common: Common::default(),
+            groups: 32,
+            axis: Axes::from(-1),
+            epsilon: 1e-3,
+            affine: Affine::new(),
+        }
     }
 }
 
@@ -57,11 +64,17 @@ impl GroupNormalization {
         self
     }
 
+    /// Along which axis, counted with that of the batch; default the last.
+    pub fn axis(mut self, axis: i64) -> GroupNormalization {
+        self.axis = Axes::from(axis);
+        self
+    }
+
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<GroupNormalization, Error> {
         let mut layer = GroupNormalization::new(read.i64_or("groups", 32)?);
         layer.epsilon = read.f32("epsilon", layer.epsilon)?;
         layer.affine.read(read)?;
-        layer.axis = axis(read)?;
+        layer.axis = Axes::read_one(read)?;
         Ok(layer)
     }
 
@@ -73,6 +86,25 @@ impl GroupNormalization {
         }
         let message = format!("{channels} channels cannot be cut into {} equal groups", self.groups);
         Err(Error::new(ErrorKind::Shape, message).help("choose a divisor of the channels, or -1 for one group each"))
+    }
+}
+
+impl GroupNormalization {
+    /// `x`, whose last axis is that of the channels, by groups of them.
+    fn normalized(&self, g: &mut Builder, value: Value, weights: &[Value]) -> Value {
+        let shape = g.shape(value);
+        let [batch, space @ .., channels] = shape.as_slice() else { return value };
+        let Ok(groups) = self.groups_of(*channels) else { return value };
+        let x = g.reshape(value, [*batch, space.iter().product(), groups, channels / groups]);
+        let mean = mean_of_groups(g, x);
+        let centred = g.sub(x, mean);
+        let square = g.mul(centred, centred);
+        let variance = mean_of_groups(g, square);
+        let stable = g.add_scalar(variance, self.epsilon);
+        let deviation = g.unary(Unary::Sqrt, stable);
+        let y = g.div(centred, deviation);
+        let y = g.reshape(y, shape.clone());
+        self.affine.lower(g, y, weights)
     }
 }
 
@@ -88,7 +120,7 @@ impl Layer for GroupNormalization {
     fn config(&self) -> Config {
         let mut config = config! {
             "groups": self.groups,
-            "axis": self.axis,
+            "axis": self.axis.write(),
             "epsilon": self.epsilon,
         };
         self.affine.write(&mut config);
@@ -105,30 +137,20 @@ impl Layer for GroupNormalization {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
         self.check()?;
-        self.groups_of(features(input)?)?;
+        self.groups_of(extents(&self.axis, input)?[0])?;
         Ok(input.to_vec())
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
-        let channels = features_along(self.axis, input)?;
-        self.groups_of(channels)?;
-        Ok(self.affine.specs(channels))
+        let channels = extents(&self.axis, input)?;
+        self.groups_of(channels[0])?;
+        Ok(self.affine.specs(&channels))
     }
 
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
-        let g = &mut *cx.graph;
-        let shape = g.shape(input.value);
-        let [batch, space @ .., channels] = shape.as_slice() else { return input };
-        let Ok(groups) = self.groups_of(*channels) else { return input };
-        let x = g.reshape(input.value, [*batch, space.iter().product(), groups, channels / groups]);
-        let mean = mean_of_groups(g, x);
-        let centred = g.sub(x, mean);
-        let square = g.mul(centred, centred);
-        let variance = mean_of_groups(g, square);
-        let stable = g.add_scalar(variance, self.epsilon);
-        let deviation = g.unary(Unary::Sqrt, stable);
-        let y = g.div(centred, deviation);
-        let y = g.reshape(y, shape.clone());
-        input.with(self.affine.lower(g, y, cx.weights))
+        let (g, weights) = (&mut *cx.graph, cx.weights);
+        let rank = g.shape(input.value).len();
+        let Ok(axes) = places(&self.axis, rank) else { return input };
+        input.with(along(g, input.value, &axes, |g, x| self.normalized(g, x, weights)))
     }
 }

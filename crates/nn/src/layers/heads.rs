@@ -219,6 +219,18 @@ impl Heads {
     }
 
     pub(crate) fn call(&self, cx: &mut Call<'_>, inputs: &[Masked], penalty: Option<Regularizer>) -> Vec<Masked> {
+        let axes = cx.graph.shape(inputs[0].value).len() - 2;
+        self.call_fused(cx, inputs, penalty, axes == 1)
+    }
+
+    /// As [`Heads::call`]; `is_fused` where Keras takes its other way if nothing else hinders it.
+    pub(crate) fn call_fused(
+        &self,
+        cx: &mut Call<'_>,
+        inputs: &[Masked],
+        penalty: Option<Regularizer>,
+        is_fused: bool,
+    ) -> Vec<Masked> {
         let query = inputs[0];
         let value = inputs.get(1).copied().unwrap_or(query);
         let key = inputs.get(2).copied().unwrap_or(value);
@@ -238,7 +250,7 @@ impl Heads {
             [query, value, key].iter().map(|input| cx.graph.shape(input.value)[1..].to_vec()).collect();
         // The shapes were checked when the model was built.
         let Ok(outputs) = self.output_shapes(&samples) else { return inputs.to_vec() };
-        let (found, scores) = self.attend(cx, [q, k, v], inputs);
+        let (found, scores) = self.attend(cx, [q, k, v], inputs, is_fused);
         let steps = &shape[..shape.len() - 1];
         let found = cx.graph.reshape(found, [steps, &[self.count, self.value_dim]].concat());
         let found = gate.map_or(found, |gate| cx.graph.mul(found, gate));
@@ -250,7 +262,7 @@ impl Heads {
     /// What the heads find, `[N, T, count, value_dim]`, and the attention weights, `[N, count, T, S]`.
     ///
     /// The queries of all heads that share a key follow one another, so that each group is one product.
-    fn attend(&self, cx: &mut Call<'_>, [q, k, v]: [Value; 3], inputs: &[Masked]) -> (Value, Value) {
+    fn attend(&self, cx: &mut Call<'_>, [q, k, v]: [Value; 3], inputs: &[Masked], is_fused: bool) -> (Value, Value) {
         let g = &mut *cx.graph;
         let axes = g.shape(q).len() - 3;
         let [q, k, v] = [q, k, v].map(|x| heads_first(g, x));
@@ -266,7 +278,7 @@ impl Heads {
         let hidden = mask.map_or(scores, |mask| hidden(g, scores, mask));
         let mut weights = g.softmax(hidden);
         // Keras' other way to attend leaves a query that may attend to nothing the mean of all values.
-        let is_fused = self.asked.dropout == 0.0 && !self.asked.return_attention_scores && axes == 1;
+        let is_fused = is_fused && self.asked.dropout == 0.0 && !self.asked.return_attention_scores;
         if let Some(mask) = mask.filter(|_| !is_fused) {
             weights = g.mul(weights, mask);
         }

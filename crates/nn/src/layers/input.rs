@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, layer_basics};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Extents};
 use footlight_tensor::display_shape;
 use serde_json::{Value, json};
 
@@ -10,17 +10,25 @@ use serde_json::{Value, json};
 ///
 /// # Shapes
 /// Input and output `[N, ...]`.
+///
+/// # Examples
+/// Sentences of any length, of vectors of 64 numbers:
+/// ```
+/// use footlight_nn::{Architecture, Dense, Input, On};
+/// let x = Input::new([None, Some(64)]).symbol();
+/// let model = Architecture::of_symbols("steps", [&x], [&Dense::new(8).on(&x)])?;
+/// assert!(model.summary(None).contains("(None, None, 8)"));
+/// # Ok::<(), footlight_nn::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
     common: Common,
-    shape: Vec<usize>,
 }
 
 impl Input {
-    /// An input whose samples have `shape` (without the batch).
-    pub fn new(shape: impl Into<Vec<usize>>) -> Input {
-        let shape = shape.into();
-        Input { common: Common { input_shape: Some(shape.clone()), ..Common::default() }, shape }
+    /// An input whose samples have these extents (without the batch); `None` for one that only samples tell.
+    pub fn new(extents: impl Into<Extents>) -> Input {
+        Input { common: Common { input_shape: Some(extents.into()), ..Common::default() } }
     }
 
     /// Names the input.
@@ -29,27 +37,55 @@ impl Input {
         self
     }
 
+    /// The shape is that of the first samples where nothing is said.
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<Input, Error> {
         read.ignore(&["dtype", "sparse", "ragged", "optional"]);
-        if let Some(shape) = read.extents("shape")? {
-            return Ok(Input::new(shape));
+        if let Some(extents) = read_extents(read, "shape")? {
+            return Ok(Input::new(extents));
         }
-        let shape = read.get("batch_shape").and_then(Value::as_array).cloned().unwrap_or_default();
-        let extents: Option<Vec<usize>> =
-            shape.iter().skip(1).map(|d| d.as_u64().and_then(|d| usize::try_from(d).ok())).collect();
-        match extents {
-            Some(extents) if !shape.is_empty() => Ok(Input::new(extents)),
-            _ => Err(Error::config("`batch_shape` must be a list of extents that are known but for the first")
-                .in_key("shape")),
+        match read.get("batch_shape").map(samples_of) {
+            None => Ok(Input { common: Common::default() }),
+            Some(Some(extents)) => Ok(Input::new(extents)),
+            Some(None) => Err(no_extents("batch_shape")),
         }
     }
+}
+
+/// The extents of a sample; none where nothing is said.
+pub(crate) fn read_extents<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<Extents>, Error> {
+    read.get(key).map(|value| extents_of(value).ok_or_else(|| no_extents(key))).transpose()
+}
+
+fn no_extents(key: &str) -> Error {
+    Error::config(format!("`{key}` must be a list of extents, each a whole number or None")).in_key(key)
+}
+
+/// The extents of a list, which are null or `"None"` where they are not known.
+fn extents_of(value: &Value) -> Option<Extents> {
+    let extent = |value: &Value| match value {
+        Value::Null => Some(None),
+        Value::String(none) => (none == "None").then_some(None),
+        known => known.as_u64().and_then(|known| usize::try_from(known).ok()).map(Some),
+    };
+    match value {
+        Value::Array(list) => list.iter().map(extent).collect::<Option<_>>().map(Extents),
+        one => extent(one).map(|one| Extents(vec![one])),
+    }
+}
+
+/// The extents of a list that begins with that of the batch.
+pub(crate) fn samples_of(value: &Value) -> Option<Extents> {
+    let Extents(mut extents) = extents_of(value).filter(|extents| !extents.0.is_empty())?;
+    extents.remove(0);
+    Some(Extents(extents))
 }
 
 impl Layer for Input {
     layer_basics!("InputLayer");
 
     fn config(&self) -> Config {
-        let batch_shape: Vec<Value> = [Value::Null].into_iter().chain(self.shape.iter().map(|d| json!(d))).collect();
+        let extents = self.common.input_shape.iter().flat_map(|extents| &extents.0);
+        let batch_shape: Vec<Value> = [Value::Null].into_iter().chain(extents.map(|extent| json!(extent))).collect();
         crate::config::config! {
             "batch_shape": batch_shape,
             "dtype": "float32",
@@ -60,9 +96,9 @@ impl Layer for Input {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        if input != self.shape {
-            let (got, want) = (display_shape(input), display_shape(&self.shape));
-            return Err(Error::new(ErrorKind::Shape, format!("samples have shape {got}, the model expects {want}")));
+        if let Some(extents) = self.common.input_shape.as_ref().filter(|extents| !extents.fit(input)) {
+            let got = display_shape(input);
+            return Err(Error::new(ErrorKind::Shape, format!("samples have shape {got}, the model expects {extents}")));
         }
         Ok(input.to_vec())
     }

@@ -2,6 +2,7 @@
 
 mod activation;
 mod activity_regularization;
+mod along;
 mod alpha_dropout;
 mod attending;
 mod attention;
@@ -71,6 +72,7 @@ pub use group_normalization::GroupNormalization;
 pub use group_query_attention::GroupQueryAttention;
 pub use identity::Identity;
 pub use input::Input;
+pub(crate) use input::samples_of;
 pub use layer_normalization::LayerNormalization;
 pub use masking::Masking;
 pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract};
@@ -283,7 +285,7 @@ fn read_common(layer: &mut dyn Layer, read: &mut Reader<'_>) -> Result<(), Error
     common.name = read.string("name")?.filter(|name| !name.is_empty());
     if !is_input {
         read.dtype()?;
-        common.input_shape = read.extents("input_shape")?;
+        common.input_shape = input::read_extents(read, "input_shape")?;
         let own = common.activity_regularizer;
         common.activity_regularizer = read.object("activity_regularizer", Regularizer::from_config)?.or(own);
     }
@@ -345,28 +347,4 @@ pub(crate) fn features(input: &[usize]) -> Result<usize, Error> {
         Error::new(crate::ErrorKind::Shape, "needs samples of at least one axis, got single numbers")
             .help("give each sample a feature axis, such as shape [1]")
     })
-}
-
-/// The axis of a normalisation, counted with that of the batch; Keras writes a number or a list of them.
-pub(crate) fn axis(read: &mut Reader<'_>) -> Result<i64, Error> {
-    match read.i64s("axis")?.as_deref() {
-        None => Ok(-1),
-        Some([axis]) => Ok(*axis),
-        Some(axes) => {
-            Err(Error::config(format!("`axis` = {axes:?} is not supported yet, only one axis, the last"))
-                .in_key("axis"))
-        }
-    }
-}
-
-/// The last extent, for a layer that works along `axis`, counted with that of the batch.
-pub(crate) fn features_along(axis: i64, input: &[usize]) -> Result<usize, Error> {
-    let features = features(input)?;
-    if axis != -1 && usize::try_from(axis) != Ok(input.len()) {
-        return Err(Error::config(format!(
-            "`axis` = {axis} is not supported yet, only the last, -1 or {}",
-            input.len()
-        )));
-    }
-    Ok(features)
 }

@@ -1,9 +1,12 @@
 //! Attention with projections, by heads.
 
-use crate::Error;
 use crate::config::{Config, Reader};
-use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
-use crate::layers::heads::{Heads, heads_layer, heads_methods};
+use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, several_inputs};
+use crate::layers::attending::asked_options;
+use crate::layers::heads::{Heads, heads_methods};
+use crate::{Error, ErrorKind};
+use footlight_graph::{Builder, Value};
+use footlight_tensor::display_shape;
 
 /// Attention by several heads, each with projections of its own:
 /// `head_a = softmax(query W_a^Q (key W_a^K)^T / sqrt(key_dim)) value W_a^V`, `y = concat(head_1, ..., head_A) W^O`.
@@ -27,7 +30,7 @@ use crate::layers::heads::{Heads, heads_layer, heads_methods};
 /// beside the attention, only the first attention knows the mask. Give `attention_mask` where it must not be lost.
 ///
 /// # Differences
-/// `attention_axes` other than all axes of steps are refused. The attention weights carry no mask.
+/// The attention weights carry no mask.
 ///
 /// # References
 /// Vaswani et al. (2017), "Attention is all you need", section 3.2.
@@ -70,6 +73,12 @@ impl MultiHeadAttention {
         self
     }
 
+    /// The axes of steps that are attended over, counted with that of the batch and in order; default all.
+    pub fn attention_axes(mut self, axes: impl Into<Vec<i64>>) -> MultiHeadAttention {
+        self.attention_axes = Some(axes.into());
+        self
+    }
+
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<MultiHeadAttention, Error> {
         let mut layer = MultiHeadAttention::new(read.required_usize("num_heads")?, read.required_usize("key_dim")?);
         layer.heads.value_dim = read.usize("value_dim")?.unwrap_or(layer.heads.key_dim);
@@ -79,15 +88,22 @@ impl MultiHeadAttention {
         Ok(layer)
     }
 
-    /// Complains of axes that are not all axes of steps in queries of `rank` axes without the batch.
-    fn check_axes(&self, rank: usize) -> Result<(), Error> {
-        let Some(given) = &self.attention_axes else { return Ok(()) };
-        let from_first = |axis: &i64| if *axis < 0 { *axis + rank as i64 + 1 } else { *axis };
-        if given.iter().map(from_first).eq(1..rank as i64) {
-            return Ok(());
+    /// How the steps of values of `rank` axes are divided; nothing if all are attended over.
+    ///
+    /// # Errors
+    /// Axes that are no axes of steps, or not in order.
+    fn divided(&self, rank: usize) -> Result<Option<Divided>, Error> {
+        let Some(given) = &self.attention_axes else { return Ok(None) };
+        let counted = given.iter().map(|axis| if *axis < 0 { axis + rank as i64 } else { *axis });
+        let axes: Vec<usize> = counted.filter_map(|axis| usize::try_from(axis).ok()).collect();
+        let is_ordered = axes.windows(2).all(|pair| pair[0] < pair[1]) && axes.len() == given.len();
+        if axes.is_empty() || !is_ordered || !axes.iter().all(|axis| (1..rank.saturating_sub(1)).contains(axis)) {
+            let message = format!("attention_axes = {given:?} must be axes of steps, in their order");
+            let help = "axes count from that of the batch, and the last one is that of features";
+            return Err(Error::config(message).in_key("attention_axes").help(help));
         }
-        let message = format!("`attention_axes` = {given:?} is not supported yet, only all axes of steps");
-        Err(Error::config(message).in_key("attention_axes"))
+        let others: Vec<usize> = (1..rank - 1).filter(|axis| !axes.contains(axis)).collect();
+        Ok(Some(Divided { axes, others }).filter(|divided| !divided.others.is_empty()))
     }
 }
 
@@ -115,13 +131,155 @@ impl Layer for MultiHeadAttention {
     }
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
-        inputs.first().map_or(Ok(()), |query| self.check_axes(query.len()))?;
-        self.heads.output_shapes(inputs)
+        let Some(divided) = self.divided(inputs.first().map_or(0, Vec::len) + 1)? else {
+            return self.heads.output_shapes(inputs);
+        };
+        let others: Vec<Vec<usize>> = inputs.iter().map(|sample| divided.others_of(sample)).collect();
+        if let Some(other) = others.iter().find(|other| **other != others[0]) {
+            let [one, other] = [&others[0], other].map(|extents| display_shape(extents));
+            let message = format!("the axes that are not attended over have extents {one} and {other}");
+            return Err(Error::new(ErrorKind::Shape, message).help("they must be those of the query"));
+        }
+        let folded: Vec<Vec<usize>> = inputs.iter().map(|sample| divided.attended(sample)).collect();
+        let mut shapes = self.heads.output_shapes(&folded)?;
+        let steps = &inputs[0][..inputs[0].len() - 1];
+        let extents = shapes[0].split_off(divided.axes.len());
+        shapes[0] = [steps, &extents].concat();
+        if let Some(scores) = shapes.get_mut(1) {
+            *scores = [others[0].as_slice(), scores].concat();
+        }
+        Ok(shapes)
     }
 
     fn takes_masks(&self) -> bool {
         true
     }
 
-    heads_layer!();
+    several_inputs!();
+
+    fn weights_for(&self, inputs: &[Vec<usize>]) -> Result<Vec<WeightSpec>, Error> {
+        self.output_shapes(inputs)?;
+        match self.divided(inputs[0].len() + 1)? {
+            None => self.heads.weights(inputs),
+            Some(divided) => {
+                self.heads.weights(&inputs.iter().map(|sample| divided.attended(sample)).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    fn call_all(&self, cx: &mut Call<'_>, inputs: &[Masked]) -> Vec<Masked> {
+        let penalty = self.common.activity_regularizer;
+        let shape = cx.graph.shape(inputs[0].value);
+        match self.divided(shape.len()) {
+            Ok(Some(divided)) => {
+                let folded: Vec<Masked> = inputs.iter().map(|input| divided.fold(cx.graph, *input)).collect();
+                let named: Vec<(String, Vec<Masked>)> = cx
+                    .named
+                    .iter()
+                    .map(|(key, masks)| {
+                        let fold = |mask: &Masked| Masked::new(divided.fold_mask(cx.graph, key, mask.value, &shape));
+                        (key.clone(), masks.iter().map(fold).collect())
+                    })
+                    .collect();
+                let mut own = Call { named: &named, mode: cx.mode, ..Call::new(cx.graph, cx.weights, cx.step, cx.key) };
+                let outputs = self.heads.call_fused(&mut own, &folded, penalty, false);
+                let penalties = std::mem::take(&mut own.penalties);
+                cx.penalties.extend(penalties);
+                let unfold = |(index, output): (usize, &Masked)| match index {
+                    0 => inputs[0].with(divided.unfold(cx.graph, output.value, &shape)),
+                    _ => {
+                        let folded = cx.graph.shape(output.value);
+                        let lead = [&shape[..1], &divided.others_of(&shape[1..])].concat();
+                        Masked::new(cx.graph.reshape(output.value, [&lead, &folded[1..]].concat()))
+                    }
+                };
+                outputs.iter().enumerate().map(unfold).collect()
+            }
+            _ => self.heads.call(cx, inputs, penalty),
+        }
+    }
+
+    fn input_names(&self) -> &'static [&'static str] {
+        &["query", "value", "key"]
+    }
+
+    asked_options!(heads.asked);
+}
+
+/// The axes of steps that are attended over, and the others, which count as further samples; counted with the batch.
+struct Divided {
+    axes: Vec<usize>,
+    others: Vec<usize>,
+}
+
+impl Divided {
+    /// The extents of a sample along the other axes.
+    fn others_of(&self, sample: &[usize]) -> Vec<usize> {
+        self.others.iter().filter_map(|axis| sample.get(axis - 1)).copied().collect()
+    }
+
+    /// The shape of a sample without the other axes.
+    fn attended(&self, sample: &[usize]) -> Vec<usize> {
+        let kept = (1..).zip(sample).filter(|(axis, _)| !self.others.contains(axis));
+        kept.map(|(_, extent)| *extent).collect()
+    }
+
+    /// All axes of a value of `rank`, the batch and the other axes of steps first.
+    fn order(&self, rank: usize) -> Vec<usize> {
+        let rest = (1..rank).filter(|axis| !self.others.contains(axis));
+        [0].into_iter().chain(self.others.iter().copied()).chain(rest).collect()
+    }
+
+    /// A value whose other axes of steps are joined to that of the batch, as its mask is.
+    fn fold(&self, g: &mut Builder, input: Masked) -> Masked {
+        let shape = g.shape(input.value);
+        let turned = g.transpose(input.value, self.order(shape.len()));
+        let turned_shape = g.shape(turned);
+        let (lead, rest) = turned_shape.split_at(1 + self.others.len());
+        let value = g.reshape(turned, [&[lead.iter().product()], rest].concat());
+        let mask = input.mask.map(|mask| self.repeated(g, mask, lead));
+        Masked { value, mask }
+    }
+
+    /// What is said of samples, said of all that they are cut into.
+    fn repeated(&self, g: &mut Builder, mask: Value, lead: &[usize]) -> Value {
+        let shape = g.shape(mask);
+        let Some((batch, rest)) = shape.split_first() else { return mask };
+        let ones = vec![1; self.others.len()];
+        let wide = g.reshape(mask, [&[*batch], ones.as_slice(), rest].concat());
+        let all = g.broadcast(wide, [lead, rest].concat());
+        g.reshape(all, [&[lead.iter().product()], rest].concat())
+    }
+
+    /// A mask that the call was given, of which that of pairs may speak of the other axes too, and of heads.
+    fn fold_mask(&self, g: &mut Builder, key: &str, mask: Value, query: &[usize]) -> Value {
+        let lead = [&query[..1], &self.others_of(&query[1..])].concat();
+        let shape = g.shape(mask);
+        let of_pairs = if key == "attention_mask" { 2 * self.axes.len() } else { shape.len().saturating_sub(1) };
+        let (own, rest) = shape.split_at(shape.len().saturating_sub(of_pairs));
+        match own.len() {
+            1 => self.repeated(g, mask, &lead),
+            count if count >= lead.len() => {
+                let (own, heads) = own.split_at(lead.len());
+                let rest = [heads, rest].concat();
+                let all = if own == lead { mask } else { g.broadcast(mask, [lead.as_slice(), &rest].concat()) };
+                g.reshape(all, [&[lead.iter().product()], rest.as_slice()].concat())
+            }
+            _ => {
+                let message = format!("an attention mask {} does not fit attention_axes", display_shape(&shape));
+                g.fault(footlight_graph::ErrorKind::Shape, &message, None)
+            }
+        }
+    }
+
+    /// What was made of a folded value, with its axes in their places.
+    fn unfold(&self, g: &mut Builder, value: Value, query: &[usize]) -> Value {
+        let folded = g.shape(value);
+        let lead = [&query[..1], &self.others_of(&query[1..])].concat();
+        let wide = g.reshape(value, [&lead, &folded[1..]].concat());
+        let rank = g.shape(wide).len();
+        let order = self.order(rank);
+        let back: Vec<usize> = (0..rank).filter_map(|axis| order.iter().position(|from| *from == axis)).collect();
+        g.transpose(wide, back)
+    }
 }

@@ -22,7 +22,7 @@ impl Nested {
     /// The model as a layer.
     pub fn new(model: Architecture) -> Nested {
         let input_shape = match model.inputs() {
-            [_] => model.input_shape().map(<[usize]>::to_vec),
+            [input] => input.extents.clone(),
             _ => None,
         };
         Nested {
@@ -109,6 +109,10 @@ impl Layer for Nested {
 
     fn num_indices(&self) -> Option<usize> {
         self.model.num_indices_of(0).map(|(_, count)| count)
+    }
+
+    fn model(&self) -> Option<&Architecture> {
+        Some(&self.model)
     }
 
     fn form(&self) -> Form {

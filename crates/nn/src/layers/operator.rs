@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Reader, shorten};
 use crate::layer::{Call, Common, Form, Layer, Masked, WeightSpec, several_inputs};
-use crate::layers::attending::truth;
+use crate::layers::attending::{causal, truth};
 use crate::{Activation, Error, ErrorKind, suggest};
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Type, Value};
@@ -61,6 +61,9 @@ const CLASSES: &[(&str, &str, &[&str])] = &[
     ("All", NUMPY, &["axis", "keepdims"]),
     ("Concatenate", NUMPY, &["axis"]),
     ("Stack", NUMPY, &["axis"]),
+    ("OnesLike", NUMPY, &["dtype"]),
+    ("ZerosLike", NUMPY, &["dtype"]),
+    ("Cumsum", NUMPY, &["axis", "dtype"]),
     ("ExpandDims", NUMPY, &["axis"]),
     ("Squeeze", NUMPY, &["axis"]),
     ("Reshape", NUMPY, &["newshape"]),
@@ -83,6 +86,35 @@ impl Operator {
     /// The operator of this class on a value and a number.
     pub(crate) fn with_number(class: &'static str, number: f32) -> Operator {
         Operator::new(class, vec![None, Some(json!(number))], Config::new())
+    }
+
+    /// Ones in the shape of a value.
+    pub fn ones_like() -> Operator {
+        Operator::new("OnesLike", vec![None], Config::new())
+    }
+
+    /// The sums of the first 1, 2, ... elements along `axis`, counted with that of the batch.
+    ///
+    /// # Examples
+    /// A vector for each token and one for its place, from 1:
+    /// ```
+    /// use footlight_nn::{Embedding, Input, On, Operator};
+    /// let tokens = Input::new([None]).symbol();
+    /// let places = Operator::cumsum(1).on(&Operator::ones_like().on(&tokens));
+    /// let x = &Embedding::new(1000, 64).on(&tokens) + &Embedding::new(129, 64).on(&places);
+    /// ```
+    pub fn cumsum(axis: i64) -> Operator {
+        Operator::new("Cumsum", vec![None], crate::config::config! { "axis": axis })
+    }
+
+    /// The names of all operators as functions of `keras.ops`, such as `ones_like`.
+    pub fn names() -> Vec<String> {
+        CLASSES.iter().map(|(class, ..)| crate::to_snake_case(class)).collect()
+    }
+
+    /// Class, module and the keys of the settings of the operator of this name.
+    pub fn by_name(name: &str) -> Option<(&'static str, &'static str, &'static [&'static str])> {
+        CLASSES.iter().copied().find(|(class, ..)| crate::to_snake_case(class) == name)
     }
 
     /// Whether Keras' `module` is one of operators.
@@ -180,6 +212,14 @@ impl Operator {
             }
             "GetItem" => self.item(g, first),
             "Cast" => Ok(first),
+            "OnesLike" | "ZerosLike" => {
+                let number = g.constant(f32::from(u8::from(self.class == "OnesLike")));
+                Ok(g.broadcast(number, shape))
+            }
+            "Cumsum" => match self.axes(shape.len())?[..] {
+                [axis] => Ok(running_sum(g, first, axis)),
+                _ => Err(Error::config("a running sum goes along one axis")),
+            },
             "Matmul" => match values {
                 [a, b] => Ok(g.matmul(*a, *b)),
                 _ => Err(Error::config("multiplies two values of the model")),
@@ -347,6 +387,17 @@ enum Elementwise {
     Unary(Unary),
     Binary(Binary),
     Composed(fn(&mut Builder, &[Value]) -> Value),
+}
+
+/// The sums of the first 1, 2, ... elements along `axis`: a product with a triangle of ones.
+fn running_sum(g: &mut Builder, x: Value, axis: usize) -> Value {
+    let shape = g.shape(x);
+    let mut order: Vec<usize> = (0..shape.len()).collect();
+    order.swap(axis, shape.len() - 1);
+    let rows = g.transpose(x, order.clone());
+    let is_past = causal(g, shape[axis], shape[axis]);
+    let sums = g.matmul_broadcast(rows, is_past, false, true);
+    g.transpose(sums, order)
 }
 
 fn integers(value: &Json) -> Option<Vec<i64>> {

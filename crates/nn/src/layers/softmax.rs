@@ -1,19 +1,18 @@
 //! The softmax as a layer.
 
 use crate::Error;
-use crate::config::Axes;
-use crate::config::{Config, Reader, config};
+use crate::config::{Axes, Config, Reader, Setting, config};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
-use crate::layers::features;
+use crate::layers::along::{along, places};
 use footlight_graph::{Builder, Value};
 
-/// The softmax as a layer: Keras' layer `Softmax`, along one axis.
+/// The softmax as a layer: Keras' layer `Softmax`, along one axis or several together.
 ///
 /// # Shapes
 /// Input and output `[N, ...]`.
 ///
 /// # Arguments
-/// `axis`: counted with that of the batch; default the last, as in Keras.
+/// `axis`: one axis or several, counted with that of the batch; default the last, as in Keras.
 ///
 /// # Numerics
 /// Where a mask of the input's own shape comes along, what it leaves out has probability 0.
@@ -26,14 +25,14 @@ use footlight_graph::{Builder, Value};
 #[derive(Clone, Debug, PartialEq)]
 pub struct SoftmaxLayer {
     common: Common,
-    axis: i64,
+    axis: Axes,
 }
 
 common_methods!(SoftmaxLayer);
 
 impl Default for SoftmaxLayer {
     fn default() -> SoftmaxLayer {
-        SoftmaxLayer { common: Common::default(), axis: -1 }
+        SoftmaxLayer { common: Common::default(), axis: Axes::from(-1) }
     }
 }
 
@@ -43,23 +42,14 @@ impl SoftmaxLayer {
         SoftmaxLayer::default()
     }
 
-    /// Along which axis, counted with that of the batch; default the last.
-    pub fn axis(mut self, axis: i64) -> SoftmaxLayer {
-        self.axis = axis;
+    /// Along which axes, counted with that of the batch; default the last.
+    pub fn axis(mut self, axis: impl Into<Axes>) -> SoftmaxLayer {
+        self.axis = axis.into();
         self
     }
 
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<SoftmaxLayer, Error> {
-        Ok(SoftmaxLayer::new().axis(crate::layers::axis(read)?))
-    }
-
-    /// The axis in a tensor of `rank`.
-    fn place(&self, rank: usize) -> Result<usize, Error> {
-        let axis = Axes::from(self.axis).of(rank)?[0];
-        if axis == 0 {
-            return Err(Error::config("axis = 0 is that of the batch: an answer would depend on other samples"));
-        }
-        Ok(axis)
+        Ok(SoftmaxLayer::new().axis(Axes::read_or_last(read)?))
     }
 }
 
@@ -67,12 +57,11 @@ impl Layer for SoftmaxLayer {
     layer_basics!("Softmax");
 
     fn config(&self) -> Config {
-        config! { "axis": self.axis }
+        config! { "axis": self.axis.write() }
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        features(input)?;
-        self.place(input.len() + 1)?;
+        places(&self.axis, input.len() + 1)?;
         Ok(input.to_vec())
     }
 
@@ -81,14 +70,8 @@ impl Layer for SoftmaxLayer {
         let shape = g.shape(input.value);
         let mask = input.mask.filter(|mask| g.shape(*mask) == shape);
         let x = mask.map_or(input.value, |mask| hidden(g, input.value, mask));
-        // The axis and the last change places.
-        let mut order: Vec<usize> = (0..shape.len()).collect();
-        let Ok(axis) = self.place(shape.len()) else { return input };
-        order.swap(axis, shape.len() - 1);
-        let is_last = axis + 1 == shape.len();
-        let turned = if is_last { x } else { g.transpose(x, order.clone()) };
-        let y = g.softmax(turned);
-        let y = if is_last { y } else { g.transpose(y, order) };
+        let Ok(axes) = places(&self.axis, shape.len()) else { return input };
+        let y = along(g, x, &axes, |g, x| g.softmax(x));
         input.with(mask.map_or(y, |mask| g.mul(y, mask)))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
+use crate::layers::along::along;
 use crate::layers::spatial::{channels_last, spatial};
 use crate::{Error, suggest};
 use footlight_graph::{Builder, Value};
@@ -14,11 +15,23 @@ pub enum Interpolation {
     Nearest,
     /// Linear along each axis between the centres of neighbours; beyond the outermost centres it stays.
     Bilinear,
+    /// By Keys' cubic of the four nearest centres along each axis; beyond the outermost ones the weights that are left are
+    /// made to sum to 1.
+    Bicubic,
+    /// As bicubic, by Lanczos' window of three centres on each side.
+    Lanczos3,
+    /// By Lanczos' window of five centres on each side.
+    Lanczos5,
 }
 
 impl Interpolation {
-    const NAMES: [(&str, Interpolation); 2] =
-        [("nearest", Interpolation::Nearest), ("bilinear", Interpolation::Bilinear)];
+    const NAMES: [(&str, Interpolation); 5] = [
+        ("nearest", Interpolation::Nearest),
+        ("bilinear", Interpolation::Bilinear),
+        ("bicubic", Interpolation::Bicubic),
+        ("lanczos3", Interpolation::Lanczos3),
+        ("lanczos5", Interpolation::Lanczos5),
+    ];
 
     fn name(self) -> &'static str {
         Interpolation::NAMES.iter().find(|(_, kind)| *kind == self).map_or("nearest", |(name, _)| name)
@@ -62,11 +75,46 @@ impl Interpolation {
                     .collect();
                 g.concat(&parts, axis + 1)
             }
+            Interpolation::Bicubic => return weighed(g, x, axis, size, cubic),
+            Interpolation::Lanczos3 => return weighed(g, x, axis, size, |x| lanczos(x, 3.0)),
+            Interpolation::Lanczos5 => return weighed(g, x, axis, size, |x| lanczos(x, 5.0)),
         };
         let mut longer = shape;
         longer[axis] *= size;
         g.reshape(groups, longer)
     }
+}
+
+/// `x` with `size` times the extent along `axis`, each value a sum of all along it by their distances.
+fn weighed(g: &mut Builder, x: Value, axis: usize, size: usize, weight: impl Fn(f64) -> f64) -> Value {
+    let count = g.shape(x)[axis];
+    let row = |to: usize| {
+        let centre = (to as f64 + 0.5) / size as f64 - 0.5;
+        let weights: Vec<f64> = (0..count).map(|from| weight((centre - from as f64).abs())).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.into_iter().map(move |weight| (weight / sum) as f32)
+    };
+    let weights: Vec<f32> = (0..count * size).flat_map(row).collect();
+    let weights = g.literal([count * size, count], weights);
+    along(g, x, &[axis], |g, x| g.matmul_broadcast(x, weights, false, true))
+}
+
+/// Keys' cubic with `a = -1/2`.
+///
+/// # References
+/// Keys (1981), "Cubic convolution interpolation for digital image processing", equation 15.
+fn cubic(x: f64) -> f64 {
+    match x {
+        x if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+        x if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+        _ => 0.0,
+    }
+}
+
+/// `sinc(x) sinc(x / radius)` within the radius.
+fn lanczos(x: f64, radius: f64) -> f64 {
+    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
+    if x < radius { sinc(x) * sinc(x / radius) } else { 0.0 }
 }
 
 /// How many times as long each of `D` axes becomes: one factor for all, or one for each.
@@ -206,8 +254,10 @@ up_sampling! {
     /// Input `[N, H, W, C]`, output `[N, H size[0], W size[1], C]`.
     ///
     /// # Arguments
-    /// `size`: at least 1 each; Keras' default is 2. `interpolation`: nearest by default; Keras' bicubic and Lanczos are
-    /// refused.
+    /// `size`: at least 1 each; Keras' default is 2. `interpolation`: nearest by default.
+    ///
+    /// # Differences
+    /// Bicubic and Lanczos are those of Keras on JAX; its other backends differ at the edges.
     ///
     /// # Examples
     /// ```

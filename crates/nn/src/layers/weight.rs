@@ -141,26 +141,31 @@ impl Affine {
         Weight::write_all(config, &[&self.beta, &self.gamma]);
     }
 
-    /// Gamma and beta of so many features, those that there are.
-    pub(crate) fn specs(&self, features: usize) -> Vec<WeightSpec> {
-        let gamma = self.scale.then(|| self.gamma.spec("gamma", [features]));
-        gamma.into_iter().chain(self.center.then(|| self.beta.spec("beta", [features]))).collect()
+    /// Gamma and beta of this shape, those that there are.
+    pub(crate) fn specs(&self, shape: &[usize]) -> Vec<WeightSpec> {
+        let gamma = self.scale.then(|| self.gamma.spec("gamma", shape));
+        gamma.into_iter().chain(self.center.then(|| self.beta.spec("beta", shape))).collect()
     }
 
-    /// `gamma y + beta`, with the weights of [`Affine::specs`].
+    /// `gamma y + beta` along the last axis, with the weights of [`Affine::specs`].
     pub(crate) fn lower(&self, g: &mut Builder, mut y: Value, weights: &[Value]) -> Value {
-        let (gamma, beta) = self.parts(weights);
+        let (gamma, beta) = self.parts(g, weights);
         if let Some(gamma) = gamma {
             y = g.mul(y, gamma);
         }
         beta.map_or(y, |beta| g.add(y, beta))
     }
 
-    /// Gamma and beta among the weights of [`Affine::specs`].
-    pub(crate) fn parts(&self, weights: &[Value]) -> (Option<Value>, Option<Value>) {
-        let mut weights = weights.iter().copied();
-        let gamma = if self.scale { weights.next() } else { None };
-        (gamma, if self.center { weights.next() } else { None })
+    /// Gamma and beta among the weights of [`Affine::specs`], along one axis.
+    pub(crate) fn parts(&self, g: &mut Builder, weights: &[Value]) -> (Option<Value>, Option<Value>) {
+        let mut weights = weights.iter();
+        let mut flat = || {
+            let weight = *weights.next()?;
+            let count = g.shape(weight).iter().product();
+            Some(g.reshape(weight, [count]))
+        };
+        let gamma = if self.scale { flat() } else { None };
+        (gamma, if self.center { flat() } else { None })
     }
 }
 

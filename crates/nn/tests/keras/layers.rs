@@ -3,7 +3,7 @@
 use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
 use footlight_graph::{Builder, Role, Type, Value, differentiate};
-use footlight_nn::{Call, Layer, Masked, Normalization, layers};
+use footlight_nn::{BatchNormalization, Call, Layer, Masked, Normalization, layers};
 use footlight_tensor::{RandomKey, Tensor};
 use serde_json::Value as Json;
 
@@ -177,5 +177,40 @@ fn the_fans_of_an_einsum_are_what_is_summed_and_what_stays() {
         let limit = (6.0 / f64::from(fan_in + fan_out)).sqrt();
         let largest = kernel.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
         assert!(largest <= limit && largest > 0.99 * limit, "{equation}: {largest} of {limit}");
+    }
+}
+
+/// Statistics along another axis are those along the last of samples that are turned.
+#[test]
+fn a_batch_normalization_along_another_axis_is_that_of_turned_samples() {
+    let run_of = |turn: bool, axis: i64| {
+        let layer = BatchNormalization::new().axis(axis).momentum(0.5);
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([4, 3, 2]));
+        let step = g.constant_i32(0);
+        let specs = layer.weights(if turn { &[2, 3] } else { &[3, 2] }).unwrap();
+        let states: Vec<Value> =
+            specs.iter().map(|s| g.state(&s.name, Type::f32(s.shape.clone()), Role::Statistic)).collect();
+        let turned = if turn { g.transpose(x, [0, 2, 1]) } else { x };
+        let mut call = Call::new(&mut g, &states, Some(step), RandomKey::new(0));
+        let y = layer.call(&mut call, Masked::new(turned)).value;
+        let y = if turn { g.transpose(y, [0, 2, 1]) } else { y };
+        g.output("y", y);
+        for (spec, state) in specs.iter().zip(&states) {
+            let next = g.next_of(*state);
+            g.output(&format!("next {}", spec.name), next);
+        }
+        let x = NaiveValue::float([4, 3, 2], (0..24).map(|i| (i * i % 17) as f32).collect());
+        let value = |(index, spec): (usize, &footlight_nn::WeightSpec)| {
+            let numbers = (0..3).map(|i| 0.5 + i as f32 + index as f32 / 10.0).collect();
+            (spec.name.to_string(), NaiveValue::float([3], numbers))
+        };
+        let mut known = specs.iter().enumerate().map(value).collect::<Values<f32>>();
+        run(&g.finish().unwrap(), &[("x", x)], &mut known)
+    };
+    let (along, turned) = (run_of(false, 1), run_of(true, -1));
+    assert_eq!(along.len(), 5);
+    for (name, value) in &along {
+        assert_eq!(numbers(value), numbers(&turned[name]), "{name}");
     }
 }

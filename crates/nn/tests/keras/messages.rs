@@ -6,8 +6,8 @@ use footlight_nn::{
     ActivationLayer, AdditiveAttention, AlphaDropout, Architecture, Attention, BatchNormalization, Compile,
     CosineDecay, Cropping1D, Dense, Dropout, EinsumDense, Embedding, Error, Flatten, GaussianNoise, GroupNormalization,
     GroupQueryAttention, Input, L2, Layer, Loss, Masking, Metric, MultiHeadAttention, Normalization, Permute,
-    PiecewiseConstantDecay, RepeatVector, Rescaling, Reshape, SGD, SoftmaxLayer, UnitNormalization, UpSampling1D,
-    ZeroPadding2D, layers, losses, optimizers,
+    PiecewiseConstantDecay, RMSNormalization, RepeatVector, Rescaling, Reshape, SGD, SoftmaxLayer, UnitNormalization,
+    UpSampling1D, ZeroPadding2D, layers, losses, optimizers,
 };
 use footlight_tensor::Tensor;
 use serde_json::{Value as Json, json};
@@ -97,8 +97,8 @@ fn files(all: &mut Messages) {
     layer("Dense", json!({ "name": "d", "units": 3, "kernel_constraint": "maxnorm" }));
     let along = json!({ "class_name": "UnitNorm", "config": { "axis": 1 } });
     layer("Dense", json!({ "name": "d", "units": 3, "activation": { "class_name": "gelu", "config": {} } }));
-    layer("LayerNormalization", json!({ "name": "n", "rms_scaling": true }));
-    layer("LayerNormalization", json!({ "name": "n", "axis": [1, 2] }));
+    layer("LayerNormalization", json!({ "name": "n", "axis": "last" }));
+    layer("BatchNormalization", json!({ "name": "n", "axis": [1, 2] }));
     let half = json!({ "class_name": "DTypePolicy", "config": { "name": "mixed_float16" } });
     layer("Flatten", json!({ "name": "f", "dtype": half }));
     layer("Lambda", json!({}));
@@ -108,9 +108,9 @@ fn files(all: &mut Messages) {
     let functional = json!({ "module": "keras.src.models.functional", "class_name": "Functional", "config": {} });
     let input =
         json!({ "module": "keras.layers", "class_name": "InputLayer", "config": { "batch_shape": [null, 3, 4] } });
-    let norm = json!({ "module": "keras.layers", "class_name": "BatchNormalization", "config": { "axis": 1 } });
+    let norm = json!({ "module": "keras.layers", "class_name": "BatchNormalization", "config": { "axis": 3 } });
     let sequential = json!({ "class_name": "Sequential", "config": { "layers": [input, norm] } });
-    all.add("an axis that is not the last", Architecture::from_config(&sequential));
+    all.add("an axis that is not there", Architecture::from_config(&sequential));
     let dense = json!({ "class_name": "Dense", "config": { "units": 2, "bias_constraint": along } });
     let sequential = json!({ "class_name": "Sequential", "config": { "layers": [input, dense] } });
     all.add("a constraint along an axis that is not there", Architecture::from_config(&sequential));
@@ -174,6 +174,8 @@ fn moving(all: &mut Messages) {
     on(&[3, 4], Box::new(Normalization::of([1.0, 2.0], [1.0])));
     on(&[3, 4], Box::new(Normalization::new().axis(0)));
     on(&[3, 4], Box::new(SoftmaxLayer::new().axis(0)));
+    on(&[3, 4], Box::new(RMSNormalization::new().axis(1)));
+    on(&[3, 4], Box::new(Dropout::new(0.5).noise_shape([None, Some(2), None])));
     on(&[3, 4], Box::new(einsum("abc->abd", &[-1, 2])));
     on(&[3, 4], Box::new(einsum("...bc,cd->abd", &[-1, 2])));
     on(&[3, 4], Box::new(einsum("ab,bc->ac", &[2])));
@@ -191,12 +193,12 @@ fn moving(all: &mut Messages) {
     };
     read("Cropping2D", json!({ "name": "c", "cropping": [[1, 2]] }));
     read("ZeroPadding1D", json!({ "name": "z", "padding": [1, 2, 3] }));
-    read("UpSampling2D", json!({ "name": "u", "interpolation": "bicubic" }));
+    read("UpSampling2D", json!({ "name": "u", "interpolation": "cubic" }));
     read("UpSampling2D", json!({ "name": "u", "size": [1, 2, 3] }));
     read("SpatialDropout2D", json!({ "name": "s", "rate": 0.5, "data_format": "channels_first" }));
     read("Normalization", json!({ "name": "n", "mean": 1.0 }));
     read("Rescaling", json!({ "name": "r", "scale": [[1.0], [2.0, 3.0]] }));
-    read("AlphaDropout", json!({ "name": "a", "rate": 0.5, "noise_shape": [null, 1] }));
+    read("AlphaDropout", json!({ "name": "a", "rate": 0.5, "noise_shape": "all" }));
     all.add("nothing to adapt to", Normalization::new().adapt(&Tensor::new([0, 3], Vec::<f32>::new()).unwrap()));
 }
 

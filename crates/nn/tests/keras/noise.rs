@@ -113,3 +113,28 @@ fn gaussian_noise_has_its_mean_and_deviation() {
     let others = trained(&GaussianDropout::new(0.2), &[20_000], vec![1.0; count], 8);
     assert_ne!(factors, others);
 }
+
+#[test]
+fn what_has_an_extent_of_one_in_the_noise_shape_is_dropped_together() {
+    let shape = [30, 40];
+    let ones = || vec![1.0; BATCH * 1200];
+    /// To which group an element belongs.
+    type Group = fn(usize) -> usize;
+    let cases: [(Box<dyn Layer>, Group, usize); 3] = [
+        (Box::new(Dropout::new(0.5).noise_shape([None, Some(1), None])), |i| i / 1200 * 40 + i % 40, BATCH * 40),
+        (Box::new(Dropout::new(0.5).noise_shape([Some(1), Some(30), Some(1)])), |i| i % 1200 / 40, 30),
+        (Box::new(AlphaDropout::new(0.5).noise_shape([None, None, Some(1)])), |i| i / 40, BATCH * 30),
+    ];
+    for (layer, group, groups) in cases {
+        let y = trained(layer.as_ref(), &shape, ones(), 5);
+        let mut of_group: Vec<Option<f64>> = vec![None; groups];
+        for (i, value) in y.iter().enumerate() {
+            let first = *of_group[group(i)].get_or_insert(*value);
+            assert_eq!(first, *value, "{layer:?}: element {i}");
+        }
+        let low = of_group.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+        let dropped = of_group.iter().flatten().filter(|value| **value == low).count() as f64 / groups as f64;
+        // Four standard deviations.
+        assert!((dropped - 0.5).abs() < 4.0 * (0.25 / groups as f64).sqrt(), "{layer:?}: {dropped}");
+    }
+}

@@ -10,7 +10,7 @@ fn the_words_of_keras_2_become_those_of_keras_3() {
     for (class, older, want) in [
         ("InputLayer", json!({ "batch_input_shape": [null, 3] }), json!({ "batch_shape": [null, 3] })),
         ("Dense", json!({ "batch_input_shape": [null, 3] }), json!({ "input_shape": [3] })),
-        ("Embedding", json!({ "batch_input_shape": [null, null] }), json!({})),
+        ("Embedding", json!({ "batch_input_shape": [null, null] }), json!({ "input_shape": [null] })),
         ("LeakyReLU", json!({ "alpha": 0.25 }), json!({ "negative_slope": 0.25 })),
         ("GRU", json!({ "time_major": false }), json!({ "reset_after": false })),
         ("GRU", json!({ "reset_after": true }), json!({ "reset_after": true })),
