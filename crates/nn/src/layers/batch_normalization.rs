@@ -1,11 +1,14 @@
 //! Normalisation over the batch.
 
-use crate::config::{Config, Reader, config};
+use crate::config::{Config, NOT_NEGATIVE, Reader, config, within};
 use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
+use crate::layers::masks::fitting;
 use crate::layers::weight::{Affine, affine_methods};
 use crate::layers::{axis, features, features_along};
+use crate::losses::FUZZ;
 use crate::{Error, Initializer};
 use footlight_graph::ops::Unary;
+use footlight_graph::{Builder, Value};
 
 /// Normalisation over the batch, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all
 /// other axes.
@@ -20,6 +23,7 @@ use footlight_graph::ops::Unary;
 /// # Train and infer
 /// Training uses mean and population variance of the batch and moves the statistics,
 /// `moving = momentum moving + (1 - momentum) batch`; answering, or a layer that is not trainable, uses the moving ones.
+/// Under a mask `[N, ...]` the batch is what the mask keeps, their number being `count + 1e-7`.
 ///
 /// # Differences
 /// PyTorch moves with the unbiased variance, its momentum is one minus this one, and its epsilon is 1e-5.
@@ -115,6 +119,11 @@ impl Layer for BatchNormalization {
         config
     }
 
+    fn check(&self) -> Result<(), Error> {
+        within("momentum", self.momentum, 0.0..=1.0)?;
+        within("epsilon", self.epsilon, NOT_NEGATIVE)
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
         features(input)?;
         Ok(input.to_vec())
@@ -133,11 +142,11 @@ impl Layer for BatchNormalization {
         let x = input.value;
         let (affine, statistics) = cx.weights.split_at(cx.weights.len() - 2);
         let (mean, variance) = if cx.mode == Mode::Train && self.common.trainable {
-            let axes: Vec<usize> = (0..g.shape(x).len() - 1).collect();
-            let mean = g.reduce_mean(x, &axes, false);
+            let batch = Batch::of(g, input);
+            let mean = batch.mean(g, x);
             let centred = g.sub(x, mean);
             let square = g.mul(centred, centred);
-            let variance = g.reduce_mean(square, &axes, false);
+            let variance = batch.mean(g, square);
             for (moving, batch) in statistics.iter().zip([mean, variance]) {
                 let kept = g.mul_scalar(*moving, self.momentum);
                 let added = g.mul_scalar(batch, 1.0 - self.momentum);
@@ -153,5 +162,32 @@ impl Layer for BatchNormalization {
         let centred = g.sub(x, mean);
         let y = g.div(centred, deviation);
         input.with(self.affine.lower(g, y, affine))
+    }
+}
+
+/// What the mean of a batch runs over: all axes but the last, under a mask those numbers that it keeps.
+struct Batch {
+    axes: Vec<usize>,
+    mask: Option<Value>,
+}
+
+impl Batch {
+    fn of(g: &mut Builder, input: Masked) -> Batch {
+        let mut steps = g.shape(input.value);
+        steps.pop();
+        let mask = input.mask.map(|mask| {
+            let mask = fitting(g, mask, &steps);
+            g.reshape(mask, [steps.as_slice(), &[1]].concat())
+        });
+        Batch { axes: (0..steps.len()).collect(), mask }
+    }
+
+    fn mean(&self, g: &mut Builder, x: Value) -> Value {
+        let Some(mask) = self.mask else { return g.reduce_mean(x, &self.axes, false) };
+        let zero = g.constant(0.0);
+        let kept = g.select(mask, x, zero);
+        let (sum, count) = (g.reduce_sum(kept, &self.axes, false), g.reduce_sum(mask, &self.axes, false));
+        let stable = g.add_scalar(count, FUZZ);
+        g.div(sum, stable)
     }
 }
