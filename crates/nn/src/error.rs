@@ -69,6 +69,17 @@ impl Error {
         self
     }
 
+    /// All faults as one, of the kind of the first; of more than ten only the number is told.
+    pub(crate) fn together(faults: &[Error]) -> Error {
+        const SHOWN: usize = 10;
+        let mut told: Vec<String> = faults.iter().take(SHOWN).map(|fault| fault.message.clone()).collect();
+        if faults.len() > SHOWN {
+            told.push(format!("and {} more", faults.len() - SHOWN));
+        }
+        let key = faults[0].key.clone().filter(|_| faults.len() == 1);
+        Error { kind: faults[0].kind, message: told.join("\n"), help: faults.iter().find_map(|f| f.help.clone()), key }
+    }
+
     /// The stable kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind

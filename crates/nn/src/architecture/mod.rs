@@ -2,6 +2,7 @@
 
 mod config;
 mod lower;
+mod numbers;
 mod order;
 
 pub(crate) use lower::Lowered;
@@ -90,9 +91,6 @@ pub struct Architecture {
     weights: Vec<Weight>,
     is_built: bool,
 }
-
-/// Of more faults than these only the number is told.
-const FAULTS_SHOWN: usize = 10;
 
 impl Architecture {
     /// Layers one after another; built at once if the first says which shape it is given.
@@ -236,8 +234,10 @@ impl Architecture {
                 Port::Output(call, output) => built.shapes.get(*call).and_then(|shapes| shapes.get(*output)).cloned(),
             };
             let read: Option<Vec<Vec<usize>>> = call.inputs.iter().map(given).collect();
+            let numbers = numbers::check(layer);
             // What follows a fault would be told about a shape that is not there.
-            let Some(read) = read else {
+            let (Some(read), Ok(())) = (read, &numbers) else {
+                faults.extend(numbers.and_then(|()| layer.check()).map_err(place).err());
                 built.shapes.push(vec![]);
                 continue;
             };
@@ -272,7 +272,7 @@ impl Architecture {
         }
         faults.dedup();
         built.weights = of_layer.into_iter().flatten().flatten().collect();
-        if faults.is_empty() { Ok(built) } else { Err(together(&faults)) }
+        if faults.is_empty() { Ok(built) } else { Err(Error::together(&faults)) }
     }
 
     fn weights_of_call(&self, index: usize, shapes: &[Vec<usize>]) -> Result<Vec<Weight>, Error> {
@@ -477,19 +477,6 @@ fn by_position(names: &[&str], mut call: LayerCall) -> Result<LayerCall, Error> 
     Ok(call)
 }
 
-/// All faults as one.
-fn together(faults: &[Error]) -> Error {
-    let mut told: Vec<String> = faults.iter().take(FAULTS_SHOWN).map(|fault| fault.message().into()).collect();
-    if let Some(more) = faults.len().checked_sub(FAULTS_SHOWN).filter(|more| *more > 0) {
-        told.push(format!("and {more} more"));
-    }
-    let all = Error::new(faults[0].kind(), told.join("\n"));
-    match faults.iter().find_map(Error::help_text) {
-        Some(help) => all.help(help),
-        None => all,
-    }
-}
-
 /// Refuses what no machine holds, so that nobody has to think of the product of extents as larger than a number.
 fn check_size(what: &str, shape: &[usize]) -> Result<(), Error> {
     let count = shape.iter().try_fold(1usize, |count, extent| count.checked_mul(*extent));
@@ -565,12 +552,13 @@ mod tests {
         let error = |layers| Architecture::sequential(layers).unwrap_err().to_string();
         let message = error(crate::layers![Flatten::new().input_shape([huge, huge])]);
         assert!(message.starts_with("the samples of shape [9223372036854775807, 922"), "{message}");
-        let message = error(crate::layers![Dense::new(huge).input_shape([4])]);
-        assert!(
-            message.contains("layer `dense` (Dense): kernel of shape [4, 9223372036854775807] would be"),
-            "{message}"
-        );
-        let target = [i64::MAX, i64::MAX, 4];
+        let message = error(crate::layers![Dense::new(huge).input_shape([4]), Dropout::new(2.0)]);
+        assert!(message.contains("layer `dense` (Dense): units = 9223372036854775807 must be in"), "{message}");
+        assert!(message.contains("layer `dropout` (Dropout): rate = 2"), "{message}");
+        let largest = i32::MAX as usize;
+        let message = error(crate::layers![Dense::new(largest).input_shape([4096])]);
+        assert!(message.contains("layer `dense` (Dense): kernel of shape [4096, 2147483647] would be"), "{message}");
+        let target = [largest as i64, largest as i64, 4];
         let message = error(crate::layers![crate::Reshape::new(target).input_shape([4])]);
         assert!(message.contains("cannot take shape"), "{message}");
     }

@@ -1,7 +1,7 @@
 //! Normalisation within each sample.
 
 use crate::Error;
-use crate::config::{Config, Reader, config};
+use crate::config::{Config, NOT_NEGATIVE, Reader, config, within};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::weight::{Affine, affine_methods};
 use crate::layers::{axis, features, features_along};
@@ -73,6 +73,10 @@ impl Layer for LayerNormalization {
         };
         self.affine.write(&mut config);
         config
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        within("epsilon", self.epsilon, NOT_NEGATIVE)
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
