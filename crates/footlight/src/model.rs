@@ -226,8 +226,8 @@ impl Model {
         metrics: impl Into<MetricList>,
         weighted_metrics: impl Into<MetricList>,
     ) -> Result<()> {
-        let compile = Compile::new(optimizer.into().resolve()?, loss.into(), metrics.into().0)?;
-        self.set_compile(compile.weighted_metrics(weighted_metrics)?);
+        let terms = Terms::new(loss).metrics(metrics).weighted_metrics(weighted_metrics);
+        self.set_compile(Compile::of_choice(optimizer.into(), vec![terms])?);
         Ok(())
     }
 
@@ -258,7 +258,7 @@ impl Model {
         optimizer: impl Into<OptimizerChoice>,
         outputs: impl IntoIterator<Item = Terms>,
     ) -> Result<()> {
-        let compile = Compile::of_outputs(optimizer.into().resolve()?, outputs.into_iter().collect())?;
+        let compile = Compile::of_choice(optimizer.into(), outputs.into_iter().collect())?;
         self.set_compile(compile.for_model(&self.architecture)?);
         Ok(())
     }

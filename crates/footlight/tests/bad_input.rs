@@ -284,6 +284,7 @@ fn names_that_are_not_known() {
         ("an optimizer", compile("adm", "mse", "accuracy")),
         ("a loss", compile("adam", "mean_square_error", "accuracy")),
         ("a metric", compile("adam", "mse", "acuracy")),
+        ("an optimizer, a loss and a metric", compile("adm", "mean_square_error", "acuracy")),
         ("an activation", outcome(Sequential::new(dense("rellu")))),
         (
             "a loss by value",
@@ -309,8 +310,19 @@ error[config]: unknown loss `mean_square_error`
 
 a metric
 error[config]: unknown metric `acuracy`
-  known: accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy, sparse_top_k_categorical_accuracy, mean_squared_error, root_mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error, cosine_similarity, logcosh, r2_score, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, kl_divergence, poisson, hinge, squared_hinge, categorical_hinge, true_positives, false_positives, true_negatives, false_negatives, precision, recall, sensitivity_at_specificity, specificity_at_sensitivity, precision_at_recall, recall_at_precision, auc, f1_score, fbeta_score, io_u, binary_io_u, mean_io_u, one_hot_io_u, one_hot_mean_io_u, mean, sum
+  near: accuracy
+  all 42: `footlight schema`, or the documentation of `footlight_nn::metrics`
   help: did you mean `accuracy`?
+
+an optimizer, a loss and a metric
+error[config]: unknown optimizer `adm`
+  known: sgd, rmsprop, adam, adamw, adadelta, adagrad, adamax, adafactor, nadam, ftrl, lion, lamb
+unknown loss `mean_square_error`
+  known: mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error, huber, log_cosh, cosine_similarity, binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy, categorical_focal_crossentropy, sparse_categorical_crossentropy, categorical_generalized_cross_entropy, kl_divergence, poisson, hinge, squared_hinge, categorical_hinge, dice, tversky
+unknown metric `acuracy`
+  near: accuracy
+  all 42: `footlight schema`, or the documentation of `footlight_nn::metrics`
+  help: did you mean `adam`?
 
 an activation
 error[config]: layer `dense` (Dense): unknown activation `rellu`

@@ -9,6 +9,7 @@ use crate::ops::{
 };
 use crate::{Error, ErrorKind, Fault, Graph, Node, Op, OpRule, Role, Type, Value};
 use footlight_tensor::{DType, RandomKey};
+use std::collections::HashMap;
 
 pub(crate) const POISON: Value = Value(u32::MAX);
 
@@ -29,6 +30,8 @@ pub struct Builder {
     graph: Graph,
     faults: Vec<Fault>,
     scopes: Vec<String>,
+    /// What follows each state, and each value that was to follow one.
+    followers: HashMap<Value, Value>,
 }
 
 impl Builder {
@@ -39,7 +42,8 @@ impl Builder {
 
     /// Continues `graph`: its values stay valid.
     pub fn extend(graph: Graph) -> Builder {
-        Builder { graph, ..Builder::default() }
+        let followers = graph.states.iter().filter_map(|state| Some((state.value, state.next?))).collect();
+        Builder { graph, followers, ..Builder::default() }
     }
 
     /// The graph, if no fault was found.
@@ -169,17 +173,21 @@ impl Builder {
             return;
         }
         match self.graph.states.iter_mut().find(|s| s.value == value || s.next == Some(value)) {
-            Some(state) => state.next = Some(next),
+            Some(state) => {
+                state.next = Some(next);
+                self.followers.insert(value, next);
+            }
             None => {
                 self.fault(ErrorKind::Invalid, "only a state can have a next value", None);
             }
         }
     }
 
-    /// What state `value` is to become, as far as that is known; `value` itself if it is none or stays as it is.
+    /// What state `value` is to become, as far as that is known; `value` may also be what it was to become before, and is
+    /// the answer if it is none or stays as it is.
     pub fn next_of(&self, value: Value) -> Value {
-        let state = self.graph.states.iter().find(|s| s.value == value || s.next == Some(value));
-        state.and_then(|s| s.next).unwrap_or(value)
+        let chain = std::iter::successors(Some(value), |value| self.followers.get(value).copied());
+        chain.take(1 + self.followers.len()).last().unwrap_or(value)
     }
 
     /// Makes `value` readable after a run under `name`.
@@ -559,6 +567,22 @@ pub fn broadcast_shapes(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_is_moved_on_as_often_as_one_likes() {
+        let mut g = Builder::new();
+        let x = g.state("x", Type::f32([2]), Role::Statistic);
+        let mut latest = x;
+        for _ in 0..4 {
+            let next = g.add_scalar(latest, 1.0);
+            g.set_next(latest, next);
+            assert_eq!([g.next_of(x), g.next_of(latest)], [next, next]);
+            latest = next;
+        }
+        let graph = g.finish().unwrap();
+        assert_eq!(graph.states()[0].next, Some(latest));
+        assert_eq!(Builder::extend(graph).next_of(x), latest);
+    }
 
     #[test]
     fn faults_are_collected_and_poison_is_silent() {

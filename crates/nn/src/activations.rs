@@ -185,7 +185,7 @@ impl Activation {
             }
             Activation::Squareplus { b } => within("b", *b, 0.0..f32::INFINITY),
             Activation::ReluWith { negative_slope, max_value, threshold } => {
-                within("max_value", max_value.unwrap_or(0.0), 0.0..)?;
+                within("max_value", max_value.unwrap_or(0.0), 0.0..f32::INFINITY)?;
                 within("negative_slope", *negative_slope, 0.0..f32::INFINITY)?;
                 within("threshold", *threshold, 0.0..f32::INFINITY)
             }

@@ -6,8 +6,8 @@ use crate::layer::Mode;
 use crate::losses::Prediction;
 use crate::metrics::{Direction, Mean, Observed, weigh};
 use crate::optimizers::{self, State, Trained};
-use crate::{Architecture, Custom, Error, Loss, Metric, MetricList, Optimizer, Weight};
-use footlight_graph::{Builder, Graph, Role, Type, Value, differentiate};
+use crate::{Architecture, Custom, Error, Loss, Metric, MetricList, Optimizer, OptimizerChoice, Weight};
+use footlight_graph::{Builder, ErrorKind as GraphErrorKind, Graph, Role, Type, Value, differentiate};
 use footlight_tensor::Tensor;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -71,10 +71,10 @@ impl Terms {
         self.metrics.iter().chain(&self.weighted_metrics)
     }
 
-    fn check(&self) -> Result<(), Error> {
-        self.loss.check()?;
-        config::within("loss_weights", self.weight, config::FINITE)?;
-        self.all_metrics().try_for_each(Metric::check)
+    /// Names that are not known and settings out of range.
+    fn faults(&self) -> Vec<Error> {
+        let own = [self.loss.check(), config::within("loss_weights", self.weight, config::FINITE)];
+        own.into_iter().chain(self.all_metrics().map(Metric::check)).filter_map(Result::err).collect()
     }
 
     /// What is told of this output: the mean of its loss where there are several, and the metrics, each by its name.
@@ -134,9 +134,25 @@ impl Compile {
     /// # Errors
     /// A name that is not known or a setting out of range.
     pub fn of_outputs(optimizer: Box<dyn Optimizer>, outputs: Vec<Terms>) -> Result<Compile, Error> {
-        optimizer.check().map_err(|e| e.at(format!("optimizer `{}`", optimizer.class_name())))?;
-        outputs.iter().try_for_each(Terms::check)?;
-        Ok(Compile { optimizer, outputs })
+        Compile::of_choice(optimizer.into(), outputs)
+    }
+
+    /// As [`Compile::of_outputs`], with an optimizer that may be no more than a name.
+    ///
+    /// # Errors
+    /// All names that are not known and settings out of range, together.
+    pub fn of_choice(optimizer: OptimizerChoice, outputs: Vec<Terms>) -> Result<Compile, Error> {
+        let checked = |optimizer: Box<dyn Optimizer>| {
+            let place = format!("optimizer `{}`", optimizer.class_name());
+            optimizer.check().map_err(|e| e.at(place)).map(|()| optimizer)
+        };
+        let optimizer = optimizer.resolve().and_then(checked);
+        let of_outputs = outputs.iter().flat_map(Terms::faults);
+        let faults: Vec<Error> = optimizer.as_ref().err().cloned().into_iter().chain(of_outputs).collect();
+        match optimizer {
+            Ok(optimizer) if faults.is_empty() => Ok(Compile { optimizer, outputs }),
+            _ => Err(Error::together(faults)),
+        }
     }
 
     /// Adds metrics by the weights of the samples, of the first output.
@@ -147,8 +163,8 @@ impl Compile {
         if let Some(terms) = self.outputs.first_mut() {
             terms.weighted_metrics = metrics.into().0;
         }
-        self.outputs.iter().try_for_each(Terms::check)?;
-        Ok(self)
+        let faults: Vec<Error> = self.outputs.iter().flat_map(Terms::faults).collect();
+        if faults.is_empty() { Ok(self) } else { Err(Error::together(faults)) }
     }
 
     /// The same for the outputs of `model`, whose names its metrics take where there are several; the terms of one output
@@ -300,9 +316,10 @@ impl Compile {
         let weight = batch.is_weighted.then(|| g.input("sample_weight", Type::f32([batch.size])));
         g.enter("loss");
         let mut losses = Vec::new();
-        for ((terms, output), y) in compile.outputs.iter().zip(&lowered.outputs).zip(&targets) {
+        let names = architecture.output_names();
+        for (((terms, output), y), name) in compile.outputs.iter().zip(&lowered.outputs).zip(&targets).zip(&names) {
             let each = terms.loss.lower(g, *y, Prediction::of(g.graph(), output.value));
-            let each = masked(g, each, output.mask);
+            let each = masked(g, each, output.mask, name);
             // The divisor stays the number of losses: Keras' sum_over_batch_size.
             let each = weigh(g, each, weight);
             losses.push(g.mean_all(each));
@@ -473,10 +490,20 @@ fn read_metrics(value: Option<&serde_json::Value>, key: &str, custom: &Custom) -
 }
 
 /// Losses that count only where `mask` is 1, by as much more as there are fewer of them, so that their mean is that of
-/// those which count: as Keras does.
-fn masked(g: &mut Builder, each: Value, mask: Option<Value>) -> Value {
-    let Some(mask) = mask.filter(|mask| g.shape(*mask) == g.shape(each)) else { return each };
-    let count = g.shape(mask).iter().product::<usize>();
+/// those which count: as Keras does. A mask with an extent of 1 behind the axes of the losses is theirs, and a loss of the
+/// whole batch counts as it is; any other that differs is a fault of the output called `name`.
+fn masked(g: &mut Builder, each: Value, mask: Option<Value>, name: &str) -> Value {
+    let Some(mask) = mask.filter(|mask| !g.is_poison(each) && !g.is_poison(*mask)) else { return each };
+    let (given, shape) = (g.shape(mask), g.shape(each));
+    if shape.is_empty() {
+        return each;
+    }
+    if given != shape && given != [shape.as_slice(), &[1]].concat() {
+        let message = format!("output `{name}` has a mask of shape {given:?}, its losses have shape {shape:?}");
+        return g.fault(GraphErrorKind::Shape, message, Some("end the mask before the output, as Flatten does"));
+    }
+    let count = given.iter().product::<usize>();
+    let mask = g.reshape(mask, shape);
     let valid = g.sum_all(mask);
     let stable = g.add_scalar(valid, crate::losses::FUZZ);
     let whole = g.constant(count as f32);

@@ -64,6 +64,9 @@ pub(crate) fn shorten(value: &Value) -> String {
 pub(crate) const FINITE: (Bound<f32>, Bound<f32>) =
     (Bound::Excluded(f32::NEG_INFINITY), Bound::Excluded(f32::INFINITY));
 
+/// Any number from 0 but an infinite one.
+pub(crate) const NOT_NEGATIVE: (Bound<f32>, Bound<f32>) = (Bound::Included(0.0), Bound::Excluded(f32::INFINITY));
+
 /// Any number above 0 but an infinite one.
 pub(crate) const POSITIVE: (Bound<f32>, Bound<f32>) = (Bound::Excluded(0.0), Bound::Excluded(f32::INFINITY));
 
@@ -196,7 +199,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Those of `read`, which name the key.
     pub fn object<T>(&mut self, key: &'a str, read: impl Fn(&Value) -> Result<T, Error>) -> Result<Option<T>, Error> {
-        self.get(key).map(read).transpose().map_err(|e| e.in_key(key))
+        self.object_of(key, KeyKind::Object, read)
     }
 
     /// As [`Reader::object`], of a kind that the schema knows.
@@ -206,7 +209,9 @@ impl<'a> Reader<'a> {
         kind: KeyKind,
         read: impl Fn(&Value) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        self.take(key, kind, Value::Null).map(read).transpose().map_err(|e| e.in_key(key))
+        let name = format!("`{key}`");
+        let named = |e: Error| if e.message().starts_with(&name) { e } else { e.at(&name) };
+        self.take(key, kind, Value::Null).map(read).transpose().map_err(|e| named(e).in_key(key))
     }
 
     /// A layer of any class; `None` if it is absent or null.

@@ -54,17 +54,6 @@ impl Error {
         Error { kind, message: message.into(), help: None, key: None, found: None }
     }
 
-    /// Several as one, of whose messages the first `shown` are told.
-    pub(crate) fn together(faults: Vec<Error>, shown: usize) -> Error {
-        let mut told: Vec<String> = faults.iter().take(shown).map(|fault| fault.message.clone()).collect();
-        if let Some(more) = faults.len().checked_sub(shown).filter(|more| *more > 0) {
-            told.push(format!("and {more} more"));
-        }
-        let (kind, help) = (faults[0].kind, faults.iter().find_map(|fault| fault.help.clone()));
-        let found = Some(Box::new(Found { layer: None, parts: faults }));
-        Error { help, found, ..Error::new(kind, told.join("\n")) }
-    }
-
     /// An error in a setting.
     pub fn config(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Config, message)
@@ -92,6 +81,19 @@ impl Error {
     pub fn in_key(mut self, key: &str) -> Error {
         self.key = Some(self.key.map_or_else(|| key.into(), |inner| format!("{key}.{inner}")));
         self
+    }
+
+    /// All faults as one, of the kind of the first; of more than ten only the number is told.
+    pub(crate) fn together(faults: Vec<Error>) -> Error {
+        const SHOWN: usize = 10;
+        let mut told: Vec<String> = faults.iter().take(SHOWN).map(|fault| fault.message.clone()).collect();
+        if faults.len() > SHOWN {
+            told.push(format!("and {} more", faults.len() - SHOWN));
+        }
+        let (kind, help) = (faults[0].kind, faults.iter().find_map(|fault| fault.help.clone()));
+        let key = faults[0].key.clone().filter(|_| faults.len() == 1);
+        let found = Some(Box::new(Found { layer: None, parts: faults }));
+        Error { help, key, found, ..Error::new(kind, told.join("\n")) }
     }
 
     /// The stable kind.

@@ -248,10 +248,10 @@ impl Initializer {
     }
 
     /// The same for a weight of `shape` whose fans are not those of its shape: a variance is scaled by them instead.
-    pub(crate) fn for_fans(self, shape: &[usize], [fan_in, fan_out]: [usize; 2]) -> Initializer {
+    pub(crate) fn for_fans(self, shape: &[usize], [fan_in, fan_out]: [f64; 2]) -> Initializer {
         match self {
             Initializer::VarianceScaling { scale, mode, distribution, class_name } => {
-                let ratio = mode.of(fans(shape)) / mode.of((fan_in as f64, fan_out as f64));
+                let ratio = mode.of(fans(shape)) / mode.of((fan_in, fan_out));
                 let scale = (f64::from(scale) * ratio) as f32;
                 Initializer::VarianceScaling { scale, mode, distribution, class_name }
             }
@@ -451,8 +451,8 @@ pub(crate) fn fans(shape: &[usize]) -> (f64, f64) {
         [] => (1.0, 1.0),
         [n] => (n as f64, n as f64),
         [ref field @ .., fan_in, fan_out] => {
-            let field: usize = field.iter().product();
-            ((field * fan_in) as f64, (field * fan_out) as f64)
+            let field: f64 = field.iter().map(|extent| *extent as f64).product();
+            (field * fan_in as f64, field * fan_out as f64)
         }
     }
 }

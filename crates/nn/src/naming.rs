@@ -44,15 +44,22 @@ pub(crate) fn of_type<T: ?Sized>() -> &'static str {
 pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
     let mut taken: Vec<String> = layers.iter().filter_map(|l| l.common().name.clone()).collect();
     taken.sort_unstable();
-    if let Some(pair) = taken.windows(2).find(|w| w[0] == w[1]) {
-        return Err(Error::config(format!("two layers are called `{}`", pair[0])).help("give each layer its own name"));
+    let mut faults = Vec::new();
+    for same in taken.chunk_by(|a, b| a == b) {
+        let name = same[0].escape_debug();
+        if same.len() > 1 {
+            let message = format!("{} layers are called `{name}`", same.len());
+            faults.push(Error::config(message).help("give each layer its own name"));
+        }
+        if same[0].is_empty() || same[0].contains('/') {
+            faults.push(Error::config(format!("layer name `{name}` must not be empty or contain `/`")));
+        }
+        if same[0].contains(char::is_control) {
+            faults.push(Error::config(format!("layer name `{name}` must not contain control characters")));
+        }
     }
-    if let Some(name) = taken.iter().find(|n| n.is_empty() || n.contains('/')) {
-        return Err(Error::config(format!("layer name `{name}` must not be empty or contain `/`")));
-    }
-    if let Some(name) = taken.iter().find(|n| n.contains(char::is_control)) {
-        let name = name.escape_debug();
-        return Err(Error::config(format!("layer name `{name}` must not contain control characters")));
+    if !faults.is_empty() {
+        return Err(Error::together(faults));
     }
     Ok(layer_names(layers.iter().map(|layer| (layer.class_name(), layer.common().name.as_deref()))))
 }

@@ -6,6 +6,8 @@ use crate::Error;
 const SHOWN: usize = 60;
 /// Of more names than this the others are counted.
 const LISTED: usize = 100;
+/// Names near to one that is not known, of a catalogue too long to be told.
+const NEAR: usize = 5;
 
 /// The name of `legal` that is meant by `name`, if one is near: few letters inserted, left out, replaced or swapped.
 pub fn nearest<'a>(name: &str, legal: &[&'a str]) -> Option<&'a str> {
@@ -28,6 +30,23 @@ pub fn list(names: &[&str]) -> String {
     let first = names.iter().take(LISTED).map(|name| shown(name));
     let more = (names.len() > LISTED).then(|| format!("and {} more", names.len() - LISTED));
     first.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// The error for a `what` called `name` that is in no long catalogue: the nearest of `legal`, and where all are found.
+pub(crate) fn unknown_class(what: &str, name: &str, legal: &[&str], place: &str) -> Error {
+    let begin: String = name.chars().take(SHOWN).collect();
+    let slips = |known: &str| strsim::osa_distance(&begin.to_lowercase(), &known.to_lowercase());
+    let mut near: Vec<(usize, &str)> = legal.iter().map(|known| (slips(known), *known)).collect();
+    near.retain(|(slips, _)| *slips <= 1 + begin.chars().count() / 3);
+    near.sort_unstable();
+    let near: Vec<&str> = near.into_iter().take(NEAR).map(|(_, known)| known).collect();
+    let first = if near.is_empty() { String::new() } else { format!("  near: {}\n", list(&near)) };
+    let all = format!("  all {}: `footlight schema`, or the documentation of `{place}`", legal.len());
+    let error = Error::config(format!("unknown {what} `{}`\n{first}{all}", shown(name)));
+    match nearest(&begin, legal) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error,
+    }
 }
 
 /// The error for a `what` called `name` that does not exist.

@@ -1,13 +1,10 @@
 //! How a model learns the shapes of its values and the weights of its layers.
 
-use super::{Architecture, Port, Weight};
+use super::{Architecture, Port, Weight, numbers};
 use crate::layer::{Layer, WeightSpec};
 use crate::{Error, ErrorKind, Extents, Regularizer};
 use footlight_graph::Type;
 use footlight_tensor::display_shape;
-
-/// Of more faults than these only the number is told.
-const FAULTS_SHOWN: usize = 10;
 
 /// What stands for extents that are not known, the first that fits: many, so that windows fit into them, and multiples of
 /// 16 first, which halve and double well.
@@ -142,8 +139,10 @@ impl Architecture {
                 Port::Output(call, output) => built.shapes.get(*call).and_then(|shapes| shapes.get(*output)).cloned(),
             };
             let read: Option<Vec<Vec<usize>>> = call.inputs.iter().map(given).collect();
+            let numbers = numbers::check(layer);
             // What follows a fault would be told about a shape that is not there.
-            let Some(read) = read else {
+            let (Some(read), Ok(())) = (read, &numbers) else {
+                faults.extend(numbers.and_then(|()| layer.check()).map_err(place).err());
                 built.shapes.push(vec![]);
                 continue;
             };
@@ -178,7 +177,7 @@ impl Architecture {
         }
         faults.dedup();
         built.weights = of_layer.into_iter().flatten().flatten().collect();
-        if faults.is_empty() { Ok(built) } else { Err(Error::together(faults, FAULTS_SHOWN)) }
+        if faults.is_empty() { Ok(built) } else { Err(Error::together(faults)) }
     }
 
     fn weights_of_call(&self, index: usize, shapes: &[Vec<usize>]) -> Result<Vec<Weight>, Error> {

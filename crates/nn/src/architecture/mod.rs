@@ -3,6 +3,7 @@
 mod build;
 mod config;
 mod lower;
+mod numbers;
 mod order;
 
 pub(crate) use lower::Lowered;
@@ -433,12 +434,13 @@ mod tests {
         let error = |layers| Architecture::sequential(layers).unwrap_err().to_string();
         let message = error(crate::layers![Flatten::new().input_shape([huge, huge])]);
         assert!(message.starts_with("the samples of shape [9223372036854775807, 922"), "{message}");
-        let message = error(crate::layers![Dense::new(huge).input_shape([4])]);
-        assert!(
-            message.contains("layer `dense` (Dense): kernel of shape [4, 9223372036854775807] would be"),
-            "{message}"
-        );
-        let target = [i64::MAX, i64::MAX, 4];
+        let message = error(crate::layers![Dense::new(huge).input_shape([4]), Dropout::new(2.0)]);
+        assert!(message.contains("layer `dense` (Dense): units = 9223372036854775807 must be in"), "{message}");
+        assert!(message.contains("layer `dropout` (Dropout): rate = 2"), "{message}");
+        let largest = i32::MAX as usize;
+        let message = error(crate::layers![Dense::new(largest).input_shape([4096])]);
+        assert!(message.contains("layer `dense` (Dense): kernel of shape [4096, 2147483647] would be"), "{message}");
+        let target = [largest as i64, largest as i64, 4];
         let message = error(crate::layers![crate::Reshape::new(target).input_shape([4])]);
         assert!(message.contains("cannot take shape"), "{message}");
     }

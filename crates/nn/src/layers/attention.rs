@@ -4,6 +4,7 @@ use crate::config::{Config, NULL, Reader, config, within};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, several_inputs};
 use crate::layers::Dropout;
 use crate::layers::attending::{Asked, asked_methods, asked_options, causal, joined};
+use crate::layers::masks::fitting;
 use crate::{Error, ErrorKind, Initializer, suggest};
 use footlight_graph::ops::Unary;
 use footlight_graph::{Builder, Value};
@@ -32,7 +33,7 @@ impl ScoreMode {
         match name {
             "dot" => Ok(ScoreMode::Dot),
             "concat" => Ok(ScoreMode::Concat),
-            other => Err(suggest::unknown("score mode", other, &ScoreMode::NAMES)),
+            other => Err(suggest::unknown("score_mode", other, &ScoreMode::NAMES)),
         }
     }
 }
@@ -298,7 +299,8 @@ impl Settings {
         let (query_mask, value_mask) = (mask(0, query), mask(1, value));
         let g = &mut *cx.graph;
         let [n, t, s] = extents(g, scores);
-        let of_value = value_mask.map(|mask| g.reshape(mask, [n, 1, s]));
+        let query_mask = query_mask.map(|mask| fitting(g, mask, &[n, t]));
+        let of_value = value_mask.map(|mask| fitting(g, mask, &[n, s])).map(|mask| g.reshape(mask, [n, 1, s]));
         let causal = self.asked.use_causal_mask.then(|| causal(g, t, s));
         let scores = joined(g, [of_value, causal]).map_or(scores, |mask| {
             let hidden = g.add_scalar(scores, HIDDEN);

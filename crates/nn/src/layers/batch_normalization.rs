@@ -1,12 +1,14 @@
 //! Normalisation over the batch.
 
-use crate::config::{Axes, Config, Reader, Setting, config};
+use crate::config::{Axes, Config, NOT_NEGATIVE, Reader, Setting, config, within};
 use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
 use crate::layers::along::{along, extents, places};
+use crate::layers::masks::fitting;
 use crate::layers::weight::{Affine, affine_methods};
+use crate::losses::FUZZ;
 use crate::{Error, Initializer};
 use footlight_graph::ops::Unary;
-use footlight_graph::{Builder, Value};
+use footlight_graph::{Builder, ErrorKind, Value};
 
 /// Normalisation over the batch, `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`, feature by feature over all
 /// other axes.
@@ -21,6 +23,7 @@ use footlight_graph::{Builder, Value};
 /// # Train and infer
 /// Training uses mean and population variance of the batch and moves the statistics,
 /// `moving = momentum moving + (1 - momentum) batch`; answering, or a layer that is not trainable, uses the moving ones.
+/// Under a mask `[N, ...]` the batch is what the mask keeps, their number being `count + 1e-7`.
 ///
 /// # Differences
 /// PyTorch moves with the unbiased variance, its momentum is one minus this one, and its epsilon is 1e-5.
@@ -122,6 +125,11 @@ impl Layer for BatchNormalization {
         config
     }
 
+    fn check(&self) -> Result<(), Error> {
+        within("momentum", self.momentum, 0.0..=1.0)?;
+        within("epsilon", self.epsilon, NOT_NEGATIVE)
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
         places(&self.axis, input.len() + 1)?;
         Ok(input.to_vec())
@@ -140,21 +148,33 @@ impl Layer for BatchNormalization {
         let (g, weights) = (&mut *cx.graph, cx.weights);
         let rank = g.shape(input.value).len();
         let Ok(axes) = places(&self.axis, rank) else { return input };
-        input.with(along(g, input.value, &axes, |g, x| self.normalized(g, x, weights, is_training)))
+        let mask = input.mask.filter(|_| is_training);
+        if mask.is_some() && axes != [rank - 1] {
+            let message = "a mask leaves out steps, whose features must be the last axis";
+            return input.with(g.fault(ErrorKind::Shape, message, Some("normalize along axis -1")));
+        }
+        input.with(along(g, input.value, &axes, |g, x| self.normalized(g, x, mask, weights, is_training)))
     }
 }
 
 impl BatchNormalization {
     /// `x`, whose last axis is that of the features, by the statistics of the batch or the moving ones.
-    fn normalized(&self, g: &mut Builder, x: Value, weights: &[Value], is_training: bool) -> Value {
+    fn normalized(
+        &self,
+        g: &mut Builder,
+        x: Value,
+        mask: Option<Value>,
+        weights: &[Value],
+        is_training: bool,
+    ) -> Value {
         let (affine, statistics) = weights.split_at(weights.len() - 2);
         let (mean, variance) = if is_training {
-            let axes: Vec<usize> = (0..g.shape(x).len() - 1).collect();
-            let mean = g.reduce_mean(x, &axes, false);
+            let batch = Batch::of(g, x, mask);
+            let mean = batch.mean(g, x);
             let centre = g.unary(Unary::StopGradient, mean);
             let centred = g.sub(x, centre);
             let square = g.mul(centred, centred);
-            let variance = g.reduce_mean(square, &axes, false);
+            let variance = batch.mean(g, square);
             for (moving, batch) in statistics.iter().zip([mean, variance]) {
                 let kept = g.mul_scalar(*moving, self.momentum);
                 let added = g.mul_scalar(batch, 1.0 - self.momentum);
@@ -178,5 +198,32 @@ impl BatchNormalization {
         let moved = g.mul(off_centre, scale);
         let shift = beta.map_or(moved, |beta| g.add(moved, beta));
         g.add(scaled, shift)
+    }
+}
+
+/// What the mean of a batch runs over: all axes but the last, under a mask those numbers that it keeps.
+struct Batch {
+    axes: Vec<usize>,
+    mask: Option<Value>,
+}
+
+impl Batch {
+    fn of(g: &mut Builder, x: Value, mask: Option<Value>) -> Batch {
+        let mut steps = g.shape(x);
+        steps.pop();
+        let mask = mask.map(|mask| {
+            let mask = fitting(g, mask, &steps);
+            g.reshape(mask, [steps.as_slice(), &[1]].concat())
+        });
+        Batch { axes: (0..steps.len()).collect(), mask }
+    }
+
+    fn mean(&self, g: &mut Builder, x: Value) -> Value {
+        let Some(mask) = self.mask else { return g.reduce_mean(x, &self.axes, false) };
+        let zero = g.constant(0.0);
+        let kept = g.select(mask, x, zero);
+        let (sum, count) = (g.reduce_sum(kept, &self.axes, false), g.reduce_sum(mask, &self.axes, false));
+        let stable = g.add_scalar(count, FUZZ);
+        g.div(sum, stable)
     }
 }

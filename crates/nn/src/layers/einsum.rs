@@ -133,11 +133,11 @@ impl Sized {
     }
 
     /// The inputs and outputs of a unit: the kernel's axes that are summed over, and those that the output has.
-    pub(crate) fn fans(&self) -> [usize; 2] {
+    pub(crate) fn fans(&self) -> [f64; 2] {
         let kernel = &self.equation.kernel;
         let product = |is_output: bool| {
             let of_kind = kernel.iter().filter(|c| self.equation.output.contains(c) == is_output);
-            of_kind.map(|label| self.extent(*label)).product()
+            of_kind.map(|label| self.extent(*label) as f64).product()
         };
         [product(false), product(true)]
     }

@@ -3,6 +3,7 @@
 use crate::config::{Config, NULL, Reader, config, within};
 use crate::layer::{Call, Masked, WeightSpec};
 use crate::layers::attending::{Asked, causal, joined, over_heads, truth, window};
+use crate::layers::masks::fitting;
 use crate::layers::softmax::hidden;
 use crate::layers::weight::{Weight, keys};
 use crate::layers::{Dropout, EinsumDense};
@@ -297,7 +298,11 @@ impl Heads {
         let (value, key) = (given("value_mask", own(1)), given("key_mask", own(2)));
         let pairs = cx.get("attention_mask").map(|mask| mask.value);
         let g = &mut *cx.graph;
-        let query = own(0).map(|mask| g.reshape(mask, [batch, 1, t, 1]));
+        let of = [inputs[0], inputs[inputs.len() - 1]].map(|input| g.shape(input.value));
+        let [queries, keys] = of.each_ref().map(|shape| &shape[..shape.len() - 1]);
+        let query = own(0).map(|mask| fitting(g, mask, queries));
+        let [value, key] = [value, key].map(|mask| mask.map(|mask| fitting(g, mask, keys)));
+        let query = query.map(|mask| g.reshape(mask, [batch, 1, t, 1]));
         let [value, key] = [value, key].map(|mask| mask.map(|mask| g.reshape(mask, [batch, 1, 1, s])));
         let pairs = pairs.map(|mask| {
             let mask = over_heads(g, mask, axes);

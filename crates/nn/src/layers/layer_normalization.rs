@@ -1,7 +1,7 @@
 //! Normalisation within each sample.
 
 use crate::Error;
-use crate::config::{Axes, Config, Reader, config};
+use crate::config::{Axes, Config, NOT_NEGATIVE, Reader, config, within};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics};
 use crate::layers::along::{along, extents, places};
 use crate::layers::weight::{Affine, affine_methods};
@@ -117,6 +117,10 @@ impl Layer for LayerNormalization {
         self.affine.write(&mut config);
         config.insert("rms_scaling".into(), self.rms_scaling.into());
         config
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        within("epsilon", self.epsilon, NOT_NEGATIVE)
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {

@@ -24,6 +24,7 @@ mod identity;
 mod input;
 mod layer_normalization;
 mod masking;
+mod masks;
 mod merge;
 mod multi_head_attention;
 mod nested;
@@ -120,7 +121,7 @@ macro_rules! catalogue {
             let _ = config;
             match class {
                 $($class => Ok(Box::new($layer::from_config(read)?)),)*
-                other => Err(suggest::unknown("layer", other, CLASSES)),
+                other => Err(suggest::unknown_class("layer", other, CLASSES, "footlight_nn::layers")),
             }
         }
     };

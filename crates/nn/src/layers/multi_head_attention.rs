@@ -82,7 +82,7 @@ impl MultiHeadAttention {
     pub(crate) fn from_config(read: &mut Reader<'_>) -> Result<MultiHeadAttention, Error> {
         let mut layer = MultiHeadAttention::new(read.required_usize("num_heads")?, read.required_usize("key_dim")?);
         layer.heads.value_dim = read.usize("value_dim")?.unwrap_or(layer.heads.key_dim);
-        layer.heads.output_shape = read.extents("output_shape")?.filter(|extents| !extents.is_empty());
+        layer.heads.output_shape = read.extents("output_shape")?;
         layer.attention_axes = read.i64s("attention_axes")?;
         layer.heads = layer.heads.read(read)?;
         Ok(layer)

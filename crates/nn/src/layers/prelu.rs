@@ -89,7 +89,8 @@ impl PReLU {
     fn alpha_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
         let mut shape = input.to_vec();
         for axis in self.shared_axes.iter().flatten() {
-            let extent = usize::try_from(axis - 1).ok().and_then(|i| shape.get_mut(i));
+            let extent =
+                usize::try_from(*axis).ok().and_then(|axis| axis.checked_sub(1)).and_then(|i| shape.get_mut(i));
             let Some(extent) = extent else {
                 let message = format!("shared_axes: {axis} is no axis from 1 to {}", input.len());
                 return Err(Error::config(message).help("axes are counted with that of the batch, which is 0"));

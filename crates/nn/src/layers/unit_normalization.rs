@@ -60,7 +60,10 @@ impl Layer for UnitNormalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
-        self.axis.of(input.len() + 1)?;
+        if self.axis.of(input.len() + 1)?.contains(&0) {
+            let message = "axis = 0 is that of the batch: an answer would depend on other samples";
+            return Err(Error::config(message).in_key("axis"));
+        }
         Ok(input.to_vec())
     }
 

@@ -218,7 +218,7 @@ impl<const N: usize> Window<N> {
 
     /// Input positions that a window reaches over on an axis: `d (size - 1) + 1`.
     pub(crate) fn span(&self, axis: usize) -> usize {
-        self.dilation_rate.0[axis] * (self.size.0[axis] - 1) + 1
+        self.dilation_rate.0[axis] * self.size.0[axis].saturating_sub(1) + 1
     }
 
     /// How far windows reach before and behind an input of `length` on an axis.
@@ -226,7 +226,7 @@ impl<const N: usize> Window<N> {
         let span = self.span(axis);
         match self.padding {
             Padding::Same => {
-                let stride = self.strides.0[axis];
+                let stride = self.strides.0[axis].max(1);
                 let total = ((length.div_ceil(stride).max(1) - 1) * stride + span).saturating_sub(length);
                 [total / 2, total - total / 2]
             }
@@ -250,7 +250,7 @@ impl<const N: usize> Window<N> {
                 );
                 return Err(Error::new(ErrorKind::Shape, message).help("take a smaller window, or padding \"same\""));
             };
-            *extent = rest / self.strides.0[axis] + 1;
+            *extent = rest / self.strides.0[axis].max(1) + 1;
         }
         Ok(out)
     }

@@ -209,7 +209,7 @@ impl From<&str> for Metric {
         } else {
             match Entry::of(name) {
                 Some(entry) => (entry.read)(&mut Reader::new(&Config::new())).map_err(|e| at(entry.class, e)),
-                None => Err(suggest::unknown("metric", name, &Metric::names())),
+                None => Err(suggest::unknown_class("metric", name, &Metric::names(), "footlight_nn::metrics")),
             }
         };
         Metric { name: name.into(), rule }
@@ -366,7 +366,10 @@ impl Metric {
         }
         let (class, config) = config::open(value)?;
         let Some(entry) = CATALOGUE.iter().find(|entry| entry.class == class) else {
-            return Err(at(&class, suggest::unknown("metric", &class, &Metric::class_names())));
+            return Err(at(
+                &class,
+                suggest::unknown_class("metric", &class, &Metric::class_names(), "footlight_nn::metrics"),
+            ));
         };
         let mut read = Reader::new(&config);
         let made = entry.read_named(&mut read).map_err(|e| at(&class, e))?;

@@ -114,6 +114,7 @@ fn samples() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
     add(Box::new(TimeDistributed::new(Dense::new(3).activation("tanh").name("inner"))), &[3, 2]);
     add(Box::new(TimeDistributed::new(LSTM::new(2))), &[2, 3, 2]);
     add(Box::new(TimeDistributed::new(BatchNormalization::new())), &[2, 3]);
+    add(Box::new(TimeDistributed::new(BatchNormalization::new().scale(false))), &[4, 2]);
     add(Box::new(TimeDistributed::new(Dropout::new(0.4))), &[2, 3]);
     add(Box::new(SimpleRNN::new(2)), &[3, 2]);
     add(
@@ -171,7 +172,7 @@ fn images() -> Vec<(Box<dyn Layer>, Vec<usize>)> {
     all
 }
 
-type Shapes = Vec<Vec<usize>>;
+pub type Shapes = Vec<Vec<usize>>;
 
 /// Layers of several inputs, with the shape of a sample of each.
 fn samples_of_several() -> Vec<(Box<dyn Layer>, Shapes)> {
@@ -197,7 +198,7 @@ fn samples_of_several() -> Vec<(Box<dyn Layer>, Shapes)> {
     all
 }
 
-fn all_samples() -> Vec<(Box<dyn Layer>, Shapes)> {
+pub fn all_samples() -> Vec<(Box<dyn Layer>, Shapes)> {
     let single = samples().into_iter().map(|(layer, shape)| (layer, vec![shape]));
     single.chain(samples_of_several()).collect()
 }

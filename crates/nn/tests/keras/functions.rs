@@ -213,12 +213,13 @@ fn normalize(layer: &dyn Layer, case: &Json) -> (Vec<f64>, Vec<f64>, Values<f32>
     let specs = layer.weights(&x.shape[1..]).unwrap();
     let mut g = Builder::new();
     let (xv, dyv) = (input(&mut g, "x", &x), input(&mut g, "dy", &dy));
+    let mask = case.get("mask").map(tensor::<f32>).map(|mask| (input(&mut g, "mask", &mask), mask));
     let role = |trainable| if trainable { Role::Parameter } else { Role::Statistic };
     let weights: Vec<Value> =
         specs.iter().map(|s| g.state(&s.name, Type::f32(s.shape.clone()), role(s.trainable))).collect();
     let step = (case["training"] != false).then(|| g.constant_i32(0));
     let mut call = Call::new(&mut g, &weights, step, RandomKey::new(0));
-    let y = layer.call(&mut call, Masked::new(xv)).value;
+    let y = layer.call(&mut call, Masked { value: xv, mask: mask.as_ref().map(|(value, _)| *value) }).value;
     let product = g.mul(y, dyv);
     let scalar = g.sum_all(product);
     let trained: Vec<(&str, Value)> =
@@ -229,7 +230,8 @@ fn normalize(layer: &dyn Layer, case: &Json) -> (Vec<f64>, Vec<f64>, Values<f32>
         .flat_map(|key| case[key].as_object().expect("an object"))
         .map(|(name, value)| (name.clone(), tensor(value)))
         .collect();
-    let (y, mut dx) = evaluate(g, scalar, y, &by, &[("x", x), ("dy", dy)], &mut known);
+    let feeds: Vec<_> = [("x", x), ("dy", dy)].into_iter().chain(mask.map(|(_, mask)| ("mask", mask))).collect();
+    let (y, mut dx) = evaluate(g, scalar, y, &by, &feeds, &mut known);
     let of = |data: Vec<f64>| NaiveValue::float([data.len()], data.iter().map(|x| *x as f32).collect());
     let dweights = trained.iter().zip(dx.split_off(1)).map(|((name, _), d)| (name.to_string(), of(d))).collect();
     (y, dx.remove(0), dweights, known)

@@ -14,5 +14,6 @@ mod metrics;
 mod noise;
 mod optimizers;
 mod recurrent;
+mod refusals;
 mod support;
 mod training;

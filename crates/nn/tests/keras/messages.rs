@@ -61,6 +61,8 @@ fn settings(all: &mut Messages) {
     all.add("no unit", model(layers![Dense::new(0).input_shape([3])]));
     all.add("one name twice", model(layers![Dense::new(1).name("a"), Dense::new(1).name("a")]));
     all.add("a name with a slash", model(layers![Dense::new(1).name("a/b")]));
+    let named = |name: &str| Box::new(Dense::new(1).name(name)) as Box<dyn Layer>;
+    all.add("several faults of names", model(["a/b", "a", "c", "a/b", "c", "c"].map(named).into()));
     let many = layers![
         Flatten::new().input_shape([2, 2]),
         Dense::new(4).activation("sigmiod"),
@@ -76,6 +78,7 @@ fn settings(all: &mut Messages) {
     };
     compile("a loss misspelt", SGD::new(), "sparse_categorical_crossentrpy", "acc");
     compile("a metric misspelt", SGD::new(), "mse", "acuracy");
+    compile("several faults of what a model is trained by", SGD::new().momentum(2.0), "msee", "acuracy");
     compile("a learning rate that is no number", SGD::new().learning_rate(f32::NAN), "mse", "acc");
     compile("a momentum out of range", SGD::new().momentum(2.0), "mse", "acc");
     compile("two ways of clipping", SGD::new().clipnorm(1.0).clipvalue(0.5), "mse", "acc");

@@ -108,14 +108,14 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, Error> {
         let (spatial, channels) = self.window.data_format.split(input)?;
         let out = self.window.outputs(&spatial)?;
-        let shape = self.window.data_format.shape(&out, channels * self.depth_multiplier);
+        let shape = self.window.data_format.shape(&out, channels.saturating_mul(self.depth_multiplier));
         self.output.activation.output_shape(&shape)
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
         let (_, channels) = self.window.data_format.split::<N>(input)?;
         let shape = [self.window.size.0.as_slice(), &[channels, self.depth_multiplier]].concat();
-        let bias = self.output.spec(channels * self.depth_multiplier);
+        let bias = self.output.spec(channels.saturating_mul(self.depth_multiplier));
         Ok([self.depthwise.spec("kernel", shape)].into_iter().chain(bias).collect())
     }
 

@@ -118,7 +118,7 @@ impl<const N: usize> Layer for SeparableConv<N> {
     fn weights(&self, input: &[usize]) -> Result<Vec<WeightSpec>, Error> {
         let (_, channels) = self.window.data_format.split::<N>(input)?;
         let depthwise = [self.window.size.0.as_slice(), &[channels, self.depth_multiplier]].concat();
-        let pointwise = [[1; N].as_slice(), &[channels * self.depth_multiplier, self.filters]].concat();
+        let pointwise = [[1; N].as_slice(), &[channels.saturating_mul(self.depth_multiplier), self.filters]].concat();
         let depthwise = self.depthwise.spec("depthwise_kernel", depthwise);
         let pointwise = self.pointwise.spec("pointwise_kernel", pointwise);
         Ok([depthwise, pointwise].into_iter().chain(self.output.spec(self.filters)).collect())

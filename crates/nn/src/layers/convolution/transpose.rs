@@ -6,6 +6,7 @@ use crate::layer::{Call, Common, Layer, Masked, WeightSpec, layer_basics};
 use crate::layers::weight::{Weight, keys, weight_methods};
 use crate::layers::window::{Padding, PerAxis, Window};
 use crate::{Error, ErrorKind, Initializer};
+use footlight_graph::Type;
 use footlight_graph::ops::ConvGeometry;
 use footlight_tensor::display_shape;
 
@@ -107,7 +108,8 @@ impl<const N: usize> ConvTranspose<N> {
     fn outputs(&self, spatial: &[usize; N]) -> Result<[usize; N], Error> {
         let mut out = *spatial;
         for (axis, extent) in out.iter_mut().enumerate() {
-            *extent = self.axis(axis, *extent).0;
+            let stretched = extent.checked_mul(self.window.strides.0[axis]).filter(|length| *length <= Type::LARGEST);
+            *extent = stretched.map_or(usize::MAX, |_| self.axis(axis, *extent).0);
         }
         if out.contains(&0) {
             let message = format!("samples of {} have an output of {}", display_shape(spatial), display_shape(&out));

@@ -4,6 +4,7 @@ use super::{Average, Max, Pool};
 use crate::Error;
 use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
+use crate::layers::masks::fitting;
 use crate::layers::window::DataFormat;
 use std::marker::PhantomData;
 
@@ -97,8 +98,10 @@ impl<P: Pool, const N: usize> Layer for GlobalPooling<P, N> {
         let axes: Vec<usize> = (1..N + 2).filter(|axis| *axis != channel_axis).collect();
         let y = match input.mask.filter(|_| P::IS_MEAN && N == 1) {
             Some(mask) => {
-                let mut shape = g.shape(mask);
-                shape.insert(channel_axis.min(shape.len()), 1);
+                let mut shape = g.shape(input.value);
+                shape.remove(channel_axis);
+                let mask = fitting(g, mask, &shape);
+                shape.insert(channel_axis, 1);
                 let mask = g.reshape(mask, shape);
                 let zero = g.constant(0.0);
                 let kept = g.select(mask, input.value, zero);

@@ -279,7 +279,10 @@ impl Layer for Bidirectional {
     }
 
     fn output_shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Error> {
-        let [forward, backward] = self.shares(&inputs[0], &inputs[1..]);
+        let Some((sequence, states)) = inputs.split_first() else {
+            return Err(Error::config("takes one input, got 0"));
+        };
+        let [forward, backward] = self.shares(sequence, states);
         let mut forward = self.forward.layer().output_shapes(&forward)?;
         let mut backward = self.backward.layer().output_shapes(&backward)?;
         let (mut y, reversed) = (forward.remove(0), backward.remove(0));

@@ -3,6 +3,7 @@
 use super::cell::{Loop, Pass, Rule};
 use crate::config::{Config, Reader, config};
 use crate::layer::{Call, Masked, WeightSpec};
+use crate::layers::masks::fitting;
 use crate::{Error, ErrorKind};
 use footlight_graph::{Builder, ErrorKind as Fault, Role, Type, Value};
 use footlight_tensor::display_shape;
@@ -107,6 +108,7 @@ pub(crate) trait Recurrent {
         let mut first: &[Value] = &first_states(cx.graph, samples, &sizes, given, &kept);
         // As in Keras, a layer that is given first states looks only at a mask that is given by name.
         let mask = input.mask.filter(|_| given.is_empty() || cx.get("mask").is_some()).map(|mask| {
+            let mask = fitting(cx.graph, mask, &[samples, steps]);
             let turned = cx.graph.transpose(mask, [1, 0]);
             cx.graph.reshape(turned, [steps, samples, 1])
         });

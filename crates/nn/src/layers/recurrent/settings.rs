@@ -73,7 +73,7 @@ impl Settings {
 
     /// A gate has as many numbers after its activation as before.
     pub(super) fn check_activation(&self, key: &'static str, activation: &Activation) -> Result<(), Error> {
-        activation.check().map_err(|e| e.in_key(key))?;
+        activation.check().map_err(|e| e.at(format!("`{key}`")).in_key(key))?;
         if activation.output_shape(&[self.units])? == [self.units] {
             return Ok(());
         }
