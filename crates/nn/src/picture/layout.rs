@@ -12,6 +12,8 @@ const GAP: f64 = 28.0;
 const RANK_GAP: f64 = 40.0;
 /// The room of a line that passes a layer.
 const LINE: f64 = 10.0;
+/// Of more passages than these no picture can be read, and none would be made in good time: lines go straight then.
+const PASSAGES: usize = 50_000;
 const ORDERINGS: usize = 12;
 const MOVES: usize = 24;
 
@@ -59,7 +61,11 @@ pub(super) fn place(boxes: &[Extent], lines: &[(usize, usize)]) -> Layout {
         is_passage: false,
     };
     let mut slots: Vec<Slot> = ranks.iter().zip(boxes).map(slot).collect();
-    let passages: Vec<Vec<usize>> = lines.iter().map(|line| connect(&mut slots, *line)).collect();
+    let count: usize = lines.iter().map(|(from, to)| ranks[*to] - ranks[*from]).sum();
+    let passages: Vec<Vec<usize>> = match count {
+        0..=PASSAGES => lines.iter().map(|line| connect(&mut slots, *line)).collect(),
+        _ => vec![vec![]; lines.len()],
+    };
     let mut rows = vec![Vec::new(); ranks.iter().max().map_or(0, |last| last + 1)];
     for (index, slot) in slots.iter().enumerate() {
         rows[slot.rank].push(index);
@@ -273,6 +279,15 @@ mod tests {
         assert!(chain.places.iter().all(|(x, _)| *x == 0.0) && chain.width == 100.0, "{chain:?}");
         let all = layout.places.iter().map(|(x, _)| x + 100.0).chain(layout.routes.iter().flatten().map(|(x, ..)| *x));
         assert!(all.fold(0.0, f64::max) >= layout.width - LINE, "{layout:?}");
+    }
+
+    #[test]
+    fn graphs_made_to_take_long_are_placed_in_good_time() {
+        let count = 2_000;
+        let chain = (1..count).map(|to| (to - 1, to));
+        let lines: Vec<(usize, usize)> = chain.chain((1..count).map(|to| (0, to))).collect();
+        let layout = place(&boxes(count), &lines);
+        assert!(layout.places.len() == count && layout.routes.iter().all(Vec::is_empty));
     }
 
     #[test]

@@ -21,7 +21,7 @@ const HEAD: f64 = 7.0;
 impl Architecture {
     /// The model as an SVG picture: each call of a layer with name, class, shape of the output and parameters, arrows to
     /// what is called on it. A layer that is called again is marked, and a model within the model is a frame around its
-    /// own picture. Colours are those of a light or a dark page.
+    /// own picture at its first call. Colours are those of a light or a dark page.
     ///
     /// # Examples
     /// ```
@@ -163,7 +163,8 @@ impl Node {
         if own.len() > 1 {
             told.push(again);
         }
-        if let Some(inner) = layer.model() {
+        // A model that is called again is drawn once, or pictures of pictures would have no end.
+        if let Some(inner) = layer.model().filter(|_| number == 0) {
             let scene = Scene::of(inner, false);
             let title = [vec![format!("{name} ({})", layer.class_name())], told].concat().join(", ");
             let width = scene.width.max(width_of(&title, true)) + 2.0 * MARGIN;
@@ -350,6 +351,21 @@ mod tests {
         assert_eq!((count(">call 1 of 2<"), count(">call 2 of 2<"), count(">the same params<")), (1, 1, 1));
         assert_eq!((count(">initial_state<"), count(">[1]<"), count(">[2]<")), (1, 1, 1));
         assert_eq!((count(">output 0<"), count(">output 1<"), count("prefers-color-scheme: dark")), (1, 1, 1));
+    }
+
+    #[test]
+    fn models_within_models_that_are_called_again_are_drawn_once() {
+        let mut model = Architecture::sequential(layers![Dense::new(2).input_shape([2])]).unwrap();
+        for depth in 0..7 {
+            let twice = Shared::new(Nested::new(model).name("inner"));
+            let x = Input::new([2]).symbol();
+            let y = (0..8).fold(x.clone(), |y, _| twice.on(&y));
+            model = Architecture::of_symbols(&format!("m{depth}"), [&x], [&y]).unwrap();
+        }
+        let svg = model.to_svg();
+        // An input and seven further calls on each level, the one layer within and its input, the output.
+        assert_eq!(svg.matches("class=\"card\"").count(), 7 * 8 + 2 + 1);
+        assert_eq!(svg.matches("stroke-dasharray").count(), 7);
     }
 
     #[test]
