@@ -84,7 +84,7 @@ fn what_no_model_can_be_is_told() {
         (told(vec![x(), layer("Dense", "a", json!([{ "args": [], "kwargs": {} }]))], "a"), "takes one input, got 0"),
         (told(vec![x(), layer("Concatenate", "a", json!([{ "args": [], "kwargs": {} }]))], "a"), "got none"),
         (told(vec![x(), layer("Add", "a", json!([node("x")]))], "a"), "merges at least two inputs, got 1"),
-        (told(vec![x(), layer("Dense", "x", json!([node("x")]))], "x"), "two layers are called `x`"),
+        (told(vec![x(), layer("Dense", "x", json!([node("x")]))], "x"), "2 layers are called `x`"),
         (told(vec![x(), layer("Dense", "a", json!([node("x")]))], "c"), "output 0 of call 0 of layer `c` is read"),
     ];
     for (told, expected) in cases {
