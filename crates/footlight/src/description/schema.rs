@@ -6,7 +6,7 @@ use footlight_nn::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{DataSettings, FitSettings, RunSettings, tree::CLASS};
+use super::{DataSettings, FitSettings, RunSettings, TextSettings, tree::CLASS};
 use crate::train::callbacks;
 
 /// The JSON schema (draft 2020-12) of run descriptions.
@@ -34,11 +34,12 @@ pub fn schema() -> Json {
     let list = |family: &str| json!({ "type": "array", "items": reference(family) });
     let run = keys_of(|read| RunSettings::read(read).map(|_| Config::new()));
     let data = keys_of(|read| DataSettings::read(read).map(|_| Config::new()));
+    let text = keys_of(|read| TextSettings::read(read).map(|_| Config::new()));
     let fit = keys_of(|read| FitSettings::read(read).map(|_| Config::new()));
     let model = [("name", json!({ "type": "string", "default": "sequential" })), ("layers", list("layer"))];
     let compile = [("optimizer", reference("optimizer")), ("loss", reference("loss")), ("metrics", list("metric"))];
     let sections = [
-        ("data", table(&data, [], &[])),
+        ("data", table(&data, [("text", table(&text, [], &[]))], &[])),
         ("model", table(&[], model, &["layers"])),
         ("compile", table(&[], compile, &["optimizer", "loss"])),
         ("fit", table(&fit, [("callbacks", list("callback"))], &[])),
