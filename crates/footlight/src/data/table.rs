@@ -82,6 +82,10 @@ impl TextTable {
         let (mut reader, names) = reader(bytes)?;
         let label = label_column(&names, label)?;
         let text = column(&names, text)?;
+        if text == label {
+            let message = format!("column `{}` is to hold the texts and their labels", shown(&names[text]));
+            return Err(Error::new(ErrorKind::Config, message).help("name two columns"));
+        }
         let (mut texts, mut labels, mut faults) = (Vec::new(), Vec::new(), Faults::default());
         for record in reader.records() {
             let record = record.map_err(unreadable)?;
