@@ -8,6 +8,9 @@ use serde_json::{Value as Json, json};
 
 use crate::{Error, ErrorKind, Model, Result};
 
+/// What is called with the text of each token.
+type Each<'a> = &'a mut dyn FnMut(&str) -> Result<()>;
+
 /// How a text is generated.
 ///
 /// The next token `i` is drawn with the probability `p_i ∝ exp(z_i / temperature)` from the `top_k` likeliest, `z` the
@@ -21,7 +24,7 @@ pub struct Generate<'a> {
     temperature: f32,
     top_k: Option<usize>,
     seed: u64,
-    each: Option<&'a mut dyn FnMut(&str) -> Result<()>>,
+    each: Option<Each<'a>>,
     interrupt: Option<&'a AtomicBool>,
 }
 
@@ -62,7 +65,7 @@ impl<'a> Generate<'a> {
     }
 
     /// Calls `each` with the text of every token as it is drawn; an error ends the text.
-    pub fn each(mut self, each: &'a mut dyn FnMut(&str) -> Result<()>) -> Self {
+    pub fn each(mut self, each: Each<'a>) -> Self {
         self.each = Some(each);
         self
     }

@@ -74,7 +74,7 @@ impl Default for LoadOptions {
 const TEST_SPLIT: f64 = 0.2;
 
 impl LoadOptions {
-    fn test_split(&self) -> f64 {
+    pub(super) fn test_split(&self) -> f64 {
         self.test_split.unwrap_or(TEST_SPLIT)
     }
 
@@ -143,9 +143,7 @@ pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -
         return Ok(generate(options));
     }
     if let Some(set) = KnownText::by_name(request) {
-        let parents: Vec<&Path> =
-            options.data_folder.iter().chain(&options.cache_folder).map(PathBuf::as_path).collect();
-        return set.load(&parents, options.text.as_ref(), options.test_split);
+        return set.load(options);
     }
     let folder = Path::new(request);
     if let Some(set) = file(folder, options)? {
@@ -155,9 +153,9 @@ pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -
         return Err(no_folder(request));
     }
     if folder::missing(folder)?.len() == STEMS.len()
-        && let Some(corpus) = text::folder(folder, options.test_split())?
+        && let Some(set) = text::folder(folder, options)?
     {
-        return corpus.dataset(options.text.as_ref());
+        return Ok(set);
     }
     let name = folder.file_name().map_or(request.into(), |name| name.to_string_lossy());
     Ok(dataset(&name, folder::read(folder, None, Trust::User)?, Origin::Folder(folder.to_owned())))
@@ -179,11 +177,10 @@ fn file(path: &Path, options: &LoadOptions) -> Result<Option<Dataset>, Error> {
             let origin = Origin::File { path: path.to_owned(), held_out: None };
             Ok(Some(dataset(&stem(path), [x, y, x_test, y_test], origin)))
         }
-        Some("txt") if path.is_file() => text::running(path, options.text.as_ref(), options.test_split).map(Some),
+        Some("txt") if path.is_file() => text::running(path, options).map(Some),
         Some("csv" | "tsv") => {
             if let Some(column) = &options.text_column {
-                let corpus = text::table(path, column, options.label.as_deref(), options.test_split())?;
-                return corpus.dataset(options.text.as_ref()).map(Some);
+                return text::table(path, column, options).map(Some);
             }
             let Table { x, y, classes } = Table::open(path, options.label.as_deref())?;
             let set = Dataset::hold_out(path, x, y, options.test_split())?;

@@ -7,8 +7,8 @@ use std::{
 
 use footlight_tensor::Tensor;
 
-use super::{TextVectorization, read};
-use crate::data::{Dataset, Origin, Samples, dataset, shuffled, table::TextTable};
+use super::read;
+use crate::data::{Dataset, LoadOptions, Origin, Samples, dataset, shuffled, table::TextTable};
 use crate::{Error, ErrorKind, Result};
 
 /// Texts and their labels.
@@ -51,13 +51,12 @@ impl Corpus {
         Ok(Corpus { name: dataset::stem(path), train, test, classes, origin })
     }
 
-    /// The texts as numbers: by the vocabulary of `vectorization` if it has one, else by one learned from what is trained
-    /// on.
+    /// The texts as numbers, see [`LoadOptions::text`].
     ///
     /// # Errors
-    /// As [`TextVectorization::adapt`].
-    pub fn dataset(self, vectorization: Option<&TextVectorization>) -> Result<Dataset> {
-        let mut vectorization = vectorization.cloned().unwrap_or_default();
+    /// As [`TextVectorization::adapt`](super::TextVectorization::adapt).
+    pub fn dataset(self, options: &LoadOptions) -> Result<Dataset> {
+        let mut vectorization = options.text.clone().unwrap_or_default();
         if !vectorization.is_adapted() {
             vectorization.adapt(&self.train.texts)?;
         }
@@ -76,26 +75,26 @@ impl Corpus {
     }
 }
 
-/// The corpus of a table with a column of texts and one of labels.
+/// The texts of a table with a column of texts and one of labels.
 ///
 /// # Errors
 /// As [`TextTable::open`], and too few rows to hold some out.
-pub(in crate::data) fn table(path: &Path, text: &str, label: Option<&str>, test_split: f64) -> Result<Corpus> {
-    let TextTable { texts, y, classes } = TextTable::open(path, text, label)?;
-    Corpus::hold_out(path, Texts { texts, y }, classes, test_split)
+pub(in crate::data) fn table(path: &Path, column: &str, options: &LoadOptions) -> Result<Dataset> {
+    let TextTable { texts, y, classes } = TextTable::open(path, column, options.label.as_deref())?;
+    Corpus::hold_out(path, Texts { texts, y }, classes, options.test_split())?.dataset(options)
 }
 
 /// The folders that hold what is trained on and what is tested with.
 const PARTS: [&str; 2] = ["train", "test"];
 
-/// The corpus of a folder with a folder of `.txt` files for each class, or with two such folders called `train` and
+/// The texts of a folder with a folder of `.txt` files for each class, or with two such folders called `train` and
 /// `test`; nothing if it is no such folder.
 ///
 /// Classes are numbered in the order of their names. Texts come in an order drawn once and for all.
 ///
 /// # Errors
 /// Files that cannot be read or are no texts, classes of the one part that the other lacks, and too few texts.
-pub(in crate::data) fn folder(path: &Path, test_split: f64) -> Result<Option<Corpus>> {
+pub(in crate::data) fn folder(path: &Path, options: &LoadOptions) -> Result<Option<Dataset>> {
     let parts = PARTS.map(|part| path.join(part));
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !parts.iter().all(|part| part.is_dir()) {
@@ -103,8 +102,8 @@ pub(in crate::data) fn folder(path: &Path, test_split: f64) -> Result<Option<Cor
         if classes.is_empty() {
             return Ok(None);
         }
-        let corpus = Corpus::hold_out(path, of_classes(path, &classes)?, classes, test_split)?;
-        return Ok(Some(Corpus { name, ..corpus }));
+        let corpus = Corpus::hold_out(path, of_classes(path, &classes)?, classes, options.test_split())?;
+        return Corpus { name, ..corpus }.dataset(options).map(Some);
     }
     let [train, test] = [classes(&parts[0])?, classes(&parts[1])?];
     if train.is_empty() {
@@ -119,13 +118,14 @@ pub(in crate::data) fn folder(path: &Path, test_split: f64) -> Result<Option<Cor
         );
         return Err(Error::new(ErrorKind::Data, message).help("give both parts the same folders of .txt files"));
     }
-    Ok(Some(Corpus {
+    let corpus = Corpus {
         name,
         train: of_classes(&parts[0], &train)?,
         test: of_classes(&parts[1], &test)?,
         classes: train,
         origin: Origin::Folder(path.to_owned()),
-    }))
+    };
+    corpus.dataset(options).map(Some)
 }
 
 /// The names of the folders with `.txt` files, sorted.

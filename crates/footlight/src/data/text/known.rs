@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::corpus::{Corpus, Texts, mixed};
-use super::{TextVectorization, read, running};
-use crate::data::{Dataset, Origin, known::canonical};
+use super::{read, running};
+use crate::data::{Dataset, LoadOptions, Origin, known::canonical};
 use crate::{Error, ErrorKind, Result};
 
 /// A set of texts that can be asked for by name.
@@ -13,7 +13,7 @@ pub(in crate::data) struct KnownText {
     pub name: &'static str,
     /// Its files in the folder of this name, plain or with `.xz` behind.
     files: &'static [&'static str],
-    load: fn(&[PathBuf], &Path, Option<&TextVectorization>, Option<f64>) -> Result<Dataset>,
+    load: fn(&[PathBuf], &Path, &LoadOptions) -> Result<Dataset>,
     /// Where else it can be had.
     source: &'static str,
 }
@@ -29,7 +29,7 @@ const SETS: &[KnownText] = &[
     KnownText {
         name: "tiny-shakespeare",
         files: &["input.txt"],
-        load: |paths, _, vectorization, test_split| running(&paths[0], vectorization, test_split),
+        load: |paths, _, options| running(&paths[0], options),
         source: "it is data/tinyshakespeare/input.txt of https://github.com/karpathy/char-rnn",
     },
 ];
@@ -46,24 +46,20 @@ impl KnownText {
         SETS.iter().find(|set| set.name == name)
     }
 
-    /// Loads the set from the first of `parents` that has a folder of its name with all files.
+    /// Loads the set from the data folder or the cache, where one has a folder of its name with all files.
     ///
     /// # Errors
     /// `ErrorKind::File` with all places if it is in none of them; files that are damaged.
-    pub fn load(
-        &self,
-        parents: &[&Path],
-        vectorization: Option<&TextVectorization>,
-        test_split: Option<f64>,
-    ) -> Result<Dataset> {
+    pub fn load(&self, options: &LoadOptions) -> Result<Dataset> {
+        let parents: Vec<&PathBuf> = options.data_folder.iter().chain(&options.cache_folder).collect();
         for folder in parents.iter().map(|parent| parent.join(self.name)) {
             if let Some(paths) = self.files.iter().map(|file| find(&folder, file)).collect::<Option<Vec<_>>>() {
-                let set = (self.load)(&paths, &folder, vectorization, test_split)?;
+                let set = (self.load)(&paths, &folder, options)?;
                 return Ok(Dataset { name: self.name.into(), ..set });
             }
         }
         let mut message = format!("data set `{}` is in none of the places it was looked for", self.name);
-        for parent in parents {
+        for parent in &parents {
             message += &format!("\n  no `{}`", parent.join(self.name).join(self.files[0]).display());
         }
         let files = self.files.join(" and ");
@@ -80,12 +76,7 @@ fn find(folder: &Path, file: &str) -> Option<PathBuf> {
 }
 
 /// Reviews with the labels 0 (negative) and 1 (positive), see [`review`].
-fn imdb(
-    paths: &[PathBuf],
-    folder: &Path,
-    vectorization: Option<&TextVectorization>,
-    _: Option<f64>,
-) -> Result<Dataset> {
+fn imdb(paths: &[PathBuf], folder: &Path, options: &LoadOptions) -> Result<Dataset> {
     let part = |path: &Path| Texts::of_classes(mixed(reviews(path)?));
     let corpus = Corpus {
         name: String::new(),
@@ -94,7 +85,7 @@ fn imdb(
         classes: vec!["negative".into(), "positive".into()],
         origin: Origin::Folder(folder.to_owned()),
     };
-    corpus.dataset(vectorization)
+    corpus.dataset(options)
 }
 
 fn reviews(path: &Path) -> Result<Vec<(String, i64)>> {

@@ -5,8 +5,8 @@ use std::path::Path;
 use footlight_nn::grouped;
 use footlight_tensor::Tensor;
 
-use super::{TextVectorization, read};
-use crate::data::{Dataset, Origin, Samples, dataset::stem};
+use super::read;
+use crate::data::{Dataset, LoadOptions, Origin, Samples, dataset::stem};
 use crate::{Error, ErrorKind, Result};
 
 /// The fraction of a text that is held out for the test.
@@ -15,26 +15,21 @@ const TEST_SPLIT: f64 = 0.1;
 /// The text at `path` as windows of `T` tokens, whose targets are the tokens that come next: `x` and `y` are `[N, T]`, and
 /// `y[n, t] = x[n, t + 1]`. Windows follow one another without a gap; what is left at the end is left out.
 ///
-/// The last part of the characters is held out, a tenth unless `test_split` says otherwise. The vocabulary is that of
-/// `vectorization` if it has one, else learned from the other part.
+/// The last part of the characters is held out, see [`LoadOptions::test_split`]; a vocabulary is learned from the other.
 ///
 /// # Errors
 /// A file that cannot be read, is no UTF-8 or has too few tokens for a window in both parts; `ErrorKind::Config` where no
 /// length of windows is set.
-pub(in crate::data) fn running(
-    path: &Path,
-    vectorization: Option<&TextVectorization>,
-    test_split: Option<f64>,
-) -> Result<Dataset> {
+pub(in crate::data) fn running(path: &Path, options: &LoadOptions) -> Result<Dataset> {
     let place = |error: Error| error.at(format!("`{}`", path.display()));
-    let mut vectorization = vectorization.cloned().unwrap_or_default();
+    let mut vectorization = options.text.clone().unwrap_or_default();
     let Some(length) = vectorization.sequence_length() else {
         let message = "how many tokens has a window of the text?";
         return Err(place(Error::new(ErrorKind::Config, message))
             .help("say it in a run description: [data.text] split = \"character\", output_sequence_length = 128"));
     };
     let text = read(path)?;
-    let test_split = test_split.unwrap_or(TEST_SPLIT);
+    let test_split = options.test_split.unwrap_or(TEST_SPLIT);
     let (train, test) = split(&text, test_split);
     if !vectorization.is_adapted() {
         vectorization.adapt([train]).map_err(place)?;
