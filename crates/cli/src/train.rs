@@ -121,8 +121,13 @@ impl Train {
             model = model.threads(threads);
         }
         let about = data::describe(&set);
-        model.set_text(set.text);
-        model.set_classes(set.classes);
+        // A model of texts that goes on with arrays stays one.
+        if set.text.is_some() {
+            model.set_text(set.text);
+        }
+        if !set.classes.is_empty() {
+            model.set_classes(set.classes);
+        }
         let (x_train, x_test) = (run.data.scaled(set.x_train), run.data.scaled(set.x_test));
         if progress != Progress::None {
             model.build_for(&x_train)?;

@@ -1,6 +1,7 @@
 //! How the texts that a model reads become numbers, and what the classes that it answers are called: what travels with a
 //! model beside what Keras knows of it.
 
+use footlight_nn::config::{Config, Reader};
 use serde_json::{Value as Json, json};
 
 use crate::data::{Samples, TextVectorization};
@@ -27,13 +28,26 @@ impl Reading {
     /// # Errors
     /// `ErrorKind::File` for anything else.
     pub fn from_json(json: &Json) -> Result<Reading> {
-        let text = Some(&json["text"]).filter(|text| !text.is_null());
-        let classes = json["classes"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(Reading {
-            text: text.map(TextVectorization::from_config).transpose()?,
-            classes: classes.iter().filter_map(Json::as_str).map(str::to_string).collect(),
-        })
+        let empty = Config::new();
+        let mut reader = match json {
+            Json::Null => Reader::new(&empty),
+            Json::Object(config) => Reader::new(config),
+            _ => return Err(Error::new(ErrorKind::File, "it is no object")),
+        };
+        let text = reader.get("text").map(TextVectorization::from_config).transpose()?;
+        let classes = match reader.get("classes") {
+            None => Vec::new(),
+            Some(classes) => texts(classes)?,
+        };
+        reader.finish().map_err(|fault| Error::new(ErrorKind::File, fault.message()))?;
+        Ok(Reading { text, classes })
     }
+}
+
+/// A list of texts.
+fn texts(list: &Json) -> Result<Vec<String>> {
+    let texts = list.as_array().and_then(|list| list.iter().map(|text| text.as_str().map(str::to_string)).collect());
+    texts.ok_or_else(|| Error::new(ErrorKind::File, "`classes` is no list of texts"))
 }
 
 impl Model {

@@ -533,17 +533,23 @@ fn the_vocabulary_travels_with_the_model() {
     let again = Model::load(&path).unwrap();
     assert_eq!((again.text(), again.classes()), (model.text(), model.classes()));
     assert!(again.text().unwrap().is_adapted());
-    for text in [
-        r#"{"class_name":"TextVectorization","config":{"vocabulary":["a","b"]}}"#,
-        r#"{"class_name":"TextVectorization","config":{"vocabulary":["","[UNK]","a","a"]}}"#,
-        r#"{"class_name":"TextVectorization","config":{"vocabulary":["","[UNK]"],"output_sequence_length":99999999999}}"#,
-        r#"{"class_name":"TextVectorization","config":{"vocabulary":["","[UNK]"],"ngrams":2}}"#,
-        "3",
+    let text = |config: &str| format!(r#"{{"text":{{"class_name":"TextVectorization","config":{{{config}}}}}}}"#);
+    for own in [
+        text(r#""vocabulary":["a","b"]"#),
+        text(r#""vocabulary":["","[UNK]","a","a"]"#),
+        text(r#""vocabulary":["","[UNK]",3]"#),
+        text(r#""vocabulary":["","[UNK]"],"output_sequence_length":99999999999"#),
+        text(r#""vocabulary":["","[UNK]"],"ngrams":2"#),
+        text(""),
+        r#"{"text":3}"#.into(),
+        r#"{"classes":[3]}"#.into(),
+        r#"{"klasses":["a"]}"#.into(),
+        "3".into(),
     ] {
         let mut archive = footlight::nn::file::Archive::open(&path).unwrap();
-        archive.footlight["text"] = serde_json::from_str(text).unwrap();
+        archive.footlight = serde_json::from_str(&own).unwrap();
         let damaged = scratch.write("damaged.keras", archive.write().unwrap());
-        let error = Model::load(damaged).unwrap_err();
+        let error = Model::load(damaged).expect_err(&own);
         assert!(
             error.kind() == footlight::ErrorKind::File && error.message().contains("`footlight.json`: "),
             "{error}"

@@ -256,18 +256,13 @@ impl TextVectorization {
     /// # Errors
     /// `ErrorKind::File` for anything else.
     pub(crate) fn from_config(config: &Json) -> Result<TextVectorization> {
+        let file = |message: String| Error::new(ErrorKind::File, message);
         let empty = Config::new();
         let mut reader = Reader::new(config["config"].as_object().unwrap_or(&empty));
-        let read = |reader: &mut Reader<'_>| {
-            let made = TextVectorization::read(reader)?;
-            let tokens: Option<Vec<String>> = reader
-                .get("vocabulary")
-                .and_then(Json::as_array)
-                .and_then(|tokens| tokens.iter().map(|token| token.as_str().map(str::to_string)).collect());
-            Ok((made, tokens.unwrap_or_default()))
-        };
-        let file = |message: String| Error::new(ErrorKind::File, message);
-        let (made, tokens) = read(&mut reader).map_err(|fault: Fault| file(fault.message().into()))?;
+        let made = TextVectorization::read(&mut reader).map_err(|fault| file(fault.message().into()))?;
+        let tokens = reader.get("vocabulary").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let tokens: Option<Vec<String>> = tokens.iter().map(|token| token.as_str().map(str::to_string)).collect();
+        let tokens = tokens.ok_or_else(|| file("the vocabulary holds what is no text".into()))?;
         reader.finish().map_err(|fault| file(fault.message().into()))?;
         if !tokens.starts_with(&[PADDING.into(), UNKNOWN.into()]) {
             return Err(file("the vocabulary does not begin with padding and the unknown token".into()));
