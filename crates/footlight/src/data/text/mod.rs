@@ -4,14 +4,16 @@
 //! (a `.txt` file, `tiny-shakespeare`) becomes windows whose targets are the tokens that come next. Either way the
 //! vocabulary is learned from what is trained on alone.
 
+mod choices;
 mod corpus;
 mod known;
 mod vectorization;
 mod windows;
 
+pub use choices::{End, Split, Standardize};
 pub(super) use corpus::{folder, table};
 pub(super) use known::KnownText;
-pub use vectorization::{End, Split, Standardize, TextVectorization};
+pub use vectorization::TextVectorization;
 pub(super) use windows::running;
 
 use std::{fs, io::Read, path::Path};

@@ -3,11 +3,11 @@
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
 use footlight_nn::config::{Config, Reader};
-use footlight_nn::suggest;
 use footlight_nn::{Error as Fault, grouped};
 use footlight_tensor::Tensor;
 use serde_json::{Value as Json, json};
 
+use super::{End, Split, Standardize};
 use crate::{Error, ErrorKind, Result};
 
 /// Stands for nothing: sequences are filled up with it.
@@ -16,64 +16,6 @@ const PADDING: &str = "";
 const UNKNOWN: &str = "[UNK]";
 /// No sequence is as long.
 const LONGEST: usize = 1 << 24;
-
-/// A choice by Keras' names.
-macro_rules! choice {
-    ($(#[$doc:meta])* $choice:ident: $($(#[$about:meta])* $variant:ident = $name:literal,)+) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $choice {
-            $($(#[$about])* $variant,)+
-        }
-
-        impl $choice {
-            /// The name in descriptions and files.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $($choice::$variant => $name,)+
-                }
-            }
-
-            fn from_name(key: &str, name: &str) -> Result<$choice, Fault> {
-                match name {
-                    $($name => Ok($choice::$variant),)+
-                    _ => Err(suggest::unknown(key, name, &[$($name),+]).in_key(key)),
-                }
-            }
-        }
-    };
-}
-
-choice! {
-    /// What is done to a text before it is split.
-    Standardize:
-    /// Both of the following.
-    LowerAndStripPunctuation = "lower_and_strip_punctuation",
-    /// The letters A to Z become small ones; others stay as they are, as in Keras.
-    Lower = "lower",
-    /// ASCII punctuation is left out, also within words.
-    StripPunctuation = "strip_punctuation",
-    /// Nothing.
-    None = "none",
-}
-
-choice! {
-    /// What the tokens of a text are.
-    Split:
-    /// Words between ASCII whitespace.
-    Whitespace = "whitespace",
-    /// Each character.
-    Character = "character",
-}
-
-choice! {
-    /// An end of a sequence.
-    End:
-    /// The beginning.
-    Pre = "pre",
-    /// The end.
-    Post = "post",
-}
 
 /// Turns texts into sequences of whole numbers, and numbers back into texts; Keras' `TextVectorization`.
 ///
@@ -195,11 +137,6 @@ impl TextVectorization {
     /// The tokens of a sequence, if all have as many.
     pub fn sequence_length(&self) -> Option<usize> {
         self.output_sequence_length
-    }
-
-    /// What the tokens are.
-    pub fn tokens(&self) -> Split {
-        self.split
     }
 
     /// Reads Keras' keys.
