@@ -11,18 +11,23 @@ pub fn dataset(settings: &DataSettings, seed: u64) -> Result<Dataset> {
         show_progress: std::io::stderr().is_terminal(),
         seed,
         label: settings.label.clone(),
+        text_column: settings.text.column.clone(),
+        text: settings.text.vectorization.clone(),
         test_split: settings.test_split,
         ..LoadOptions::from_environment()
     };
     load(settings.set.as_deref(), &options, &mut std::io::stderr())
 }
 
-/// What a set is, in a line or, if its labels are texts, two.
+/// What a set is, in a line, and in one more each if its labels or samples are texts.
 pub fn describe(set: &Dataset) -> String {
     let mut text = format!("{} ({})\n", set.name, set.origin);
     if !set.classes.is_empty() {
         let classes: Vec<String> = set.classes.iter().enumerate().map(|(i, name)| format!("{i} {name}")).collect();
         text += &format!("Classes: {}\n", classes.join(", "));
+    }
+    if let Some(texts) = &set.text {
+        text += &format!("Vocabulary: {texts}\n");
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use crate::{data, models, output};
 use clap::Parser;
-use footlight::description::DataSettings;
+use footlight::description::{DataSettings, TextSettings};
 use footlight::prelude::*;
 use serde_json::json;
 use std::path::PathBuf;
@@ -15,18 +15,22 @@ Examples:
   footlight evaluate model.keras --data fashion-mnist --json
   footlight evaluate model.keras --data flowers.csv --label species
 
-Bytes, such as pixels, are divided by 255, as in training. Rows of the confusion matrix are the true classes, columns the \
+Bytes, such as pixels, are divided by 255, and texts are read by the model's vocabulary, as in training. Rows of the confusion matrix are the true classes, columns the \
 predicted ones.")]
 pub struct Evaluate {
     /// The model, a .keras file or an .h5 file of Keras
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// A known set (mnist, fashion-mnist, digits), a folder of idx files, an .npz file or a .csv table
+    /// A known set (mnist, fashion-mnist, digits, imdb, tiny-shakespeare), a folder of idx files or of .txt files by class,
+    /// an .npz file, a .csv table or a .txt file
     #[arg(long, value_name = "SET|FOLDER|FILE")]
     data: String,
     /// The column of a table that holds the labels
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
+    /// The column of a table that holds texts
+    #[arg(long, value_name = "COLUMN")]
+    text_column: Option<String>,
     /// What inputs are divided by [default: 255 for bytes, 1 for other numbers]
     #[arg(long, value_name = "X")]
     scale: Option<f32>,
@@ -43,8 +47,9 @@ impl Evaluate {
         let mut model = models::open(&self.model, self.threads)?;
         let place = |error: Error| error.at(format!("`{}`", self.model.display()));
         model.compiled().map_err(place)?;
-        let settings =
-            DataSettings { set: Some(self.data), label: self.label, scale: self.scale, ..DataSettings::default() };
+        let text = TextSettings { column: self.text_column, vectorization: model.text().cloned() };
+        let (set, label) = (Some(self.data), self.label);
+        let settings = DataSettings { set, label, scale: self.scale, text, ..DataSettings::default() };
         let set = data::dataset(&settings, 0)?;
         let about = data::describe(&set);
         let x = data::fitted(settings.scaled(set.x_test), model.architecture().input_shape())?;

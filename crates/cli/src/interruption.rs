@@ -1,4 +1,4 @@
-//! Ctrl-C while a model trains, and where its checkpoint lies.
+//! Ctrl-C while a model trains or writes, and where the checkpoint of a training lies.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,18 @@ use footlight::prelude::*;
 const ENDED_AT_ONCE: i32 = 130;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// A flag that becomes true at Ctrl-C, which is answered by `note`; another one ends the program at once.
+pub fn flag(note: &'static str) -> &'static AtomicBool {
+    // A second handler cannot be set, and the first does what is wanted.
+    let _ = ctrlc::set_handler(move || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(ENDED_AT_ONCE);
+        }
+        output::note(note);
+    });
+    &INTERRUPTED
+}
 
 /// The checkpoint of a training whose model goes to `output`: beside it, or in `folder`.
 #[derive(Debug)]
@@ -56,14 +68,8 @@ impl Checkpoint {
 
     /// How a training is put aside and interrupted.
     pub fn apply<'a>(&self, fit: Fit<'a>, every: Duration, resume: bool) -> Fit<'a> {
-        // A second handler cannot be set, and the first does what is wanted.
-        let _ = ctrlc::set_handler(|| {
-            if INTERRUPTED.swap(true, Ordering::Relaxed) {
-                std::process::exit(ENDED_AT_ONCE);
-            }
-            output::note("finishing the step and writing a checkpoint; Ctrl-C again ends at once");
-        });
-        fit.checkpoint(&self.0, every).resume(resume).interrupt(&INTERRUPTED)
+        let flag = flag("finishing the step and writing a checkpoint; Ctrl-C again ends at once");
+        fit.checkpoint(&self.0, every).resume(resume).interrupt(flag)
     }
 
     /// Tells how to go on, where a training was interrupted.

@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod data;
 mod evaluate;
+mod generate;
 mod interruption;
 mod models;
 mod output;
@@ -29,6 +30,7 @@ enum Command {
     Train(Box<train::Train>),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Generate(generate::Generate),
     Summary(summary::Summary),
     Schema(schema::Schema),
     Bench(bench::Bench),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Generate(generate) => generate.run(),
         Command::Summary(summary) => summary.run(),
         Command::Schema(schema) => schema.run(),
         Command::Bench(bench) => bench.run(),

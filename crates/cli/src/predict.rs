@@ -1,4 +1,4 @@
-//! `footlight predict`: a model's answers to arrays and pictures.
+//! `footlight predict`: a model's answers to arrays, pictures and texts.
 
 use crate::evaluate::largest;
 use crate::{data, models, output};
@@ -10,13 +10,14 @@ use footlight::{ErrorKind, write_atomically};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Ask a model: arrays in, arrays out; of a picture the probability of each class
+/// Ask a model: arrays in, arrays out; of a picture or text the probability of each class
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
   footlight predict model.keras --input digit.png
   footlight predict model.keras --input photo.jpg --invert
   footlight predict model.keras --input x.npy --output y.npy
+  footlight predict imdb.keras --text \"What a wonderful film\"
 
 An .npz file for a model of one input may hold one array under any name, or one called x among others. Bytes are divided \
 by 255, as in training; other numbers are taken as they are. In an .npz output the answer is called output_0.")]
@@ -25,8 +26,11 @@ pub struct Predict {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The samples: .npy, .npz, .png or .jpg
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "text")]
+    input: Option<PathBuf>,
+    /// A text in place of a file, for a model of texts; may be given several times
+    #[arg(long, value_name = "TEXT", conflicts_with = "input")]
+    text: Vec<String>,
     /// Where the answers are written, .npy or .npz [default: as text on standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -51,29 +55,34 @@ const BAR: f32 = 40.0;
 impl Predict {
     pub fn run(self) -> Result<()> {
         let format = self.output.as_deref().map(output_format).transpose()?;
-        let kind = input_kind(&self.input)?;
-        if self.invert && kind != InputKind::Picture {
+        let kind = self.input.as_deref().map(input_kind).transpose()?;
+        if self.invert && kind != Some(InputKind::Picture) {
             return Err(Error::new(ErrorKind::Config, "--invert is for pictures only"));
         }
         let mut model = models::open(&self.model, self.threads)?;
         models::build(&mut model, &self.shape)?;
-        let x = self.samples(&model, kind)?;
-        let answers = model.predict_all(x).map_err(|error| error.at(quoted(&self.input)))?;
+        let x = match (&self.input, kind) {
+            (Some(input), Some(kind)) => self.samples(&model, input, kind)?,
+            _ => (&model.read_texts(&self.text).map_err(|error| error.at(quoted(&self.model)))?).into(),
+        };
+        let asked = self.input.as_deref().map_or("--text".into(), quoted);
+        let answers = model.predict_all(x).map_err(|error| error.at(asked))?;
+        let classes = model.classes();
         match (&self.output, format) {
             (Some(path), Some(format)) => Ok(write_atomically(path, &format(&answers)?)?),
-            _ if kind == InputKind::Picture => output::print(&one(&answers[0])),
-            _ => output::print(&told(&answers, &model.architecture().output_names())),
+            _ if kind == Some(InputKind::Picture) || self.text.len() == 1 => output::print(&one(&answers[0], classes)),
+            _ => output::print(&told(&answers, &model.architecture().output_names(), classes)),
         }
     }
 
     /// The samples of the one input, whatever its array is called, or of several inputs by their names.
-    fn samples(&self, model: &Model, kind: InputKind) -> Result<SamplesList> {
-        let place = |e: Error| e.at(quoted(&self.input));
+    fn samples(&self, model: &Model, path: &Path, kind: InputKind) -> Result<SamplesList> {
+        let place = |e: Error| e.at(quoted(path));
         if let [input] = model.architecture().inputs() {
             let sample = input.shape.as_deref();
             let x = match kind {
-                InputKind::Picture => self.picture(sample)?,
-                _ => samples(read_array(&self.input, kind)?, sample).map_err(place)?,
+                InputKind::Picture => self.picture(path, sample)?,
+                _ => samples(read_array(path, kind)?, sample).map_err(place)?,
             };
             return Ok((&data::scaled(Samples::from(x))).into());
         }
@@ -84,7 +93,7 @@ impl Predict {
                 Error::new(ErrorKind::Data, message).help("give an .npz file with an array of each name"),
             ));
         }
-        let arrays = read_arrays(&self.input)?.into_iter();
+        let arrays = read_arrays(path)?.into_iter();
         let named = arrays.map(|(name, array)| {
             let input = model.architecture().inputs().iter().find(|input| input.name == name);
             let x = samples(array, input.and_then(|input| input.shape.as_deref()));
@@ -93,15 +102,15 @@ impl Predict {
         Ok(named.collect::<Result<Vec<_>>>()?.into())
     }
 
-    fn picture(&self, sample: Option<&[usize]>) -> Result<Tensor> {
+    fn picture(&self, path: &Path, sample: Option<&[usize]>) -> Result<Tensor> {
         let Some(sample) = sample else {
             return Err(Error::new(ErrorKind::Shape, "the model does not say which shape its samples have")
                 .help("say it, such as --shape 64,64,3"));
         };
-        let mut picture = Picture::open(&self.input, sample)?;
+        let mut picture = Picture::open(path, sample)?;
         if picture.size != picture.scaled_to {
             let ((w, h), (to_w, to_h)) = (picture.size, picture.scaled_to);
-            output::note(&format!("{} is {w}x{h}; it was scaled to {to_w}x{to_h}", quoted(&self.input)));
+            output::note(&format!("{} is {w}x{h}; it was scaled to {to_w}x{to_h}", quoted(path)));
         }
         if self.invert {
             picture = picture.inverted()?;
@@ -219,18 +228,32 @@ fn numbers(row: &[f32]) -> String {
     row.iter().map(|x| format!("{x}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The answer to one picture: the likeliest classes first.
-fn one(prediction: &Tensor) -> String {
-    let row = prediction.to_f32();
-    if !is_distribution(&row) {
-        return format!("{}\n", numbers(&row));
+/// The probabilities of the classes, if that is what these are; one is that of the second of two.
+fn distribution(row: &[f32], classes: &[String]) -> Option<Vec<f32>> {
+    match *row {
+        [p] if classes.len() == 2 && (0.0..=1.0).contains(&p) => Some(vec![1.0 - p, p]),
+        _ => is_distribution(row).then(|| row.to_vec()),
     }
+}
+
+/// What a class is called, or else its number in so many places.
+fn name(classes: &[String], class: usize, places: usize) -> String {
+    classes.get(class).cloned().unwrap_or_else(|| format!("class {class:>places$}"))
+}
+
+/// The answer to one picture or text: the likeliest classes first.
+fn one(prediction: &Tensor, names: &[String]) -> String {
+    let row = prediction.to_f32();
+    let Some(row) = distribution(&row, names) else {
+        return format!("{}\n", numbers(&row));
+    };
+    let width = (0..row.len()).map(|class| name(names, class, 3).chars().count()).max().unwrap_or(0);
     let mut classes: Vec<usize> = (0..row.len()).collect();
     classes.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
     let mut text = String::new();
     for class in classes.iter().take(SHOWN) {
         let bar = "█".repeat((row[*class] * BAR).round() as usize);
-        let line = format!("class {class:>3}  {:.4}  {bar}", row[*class]);
+        let line = format!("{:<width$}  {:.4}  {bar}", name(names, *class, 3), row[*class]);
         let _ = writeln!(text, "{}", line.trim_end());
     }
     if row.len() > SHOWN {
@@ -240,24 +263,25 @@ fn one(prediction: &Tensor) -> String {
 }
 
 /// The answers to all samples, each output under its name where there are several.
-fn told(answers: &[Tensor], names: &[String]) -> String {
+fn told(answers: &[Tensor], names: &[String], classes: &[String]) -> String {
     match answers {
-        [one] => all(one),
-        many => many.iter().zip(names).map(|(answer, name)| format!("{name}\n{}", all(answer))).collect(),
+        [one] => all(one, classes),
+        many => many.iter().zip(names).map(|(answer, name)| format!("{name}\n{}", all(answer, &[]))).collect(),
     }
 }
 
 /// A line for each sample.
-fn all(prediction: &Tensor) -> String {
+fn all(prediction: &Tensor, classes: &[String]) -> String {
     let count = prediction.shape().first().copied().unwrap_or(1);
     let rows = prediction.to_f32();
     let mut text = String::new();
     for (index, row) in rows.chunks(rows.len().div_ceil(count.max(1)).max(1)).enumerate() {
-        let _ = if is_distribution(row) {
-            let class = largest(row);
-            writeln!(text, "sample {index}: class {class}, probability {:.4}", row[class])
-        } else {
-            writeln!(text, "sample {index}: {}", numbers(row))
+        let _ = match distribution(row, classes) {
+            Some(row) => {
+                let class = largest(&row);
+                writeln!(text, "sample {index}: {}, probability {:.4}", name(classes, class, 0), row[class])
+            }
+            None => writeln!(text, "sample {index}: {}", numbers(row)),
         };
     }
     text
@@ -282,10 +306,15 @@ mod tests {
 
     #[test]
     fn classes_are_told_by_likelihood_and_other_numbers_as_they_are() {
-        let text = one(&Tensor::new([1, 3], vec![0.2f32, 0.7, 0.1]).unwrap());
+        let text = one(&Tensor::new([1, 3], vec![0.2f32, 0.7, 0.1]).unwrap(), &[]);
         assert!(text.starts_with("class   1  0.7000  ████████████████████████████\n"), "{text}");
-        assert_eq!(one(&Tensor::new([1, 2], vec![2.5f32, -1.0]).unwrap()), "2.5 -1\n");
-        let text = all(&Tensor::new([2, 2], vec![0.25f32, 0.75, 3.0, 1.0]).unwrap());
+        assert_eq!(one(&Tensor::new([1, 2], vec![2.5f32, -1.0]).unwrap(), &[]), "2.5 -1\n");
+        let text = all(&Tensor::new([2, 2], vec![0.25f32, 0.75, 3.0, 1.0]).unwrap(), &[]);
         assert_eq!(text, "sample 0: class 1, probability 0.7500\nsample 1: 3 1\n");
+        let names = ["good".to_string(), "excellent".to_string()];
+        let text = one(&Tensor::new([1, 1], vec![0.25f32]).unwrap(), &names);
+        assert!(text.starts_with("good       0.7500  ██") && text.contains("\nexcellent  0.2500  █"), "{text}");
+        let text = all(&Tensor::new([2, 1], vec![0.75f32, 1.5]).unwrap(), &names);
+        assert_eq!(text, "sample 0: excellent, probability 0.7500\nsample 1: 1.5\n");
     }
 }

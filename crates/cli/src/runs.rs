@@ -1,6 +1,6 @@
 //! What is trained: the article's program, a run description, or a model that was saved.
 
-use footlight::description::{DataSettings, Description, FitSettings, RunSettings};
+use footlight::description::{DataSettings, Description, FitSettings, RunSettings, TextSettings};
 use footlight::prelude::*;
 use footlight::{ErrorKind, data::Dataset};
 use std::path::Path;
@@ -33,7 +33,12 @@ impl Run {
                 Err(Error::new(ErrorKind::Config, format!("--set {}: there is no run description to change", set[0]))
                     .help("give one, such as footlight train run.toml"))
             }
-            (Some(file), _) => Ok(Run::of(Choice::Saved(saved(file)?))),
+            (Some(file), _) => {
+                let model = saved(file)?;
+                let text = TextSettings { vectorization: model.text().cloned(), ..TextSettings::default() };
+                let run = Run::of(Choice::Saved(model));
+                Ok(Run { data: DataSettings { text, ..run.data }, ..run })
+            }
             (None, _) => Ok(Run::of(Choice::Article)),
         }
     }
@@ -96,6 +101,13 @@ fn saved(file: &Path) -> Result<Model> {
 
 /// The article's network for these samples: as many classes as there are labels.
 fn article(set: &Dataset) -> Result<Model> {
+    if set.text.is_some() {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("`{}` holds texts, the article's network is for pictures", set.name),
+        )
+        .help("say what is trained in a run description, as those in examples/runs do"));
+    }
     let labels = (0..set.y_train.len()).map(|i| set.y_train.label(i)).max().unwrap_or(0).max(0) as usize + 1;
     Sequential::new(layers![
         Flatten::new().input_shape(set.x_train.sample_shape()),

@@ -16,6 +16,7 @@ Examples:
   footlight train
   footlight train --data fashion-mnist --epochs 10 --output fashion.keras
   footlight train --data flowers.csv --label species --epochs 50
+  footlight train reviews.toml --data reviews.csv --label rating --text-column review
   footlight train run.toml --set fit.epochs=3 --set compile.optimizer=sgd
   footlight train model.keras --data mnist --epochs 2
   footlight train --optimizer sgd --learning-rate 0.1 --validation-split 0.1 --history history.json --plot curve.svg
@@ -33,13 +34,16 @@ pub struct Train {
     /// Change what the description says, such as fit.epochs=3
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// A known set (mnist, fashion-mnist, digits), a folder of idx files, an .npz file (x, y) or a .csv table [default:
-    /// mnist, else generated digits]
+    /// A known set (mnist, fashion-mnist, digits, imdb, tiny-shakespeare), a folder of idx files or of .txt files by class,
+    /// an .npz file (x, y), a .csv table or a .txt file [default: mnist, else generated digits]
     #[arg(long, value_name = "SET|FOLDER|FILE")]
     data: Option<String>,
     /// The column of a table that holds the labels
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
+    /// The column of a table that holds texts [default: all but the label hold numbers]
+    #[arg(long, value_name = "COLUMN")]
+    text_column: Option<String>,
     /// What inputs are divided by [default: 255 for bytes, 1 for other numbers]
     #[arg(long, value_name = "X")]
     scale: Option<f32>,
@@ -117,13 +121,24 @@ impl Train {
             model = model.threads(threads);
         }
         let about = data::describe(&set);
+        // A model of texts that goes on with arrays stays one.
+        if set.text.is_some() {
+            model.set_text(set.text);
+        }
+        if !set.classes.is_empty() {
+            model.set_classes(set.classes);
+        }
         let (x_train, x_test) = (run.data.scaled(set.x_train), run.data.scaled(set.x_test));
         if progress != Progress::None {
             model.build_for(&x_train)?;
             let plan = model.training_plan(x_train.len(), run.fit.batch_size.max(1), run.fit.epochs)?;
             output::print(&format!("Data: {about}{}{}\n", model.summary(), plan.to_text()))?;
         }
-        let fit = checkpoint.apply(run.fit.to_fit().progress(progress), every, self.resume);
+        let validates_on_test = run.fit.validates_on_test;
+        let mut fit = checkpoint.apply(run.fit.to_fit().progress(progress), every, self.resume);
+        if validates_on_test {
+            fit = fit.validation_data(&x_test, &set.y_test);
+        }
         let history = model.fit(&x_train, &set.y_train, fit).map_err(|error| checkpoint.explain(error))?;
         let evaluation = model.evaluate(&x_test, &set.y_test)?;
         model.save(&output)?;
@@ -148,6 +163,7 @@ impl Train {
         let mut run = Run::open(self.run.as_deref(), &self.set)?;
         put(&mut run.data.set, self.data.clone());
         put(&mut run.data.label, self.label.clone());
+        put(&mut run.data.text.column, self.text_column.clone());
         put(&mut run.data.scale, self.scale);
         put(&mut run.settings.output, self.output.clone());
         put(&mut run.settings.history, self.history.clone());

@@ -20,4 +20,5 @@ chapters! {
     overfitting_en, overfitting_zh: "08-overfitting.md";
     saving_en, saving_zh: "09-saving.md";
     from_keras_en, from_keras_zh: "10-from-keras.md";
+    texts_en, texts_zh: "11-texts.md";
 }

@@ -20,15 +20,18 @@
 pub mod data;
 pub mod description;
 mod error;
+mod generate;
 #[cfg(doctest)]
 mod guide;
 pub mod metrics;
 mod model;
+mod reading;
 mod saving;
 mod states;
 pub mod train;
 
 pub use error::{Error, ErrorKind};
+pub use generate::Generate;
 pub use model::{Evaluation, Functional, Model, PlanSummary, Sequential};
 
 pub use footlight_nn::file::write_atomically;
@@ -49,7 +52,7 @@ pub mod prelude {
         CSVLogger, EarlyStopping, Evaluate, Fit, History, LearningRateScheduler, ModelCheckpoint, Progress,
         ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
     };
-    pub use crate::{Error, Evaluation, Functional, Model, Result, Sequential};
+    pub use crate::{Error, Evaluation, Functional, Generate, Model, Result, Sequential};
     pub use footlight_nn::Activation::{self, *};
     pub use footlight_nn::metrics::{AUC, BinaryAccuracy, F1Score, FBetaScore, Precision, R2Score, Recall};
     pub use footlight_nn::{

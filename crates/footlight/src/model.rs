@@ -1,6 +1,7 @@
 //! A model that can be trained, asked and saved.
 
 use crate::data::{Columns, Feeds, Samples, SamplesList};
+use crate::reading::Reading;
 use crate::train::{Evaluate, Logs, TrainingPlan, check_inputs};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::naive::{self, NaiveData, NaiveValue};
@@ -82,6 +83,8 @@ pub struct Model {
     pub(crate) compile: Result<Compile>,
     seed: u64,
     pub(crate) has_weights: bool,
+    /// How the texts it reads become numbers, and what the classes it answers are called.
+    pub(crate) reading: Reading,
     pub(crate) engine: Engine,
     sessions: Vec<(Purpose, Session)>,
 }
@@ -102,7 +105,15 @@ impl Model {
         let compile = Err(Error::new(ErrorKind::Invalid, "the model is not compiled")
             .help("call compile(\"adam\", loss, [\"accuracy\"]) first"));
         let engine = Engine::new(Engine::available_threads());
-        Model { architecture, compile, seed: 0, has_weights: false, engine, sessions: Vec::new() }
+        Model {
+            architecture,
+            compile,
+            seed: 0,
+            has_weights: false,
+            reading: Reading::default(),
+            engine,
+            sessions: Vec::new(),
+        }
     }
 
     /// Starts anew from another seed: of the first weights, the order of samples and dropout.

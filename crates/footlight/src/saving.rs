@@ -4,13 +4,15 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use footlight_nn::Custom;
-use footlight_nn::file::{SavedModel, to_archive, write_atomically};
+use footlight_nn::file::{Archive, SavedModel, to_archive, write_atomically};
 
-use crate::Result;
 use crate::model::Model;
+use crate::reading::Reading;
+use crate::{Error, Result};
 
 impl Model {
-    /// Writes the model as a `.keras` file: layers, weights, what it is trained by and the optimizer's state.
+    /// Writes the model as a `.keras` file: layers, weights, what it is trained by and the optimizer's state, the vocabulary
+    /// and the names of classes.
     ///
     /// The file is there whole or not at all; an older one stays until the new one is on the disk. Keras 3 opens it.
     ///
@@ -31,7 +33,8 @@ impl Model {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let compile = self.compile.as_ref().ok();
-        let archive = to_archive(&self.architecture, compile, &|name| self.state(name), SystemTime::now());
+        let mut archive = to_archive(&self.architecture, compile, &|name| self.state(name), SystemTime::now());
+        archive.footlight = self.reading.to_json();
         let bytes = archive.write().map_err(|error| error.at(format!("`{}`", path.display())))?;
         Ok(write_atomically(path, &bytes)?)
     }
@@ -58,6 +61,8 @@ impl Model {
         let path = path.as_ref();
         let saved = SavedModel::open(path, custom)?;
         let mut model = Model::bare(saved.architecture);
+        let place = |error: Error| error.at(format!("`{}`: `{}`", path.display(), Archive::FOOTLIGHT));
+        model.reading = Reading::from_json(&saved.footlight).map_err(place)?;
         model.has_weights = model.architecture.is_built();
         match saved.compile {
             Some(Ok(compile)) => model.set_compile(compile),

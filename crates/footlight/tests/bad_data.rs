@@ -272,7 +272,7 @@ fn requests_that_lead_nowhere() {
     fs::remove_file(partial.join(TEST_X)).unwrap();
     fs::create_dir(scratch.0.join("empty")).unwrap();
     fs::write(scratch.0.join("mnist.npz"), b"PK").unwrap();
-    fs::write(scratch.0.join("notes.txt"), b"hello").unwrap();
+    fs::write(scratch.0.join("notes.md"), b"hello").unwrap();
     let cases = [
         ("a name with a slip", scratch.told(Some("mnits"))),
         ("a name that nothing has", scratch.told(Some("imagenet"))),
@@ -280,7 +280,7 @@ fn requests_that_lead_nowhere() {
         ("an empty folder", scratch.told(Some(&path("empty")))),
         ("a folder without two of the files", scratch.told(Some(&path("partial")))),
         ("an npz file", scratch.told(Some(&path("mnist.npz")))),
-        ("a file", scratch.told(Some(&path("notes.txt")))),
+        ("a file", scratch.told(Some(&path("notes.md")))),
         ("a known set that is nowhere", scratch.told(Some("fashion-mnist"))),
         ("no request, and the data folder has part of MNIST", {
             fs::remove_file(scratch.set("mnist").join(TEST_Y)).unwrap();
@@ -298,17 +298,17 @@ fn requests_that_lead_nowhere() {
 const NOWHERE: &str = r"
 a name with a slip
 error[config]: `mnits` is neither a folder nor a known data set
-  known: mnist, fashion-mnist, digits
+  known: mnist, fashion-mnist, digits, imdb, tiny-shakespeare
   help: did you mean `mnist`?
 
 a name that nothing has
 error[config]: `imagenet` is neither a folder nor a known data set
-  known: mnist, fashion-mnist, digits
+  known: mnist, fashion-mnist, digits, imdb, tiny-shakespeare
   help: give a known set or a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (plain or .gz)
 
 a folder that is not there
 error[config]: `ROOT/nowhere` is neither a folder nor a known data set
-  known: mnist, fashion-mnist, digits
+  known: mnist, fashion-mnist, digits, imdb, tiny-shakespeare
   help: give a known set or a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (plain or .gz)
 
 an empty folder
@@ -324,8 +324,8 @@ error[file]: `ROOT/mnist.npz`: npz: its 2 bytes are no zip archive, or one that 
   help: copy or download the file again; it has to be one made by numpy.savez
 
 a file
-error[config]: `ROOT/notes.txt` is a file of unknown kind
-  expected: a folder of idx files, .npz, .csv, .tsv, or one of mnist, fashion-mnist, digits
+error[config]: `ROOT/notes.md` is a file of unknown kind
+  expected: a folder of idx files, .npz, .csv, .tsv, .txt, or one of mnist, fashion-mnist, digits, imdb, tiny-shakespeare
   help: give a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (plain or .gz)
 
 a known set that is nowhere

@@ -7,4 +7,5 @@ mod models;
 mod resuming;
 mod support;
 mod tables;
+mod texts;
 mod training;

@@ -8,6 +8,7 @@ mod learning;
 mod networks;
 mod plot;
 mod steps;
+mod texts;
 
 use footlight::Result;
 use std::path::Path;
@@ -17,7 +18,7 @@ type Figure = (&'static str, fn() -> Result<String>);
 
 fn main() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/figures");
-    let figures: [Figure; 13] = [
+    let figures: [Figure; 14] = [
         ("first_training", learning::first_training),
         ("activations", networks::activations),
         ("neuron", networks::neuron),
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
         ("resumed", steps::resumed),
         ("answers", learning::answers),
         ("kernels", learning::kernels),
+        ("temperatures", texts::temperatures),
     ];
     for (name, draw) in figures {
         let svg = draw()?;

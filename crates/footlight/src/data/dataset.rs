@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Samples;
+use super::{Samples, TextVectorization};
 use crate::{Error, ErrorKind, Result};
 
 /// Samples to learn from and samples to test with.
@@ -15,7 +15,7 @@ pub struct Dataset {
     pub name: String,
     /// Inputs to learn from, `[N, ...]`.
     pub x_train: Samples,
-    /// Targets to learn, `[N]`.
+    /// Targets to learn, `[N]`; of a running text `[N, T]`.
     pub y_train: Samples,
     /// Inputs to test with.
     pub x_test: Samples,
@@ -23,6 +23,8 @@ pub struct Dataset {
     pub y_test: Samples,
     /// What the classes are called, if the labels are texts.
     pub classes: Vec<String>,
+    /// How texts became these numbers, if they were texts.
+    pub text: Option<TextVectorization>,
     /// Where the samples come from.
     pub origin: Origin,
 }
@@ -34,12 +36,7 @@ impl Dataset {
     /// Too few samples for both parts, or a fraction out of range.
     pub(super) fn hold_out(path: &Path, x: Samples, y: Samples, fraction: f64) -> Result<Dataset> {
         let total = x.len();
-        let held_out = (total as f64 * fraction).round() as usize;
-        if !(0.0..1.0).contains(&fraction) || held_out == 0 || held_out >= total {
-            let message = format!("`{}`: {fraction} of {total} samples leaves one side empty", path.display());
-            return Err(Error::new(ErrorKind::Data, message).help("give more samples, or another test split"));
-        }
-        let at = total - held_out;
+        let at = held_out_from(path, total, fraction)?;
         Ok(Dataset {
             name: stem(path),
             x_train: x.slice(0..at),
@@ -47,9 +44,23 @@ impl Dataset {
             x_test: x.slice(at..total),
             y_test: y.slice(at..total),
             classes: Vec::new(),
-            origin: Origin::File { path: path.to_owned(), held_out: Some((held_out, total)) },
+            text: None,
+            origin: Origin::File { path: path.to_owned(), held_out: Some((total - at, total)) },
         })
     }
+}
+
+/// The first of the last samples, a fraction of all, which are held out for the test.
+///
+/// # Errors
+/// As [`Dataset::hold_out`].
+pub(super) fn held_out_from(path: &Path, total: usize, fraction: f64) -> Result<usize> {
+    let held_out = (total as f64 * fraction).round() as usize;
+    if !(0.0..1.0).contains(&fraction) || held_out == 0 || held_out >= total {
+        let message = format!("`{}`: {fraction} of {total} samples leaves one side empty", path.display());
+        return Err(Error::new(ErrorKind::Data, message).help("give more samples, or another test split"));
+    }
+    Ok(total - held_out)
 }
 
 /// What a file is called, without its folder and its ending.

@@ -16,6 +16,7 @@ mod picture;
 mod samples;
 mod source;
 mod table;
+mod text;
 
 pub use columns::SamplesList;
 pub(crate) use columns::{Columns, Feeds, feed};
@@ -26,3 +27,4 @@ pub(crate) use samples::shuffle;
 pub use samples::{Samples, shuffled};
 pub use source::{LoadOptions, default_cache_folder, load, mnist};
 pub use table::Table;
+pub use text::{End, Split, Standardize, TextVectorization};

@@ -20,6 +20,7 @@ use super::{
     folder::{self, Parts, Trust},
     known::{DIGITS, KnownSet, SETS, STEMS, canonical},
     table::Table,
+    text::{self, KnownText, TextVectorization},
 };
 
 /// Where data may be looked for, and what to generate when it is nowhere.
@@ -37,8 +38,14 @@ pub struct LoadOptions {
     pub seed: u64,
     /// The column of a table that holds the labels; none by default.
     pub label: Option<String>,
-    /// The fraction of samples, the last ones, that is held out of a file without samples to test with; 0.2 by default.
-    pub test_split: f64,
+    /// The column of a table that holds texts; none by default, all columns but the label are numbers.
+    pub text_column: Option<String>,
+    /// How texts become numbers, by its vocabulary if it has one, else by one learned from the texts to learn from; Keras'
+    /// defaults by default.
+    pub text: Option<TextVectorization>,
+    /// The fraction of samples, the last ones, that is held out of a file without samples to test with; 0.2 by default, of
+    /// a running text 0.1.
+    pub test_split: Option<f64>,
     /// How many digits to generate to learn from; 60,000 by default, as in MNIST.
     pub train_count: usize,
     /// How many digits to generate to test with; 10,000 by default, as in MNIST.
@@ -54,14 +61,23 @@ impl Default for LoadOptions {
             show_progress: false,
             seed: 0,
             label: None,
-            test_split: 0.2,
+            text_column: None,
+            text: None,
+            test_split: None,
             train_count: 60_000,
             test_count: 10_000,
         }
     }
 }
 
+/// The fraction of samples held out of a file.
+const TEST_SPLIT: f64 = 0.2;
+
 impl LoadOptions {
+    pub(super) fn test_split(&self) -> f64 {
+        self.test_split.unwrap_or(TEST_SPLIT)
+    }
+
     /// The defaults, with the data folder that the environment names in `FOOTLIGHT_DATA`.
     pub fn from_environment() -> LoadOptions {
         let data_folder = env::var_os("FOOTLIGHT_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from);
@@ -85,10 +101,14 @@ pub fn default_cache_folder() -> Option<PathBuf> {
 
 /// Loads the data set of a name or a folder, writing notices and warnings to `log`.
 ///
-/// `request` is a known name (`mnist`, `fashion-mnist`, or `digits`, which are generated), a folder of four `idx`
-/// files, plain or gzip-compressed, an `.npz` file of arrays or a `.csv` file with a column of labels. A name is looked for in the data folder, then in the cache, then on the network; a
-/// folder of the same name is written `./mnist`. Without a request it is MNIST, and where that cannot be had, generated
-/// digits with a warning.
+/// `request` is a known name (`mnist`, `fashion-mnist`, `imdb`, `tiny-shakespeare`, or `digits`, which are generated), a
+/// folder of four `idx` files, plain or gzip-compressed, or of `.txt` files by class, an `.npz` file of arrays, a `.csv`
+/// file with a column of labels or a running text in a `.txt` file. A name is looked for in the data folder, then in the
+/// cache, then, but for texts, on the network; a folder of the same name is written `./mnist`. Without a request it is
+/// MNIST, and where that cannot be had, generated digits with a warning.
+///
+/// Texts become numbers by [`LoadOptions::text`]; those of a running text are windows of `T` tokens, `[N, T]`, with the
+/// tokens that come next as targets, `[N, T]`.
 ///
 /// # Errors
 /// `config` for a request that is neither; `network` or `file` for a named set that is nowhere; `file` and `data` for
@@ -103,9 +123,11 @@ pub fn default_cache_folder() -> Option<PathBuf> {
 /// ```
 pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -> Result<Dataset, Error> {
     let mut misses = Vec::new();
-    if let Some(label) = options.label.as_ref().filter(|_| !request.is_some_and(is_table)) {
-        let message = format!("label `{label}`: only a table (.csv or .tsv) has a column of labels");
-        return Err(Error::new(ErrorKind::Config, message).help("leave the label out, or give a table"));
+    for (what, column) in [("label", &options.label), ("text", &options.text_column)] {
+        if let Some(column) = column.as_ref().filter(|_| !request.is_some_and(is_table)) {
+            let message = format!("{what} `{column}`: only a table (.csv or .tsv) has a column of {what}s");
+            return Err(Error::new(ErrorKind::Config, message).help(format!("leave the {what} out, or give a table")));
+        }
     }
     let Some(request) = request else {
         let found = search(&SETS[0], options, &mut misses, log)?;
@@ -120,12 +142,20 @@ pub fn load(request: Option<&str>, options: &LoadOptions, log: &mut dyn Write) -
     if canonical(request) == DIGITS {
         return Ok(generate(options));
     }
+    if let Some(set) = KnownText::by_name(request) {
+        return set.load(options);
+    }
     let folder = Path::new(request);
     if let Some(set) = file(folder, options)? {
         return Ok(set);
     }
     if !folder.is_dir() {
         return Err(no_folder(request));
+    }
+    if folder::missing(folder)?.len() == STEMS.len()
+        && let Some(set) = text::folder(folder, options)?
+    {
+        return Ok(set);
     }
     let name = folder.file_name().map_or(request.into(), |name| name.to_string_lossy());
     Ok(dataset(&name, folder::read(folder, None, Trust::User)?, Origin::Folder(folder.to_owned())))
@@ -142,14 +172,18 @@ fn file(path: &Path, options: &LoadOptions) -> Result<Option<Dataset>, Error> {
         Some("npz") => {
             let Arrays { x, y, test } = arrays::read(path)?;
             let Some((x_test, y_test)) = test else {
-                return Dataset::hold_out(path, x, y, options.test_split).map(Some);
+                return Dataset::hold_out(path, x, y, options.test_split()).map(Some);
             };
             let origin = Origin::File { path: path.to_owned(), held_out: None };
             Ok(Some(dataset(&stem(path), [x, y, x_test, y_test], origin)))
         }
+        Some("txt") if path.is_file() => text::running(path, options).map(Some),
         Some("csv" | "tsv") => {
+            if let Some(column) = &options.text_column {
+                return text::table(path, column, options).map(Some);
+            }
             let Table { x, y, classes } = Table::open(path, options.label.as_deref())?;
-            let set = Dataset::hold_out(path, x, y, options.test_split)?;
+            let set = Dataset::hold_out(path, x, y, options.test_split())?;
             Ok(Some(Dataset { classes, ..set }))
         }
         _ => Ok(None),
@@ -237,7 +271,7 @@ fn fetch(_: &KnownSet, _: &Path, _: &LoadOptions, misses: &mut Vec<Miss>, _: &mu
 }
 
 fn dataset(name: &str, [x_train, y_train, x_test, y_test]: Parts, origin: Origin) -> Dataset {
-    Dataset { name: name.to_owned(), x_train, y_train, x_test, y_test, classes: Vec::new(), origin }
+    Dataset { name: name.to_owned(), x_train, y_train, x_test, y_test, classes: Vec::new(), text: None, origin }
 }
 
 fn generate(options: &LoadOptions) -> Dataset {
@@ -280,13 +314,13 @@ fn advice(set: &KnownSet, options: &LoadOptions) -> String {
 
 /// Says what a request is that is neither a name nor a folder.
 fn no_folder(request: &str) -> Error {
-    let names: Vec<&str> = SETS.iter().map(|set| set.name).chain([DIGITS]).collect();
+    let names: Vec<&str> = SETS.iter().map(|set| set.name).chain([DIGITS]).chain(KnownText::names()).collect();
     let known = names.join(", ");
     let files = format!("a folder with {} (plain or .gz)", STEMS.join(", "));
     match fs::metadata(request) {
         Ok(_) => {
             let message = format!(
-                "`{request}` is a file of unknown kind\n  expected: a folder of idx files, .npz, .csv, .tsv, or one of {known}"
+                "`{request}` is a file of unknown kind\n  expected: a folder of idx files, .npz, .csv, .tsv, .txt, or one of {known}"
             );
             Error::new(ErrorKind::Config, message).help(format!("give {files}"))
         }
@@ -416,7 +450,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert_eq!(error.help_text(), Some("did you mean `mnist`?"));
         let error = load(Some("no/such/folder"), &options(&scratch), &mut Vec::new()).unwrap_err();
-        assert!(error.message().contains("known: mnist, fashion-mnist, digits"), "{error}");
+        assert!(error.message().contains("known: mnist, fashion-mnist, digits, imdb, tiny-shakespeare"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Tables of comma-separated values: a column of labels, all others numbers.
+//! Tables of comma-separated values: a column of labels, all others numbers, or one of texts.
 
 use std::path::Path;
 
@@ -29,10 +29,7 @@ impl Table {
     /// # Errors
     /// As [`Table::read`], with the path; also when the file cannot be read.
     pub fn open(path: impl AsRef<Path>, label: Option<&str>) -> Result<Table> {
-        let path = path.as_ref();
-        let unreadable = |error| Error::new(ErrorKind::File, format!("cannot read it: {error}"));
-        let read = std::fs::read(path).map_err(unreadable).and_then(|bytes| Table::read(&bytes, label));
-        read.map_err(|error| error.at(format!("`{}`", path.display())))
+        open(path.as_ref(), |bytes| Table::read(bytes, label))
     }
 
     /// Reads the bytes of a table whose first line names the columns, of which `label` holds the labels; commas,
@@ -50,23 +47,75 @@ impl Table {
     /// assert_eq!(table.classes, ["iris", "rose"]);
     /// ```
     pub fn read(bytes: &[u8], label: Option<&str>) -> Result<Table> {
-        let mut reader = ReaderBuilder::new();
-        let reader = reader.delimiter(delimiter(bytes)).flexible(true).trim(Trim::All);
-        let mut reader = reader.from_reader(bytes);
-        let names: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_string).collect();
+        let (mut reader, names) = reader(bytes)?;
         let label = label_column(&names, label)?;
         let (mut features, mut labels, mut faults) = (Vec::new(), Vec::new(), Faults::default());
         for record in reader.records() {
             row(&record.map_err(unreadable)?, &names, label, &mut features, &mut labels, &mut faults);
         }
-        let (y, classes) = targets(&names[label], &labels, &mut faults);
-        faults.finish()?;
-        if labels.is_empty() {
-            return Err(Error::new(ErrorKind::Data, "there are no rows below the names of the columns"));
-        }
+        let (y, classes) = finished(&names[label], &labels, faults)?;
         let x = Tensor::new([labels.len(), names.len() - 1], features)?;
-        Ok(Table { x: x.into(), y: Tensor::new([labels.len()], y)?.into(), classes })
+        Ok(Table { x: x.into(), y, classes })
     }
+}
+
+/// A table of texts and their labels.
+#[derive(Debug)]
+pub(super) struct TextTable {
+    pub texts: Vec<String>,
+    /// As [`Table::y`].
+    pub y: Samples,
+    /// As [`Table::classes`].
+    pub classes: Vec<String>,
+}
+
+impl TextTable {
+    /// Reads the columns `text` and `label` of the table at `path`; others are passed over.
+    ///
+    /// # Errors
+    /// As [`Table::open`], and for a column of texts that is not there.
+    pub fn open(path: &Path, text: &str, label: Option<&str>) -> Result<TextTable> {
+        open(path, |bytes| TextTable::read(bytes, text, label))
+    }
+
+    fn read(bytes: &[u8], text: &str, label: Option<&str>) -> Result<TextTable> {
+        let (mut reader, names) = reader(bytes)?;
+        let label = label_column(&names, label)?;
+        let text = column(&names, text)?;
+        if text == label {
+            let message = format!("column `{}` is to hold the texts and their labels", shown(&names[text]));
+            return Err(Error::new(ErrorKind::Config, message).help("name two columns"));
+        }
+        let (mut texts, mut labels, mut faults) = (Vec::new(), Vec::new(), Faults::default());
+        for record in reader.records() {
+            let record = record.map_err(unreadable)?;
+            let line = line_of(&record, &names, &mut faults);
+            for (index, cell) in record.iter().enumerate().filter(|(index, _)| [label, text].contains(index)) {
+                match index {
+                    _ if cell.is_empty() => no_value(line, &names[index], &mut faults),
+                    _ if index == label => labels.push((line, cell.into())),
+                    _ => texts.push(cell.into()),
+                }
+            }
+        }
+        let (y, classes) = finished(&names[label], &labels, faults)?;
+        Ok(TextTable { texts, y, classes })
+    }
+}
+
+fn open<T>(path: &Path, read: impl Fn(&[u8]) -> Result<T>) -> Result<T> {
+    let unreadable = |error| Error::new(ErrorKind::File, format!("cannot read it: {error}"));
+    let table = std::fs::read(path).map_err(unreadable).and_then(|bytes| read(&bytes));
+    table.map_err(|error| error.at(format!("`{}`", path.display())))
+}
+
+/// The rows of a table, and the names of its columns.
+fn reader(bytes: &[u8]) -> Result<(csv::Reader<&[u8]>, Vec<String>)> {
+    let mut reader = ReaderBuilder::new();
+    let reader = reader.delimiter(delimiter(bytes)).flexible(true).trim(Trim::All);
+    let mut reader = reader.from_reader(bytes);
+    let names = reader.headers().map_err(unreadable)?.iter().map(str::to_string).collect();
+    Ok((reader, names))
 }
 
 /// The one of comma, semicolon and tab that is the most frequent in the first line.
@@ -82,14 +131,19 @@ fn label_column(names: &[String], label: Option<&str>) -> Result<usize> {
         let message = format!("which column is the label?\n  columns: {}", suggest::list(&known));
         return Err(Error::new(ErrorKind::Config, message).help("name it, such as --label COLUMN"));
     };
-    let found = known.iter().position(|name| *name == label);
-    let found = found.ok_or_else(|| Error::from(suggest::unknown("column", label, &known)))?;
+    let found = column(names, label)?;
     if names.len() == 1 {
         return Err(
             Error::new(ErrorKind::Data, "there is no column beside the label").help("give at least one feature")
         );
     }
     Ok(found)
+}
+
+fn column(names: &[String], name: &str) -> Result<usize> {
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let found = known.iter().position(|known| *known == name);
+    found.ok_or_else(|| suggest::unknown("column", name, &known).into())
 }
 
 /// A cell of the label column with its line.
@@ -103,14 +157,11 @@ fn row(
     labels: &mut Vec<Label>,
     faults: &mut Faults,
 ) {
-    let line = record.position().map_or(0, csv::Position::line);
-    if record.len() != names.len() {
-        faults.add(|| format!("line {line}: {} cells, the first line names {} columns", record.len(), names.len()));
-    }
+    let line = line_of(record, names, faults);
     for (index, (cell, name)) in record.iter().zip(names).enumerate() {
         let number = cell.parse().ok().filter(|x: &f32| x.is_finite());
         match number {
-            _ if cell.is_empty() => faults.add(|| format!("line {line}, column `{}`: no value", shown(name))),
+            _ if cell.is_empty() => no_value(line, name, faults),
             _ if index == label => labels.push((line, cell.into())),
             Some(number) => features.push(number),
             None => {
@@ -118,6 +169,29 @@ fn row(
             }
         }
     }
+}
+
+/// The line of a row, which has to have as many cells as there are columns.
+fn line_of(record: &StringRecord, names: &[String], faults: &mut Faults) -> u64 {
+    let line = record.position().map_or(0, csv::Position::line);
+    if record.len() != names.len() {
+        faults.add(|| format!("line {line}: {} cells, the first line names {} columns", record.len(), names.len()));
+    }
+    line
+}
+
+fn no_value(line: u64, name: &str, faults: &mut Faults) {
+    faults.add(|| format!("line {line}, column `{}`: no value", shown(name)));
+}
+
+/// The targets of all rows and what their classes are called.
+fn finished(name: &str, labels: &[Label], mut faults: Faults) -> Result<(Samples, Vec<String>)> {
+    let (y, classes) = targets(name, labels, &mut faults);
+    faults.finish()?;
+    if labels.is_empty() {
+        return Err(Error::new(ErrorKind::Data, "there are no rows below the names of the columns"));
+    }
+    Ok((Tensor::new([labels.len()], y)?.into(), classes))
 }
 
 /// Labels as numbers, or as classes numbered in sorted order if they are texts.
@@ -172,7 +246,7 @@ impl Faults {
             message += &format!("\n  and {} more", self.count - self.told.len());
         }
         Err(Error::new(ErrorKind::Data, message)
-            .help("fill the gaps, and leave out columns or rows that are no numbers"))
+            .help("fill the gaps, leave out rows and columns that are no numbers, and name the column of texts if there is one"))
     }
 }
 

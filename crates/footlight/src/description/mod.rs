@@ -51,7 +51,7 @@ mod settings;
 mod tree;
 
 pub use schema::schema;
-pub use settings::{DataSettings, FitSettings, RunSettings};
+pub use settings::{DataSettings, FitSettings, RunSettings, TextSettings};
 
 use std::path::Path;
 
@@ -141,7 +141,10 @@ fn set(root: &mut Node, setting: &str, index: usize) -> Result<(), Fault> {
 fn read(root: &Node, faults: &mut Faults) -> Option<Description> {
     let section = |name: &str| root.get(name).cloned().unwrap_or_else(|| Node::table(root.place));
     let run = settings(faults, root, None, RunSettings::read, &SECTIONS);
-    let data = settings(faults, &section("data"), Some("data"), DataSettings::read, &[]);
+    let data = section("data");
+    let text = data.get("text").map(|text| settings(faults, text, Some("data.text"), TextSettings::read, &[]));
+    let data = settings(faults, &data, Some("data"), DataSettings::read, &["text"]);
+    let data = data.map(|data| DataSettings { text: text.flatten().unwrap_or_default(), ..data });
     let architecture = architecture(faults, root);
     let compile = compile::read(faults, root, architecture.as_ref());
     let fit = section("fit");

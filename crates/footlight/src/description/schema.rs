@@ -6,7 +6,7 @@ use footlight_nn::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{DataSettings, FitSettings, RunSettings, tree::CLASS};
+use super::{DataSettings, FitSettings, RunSettings, TextSettings, tree::CLASS};
 use crate::train::callbacks;
 
 /// The JSON schema (draft 2020-12) of run descriptions.
@@ -34,6 +34,7 @@ pub fn schema() -> Json {
     let list = |family: &str| json!({ "type": "array", "items": reference(family) });
     let run = keys_of(|read| RunSettings::read(read).map(|_| Config::new()));
     let data = keys_of(|read| DataSettings::read(read).map(|_| Config::new()));
+    let text = keys_of(|read| TextSettings::read(read).map(|_| Config::new()));
     let fit = keys_of(|read| FitSettings::read(read).map(|_| Config::new()));
     graph(&mut defs);
     let model = [
@@ -50,7 +51,7 @@ pub fn schema() -> Json {
         ("weighted_metrics", of_outputs(list("metric"))),
     ];
     let sections = [
-        ("data", table(&data, [], &[])),
+        ("data", table(&data, [("text", table(&text, [], &[]))], &[])),
         ("model", table(&[], model, &["layers"])),
         ("compile", table(&[], compile, &["optimizer", "loss"])),
         ("fit", table(&fit, [("callbacks", list("callback"))], &[])),

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use footlight_nn::Error as Fault;
 use footlight_nn::config::{Reader, within};
+use footlight_nn::suggest;
 use footlight_tensor::DType;
 
 use crate::Result;
-use crate::data::Samples;
+use crate::data::{Samples, TextVectorization};
 use crate::train::{Callback, Fit};
 
 /// What is said above all sections.
@@ -22,16 +23,28 @@ pub struct RunSettings {
 }
 
 /// `[data]`: what is learned from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSettings {
-    /// A known set, a folder, an `.npz` file or a table; default MNIST, else generated digits.
+    /// A known set, a folder, an `.npz` file, a table or a text; default MNIST, else generated digits.
     pub set: Option<String>,
     /// The column of a table that holds the labels.
     pub label: Option<String>,
     /// What inputs are divided by; default 255 for bytes, 1 for other numbers.
     pub scale: Option<f32>,
-    /// The fraction of samples, the last ones, held out of a file without samples to test with; default 0.2.
-    pub test_split: f64,
+    /// The fraction of samples, the last ones, held out of a file without samples to test with; default 0.2, of a running
+    /// text 0.1.
+    pub test_split: Option<f64>,
+    /// `[data.text]`: how texts become numbers, and where they are.
+    pub text: TextSettings,
+}
+
+/// `[data.text]`: how texts become numbers, and where they are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TextSettings {
+    /// The column of a table that holds the texts.
+    pub column: Option<String>,
+    /// How they become numbers; default as Keras' `TextVectorization`.
+    pub vectorization: Option<TextVectorization>,
 }
 
 /// `[fit]`: how the model is trained.
@@ -48,18 +61,14 @@ pub struct FitSettings {
     pub shuffle: bool,
     /// The fraction of samples, the last ones, kept for validation; default 0.
     pub validation_split: f64,
+    /// Whether the samples to test with are validated on, `validation_data = "test"`; they take the place of a split.
+    pub validates_on_test: bool,
     /// Samples per step of validation; default as for training.
     pub validation_batch_size: Option<usize>,
     /// Validates after every so many epochs; default 1.
     pub validation_freq: usize,
     /// What is called while the model trains.
     pub callbacks: Vec<Box<dyn Callback>>,
-}
-
-impl Default for DataSettings {
-    fn default() -> DataSettings {
-        DataSettings { set: None, label: None, scale: None, test_split: 0.2 }
-    }
 }
 
 impl Default for FitSettings {
@@ -71,6 +80,7 @@ impl Default for FitSettings {
             steps_per_epoch: None,
             shuffle: true,
             validation_split: 0.0,
+            validates_on_test: false,
             validation_batch_size: None,
             validation_freq: 1,
             callbacks: Vec::new(),
@@ -91,12 +101,12 @@ impl RunSettings {
 
 impl DataSettings {
     pub(super) fn read(read: &mut Reader<'_>) -> Result<DataSettings, Fault> {
-        let default = DataSettings::default();
         let scale = read.maybe_f64("scale")?.map(|scale| scale as f32);
         scale.map_or(Ok(()), |scale| within("scale", scale, f32::MIN_POSITIVE..=f32::MAX))?;
-        let test_split = read.f64("test_split", default.test_split)?;
-        within("test_split", test_split as f32, f32::MIN_POSITIVE..1.0)?;
-        Ok(DataSettings { set: read.string("set")?, label: read.string("label")?, scale, test_split })
+        let test_split = read.maybe_f64("test_split")?;
+        test_split.map_or(Ok(()), |split| within("test_split", split as f32, f32::MIN_POSITIVE..1.0))?;
+        let (set, label) = (read.string("set")?, read.string("label")?);
+        Ok(DataSettings { set, label, scale, test_split, text: TextSettings::default() })
     }
 
     /// Inputs as the model sees them.
@@ -106,6 +116,13 @@ impl DataSettings {
             None if x.dtype() == DType::U8 => x / 255.0,
             None => x,
         }
+    }
+}
+
+impl TextSettings {
+    pub(super) fn read(read: &mut Reader<'_>) -> Result<TextSettings, Fault> {
+        let column = read.string("column")?;
+        Ok(TextSettings { column, vectorization: Some(TextVectorization::read(read)?) })
     }
 }
 
@@ -119,6 +136,7 @@ impl FitSettings {
             steps_per_epoch: positive_if("steps_per_epoch", read.usize("steps_per_epoch")?)?,
             shuffle: read.bool("shuffle", default.shuffle)?,
             validation_split: fraction(read.f64("validation_split", default.validation_split)?)?,
+            validates_on_test: validates_on_test(read.string("validation_data")?)?,
             validation_batch_size: positive_if("validation_batch_size", read.usize("validation_batch_size")?)?,
             validation_freq: positive("validation_freq", read.usize_or("validation_freq", default.validation_freq)?)?,
             callbacks: Vec::new(),
@@ -141,6 +159,14 @@ impl FitSettings {
             fit = fit.validation_batch_size(batch_size);
         }
         self.callbacks.iter_mut().fold(fit, |fit, callback| fit.callback(callback.as_mut()))
+    }
+}
+
+fn validates_on_test(validation_data: Option<String>) -> Result<bool, Fault> {
+    match validation_data.as_deref() {
+        None => Ok(false),
+        Some("test") => Ok(true),
+        Some(other) => Err(suggest::unknown("validation_data", other, &["test"]).in_key("validation_data")),
     }
 }
 

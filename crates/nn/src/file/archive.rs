@@ -1,4 +1,4 @@
-//! The `.keras` archive: a zip of `metadata.json`, `config.json` and `model.weights.h5`.
+//! The `.keras` archive: a zip of `metadata.json`, `config.json` and `model.weights.h5`, and of a member of our own.
 
 use std::io::{Cursor, ErrorKind as IoErrorKind, Read, Write};
 use std::path::Path;
@@ -27,6 +27,8 @@ const RATIO_LIMIT: u64 = 100;
 /// The configuration of a model with a thousand layers takes about a megabyte. In memory a byte of JSON can take
 /// more than a hundred.
 pub(super) const JSON_LIMIT_BYTES: u64 = 4 << 20;
+/// A vocabulary of a million words takes some ten megabytes.
+const OWN_LIMIT_BYTES: u64 = 32 << 20;
 
 /// A saved model: who saved it when, what it is, and its numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +39,14 @@ pub struct Archive {
     pub config: Value,
     /// The variables.
     pub weights: Group,
+    /// What Keras has no place for and passes over, such as a vocabulary; `null` for nothing.
+    pub footlight: Value,
 }
 
 impl Archive {
+    /// The member that only Footlight reads.
+    pub const FOOTLIGHT: &str = "footlight.json";
+
     /// An archive saved at `time`, which is written in UTC.
     ///
     /// # Examples
@@ -51,7 +58,7 @@ impl Archive {
     /// ```
     pub fn new(config: Value, weights: Group, time: SystemTime) -> Archive {
         let metadata = json!({ "keras_version": KERAS_VERSION, "date_saved": date_saved(time) });
-        Archive { metadata, config, weights }
+        Archive { metadata, config, weights, footlight: Value::Null }
     }
 
     /// Opens the archive at `path`, or the folder with the same files unpacked.
@@ -103,8 +110,11 @@ impl Archive {
     pub fn write(&self) -> Result<Vec<u8>, Error> {
         let weights = hdf5::write(&self.weights).map_err(|error| error.at(WEIGHTS))?;
         let (metadata, config) = (self.metadata.to_string(), self.config.to_string());
+        let own = Some(self.footlight.to_string()).filter(|_| !self.footlight.is_null());
+        let own = own.as_ref().map(|own| (Archive::FOOTLIGHT, own.as_bytes()));
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        for (name, bytes) in [(METADATA, metadata.as_bytes()), (CONFIG, config.as_bytes()), (WEIGHTS, &weights)] {
+        let members = [(METADATA, metadata.as_bytes()), (CONFIG, config.as_bytes()), (WEIGHTS, &weights)];
+        for (name, bytes) in members.into_iter().chain(own) {
             let options = SimpleFileOptions::DEFAULT
                 .compression_method(CompressionMethod::Stored)
                 .large_file(bytes.len() as u64 >= u64::from(u32::MAX));
@@ -129,7 +139,9 @@ impl Archive {
             });
         };
         let weights = hdf5::read(weights).map_err(|error| error.at(WEIGHTS))?;
-        Ok(Archive { metadata, config, weights })
+        let own = get(Archive::FOOTLIGHT, OWN_LIMIT_BYTES)?;
+        let footlight = own.map_or(Ok(Value::Null), |bytes| parse(Archive::FOOTLIGHT, &bytes))?;
+        Ok(Archive { metadata, config, weights, footlight })
     }
 }
 

@@ -30,6 +30,8 @@ pub struct SavedModel {
     pub compile: Option<Result<Compile, Error>>,
     /// Weights, and the optimizer's states if it is known and has taken a step.
     pub states: States,
+    /// What [`Archive::footlight`] holds.
+    pub footlight: Value,
 }
 
 impl SavedModel {
@@ -68,6 +70,7 @@ impl SavedModel {
         // An archive that does not say who wrote it is of today.
         let version = archive.metadata["keras_version"].as_str().unwrap_or(KERAS_VERSION);
         let mut saved = SavedModel::described(archive.config, compile, version, custom)?;
+        saved.footlight = archive.footlight;
         let (layers, optimizer) = read_vars(archive.weights, &shapes(&saved.architecture))?;
         saved.states = weights(&saved.architecture, layers)?;
         if let (Some(Ok(compile)), Some(optimizer)) = (&mut saved.compile, optimizer) {
@@ -114,7 +117,7 @@ impl SavedModel {
             _ => Err(Error::new(ErrorKind::File, "`compile_config` is no object")),
         });
         let architecture = Architecture::from_config_with(&model, custom).map_err(in_file)?;
-        Ok(SavedModel { architecture, compile, states: Vec::new() })
+        Ok(SavedModel { architecture, compile, states: Vec::new(), footlight: Value::Null })
     }
 }
 

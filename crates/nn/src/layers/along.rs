@@ -7,13 +7,16 @@ use footlight_graph::{Builder, Value};
 /// The places of `axes` in a tensor of `rank`, of which the first axis is that of the batch.
 ///
 /// # Errors
-/// An axis that is not there, or that of the batch.
+/// An axis that is not there or named twice, or that of the batch.
 pub(crate) fn places(axes: &Axes, rank: usize) -> Result<Vec<usize>, Error> {
     if rank < 2 {
         return Err(Error::new(ErrorKind::Shape, "needs samples of at least one axis, got single numbers")
             .help("give each sample a feature axis, such as shape [1]"));
     }
     let places = axes.of(rank).map_err(|fault| fault.in_key("axis"))?;
+    if places.len() < axes.list().len() {
+        return Err(Error::config(format!("axis = {:?} names an axis twice", axes.list())).in_key("axis"));
+    }
     match places.first() {
         None => Err(Error::config("axis = [] names no axis").in_key("axis")),
         Some(0) => {

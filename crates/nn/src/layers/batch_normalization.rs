@@ -149,9 +149,16 @@ impl Layer for BatchNormalization {
         let rank = g.shape(input.value).len();
         let Ok(axes) = places(&self.axis, rank) else { return input };
         let mask = input.mask.filter(|_| is_training);
-        if mask.is_some() && axes != [rank - 1] {
+        if let Some(mask) = mask.filter(|_| axes != [rank - 1]) {
+            let steps = g.shape(input.value)[..rank - 1].to_vec();
+            let mask = fitting(g, mask, &steps);
             let message = "a mask leaves out steps, whose features must be the last axis";
-            return input.with(g.fault(ErrorKind::Shape, message, Some("normalize along axis -1")));
+            let is_told = g.is_poison(mask);
+            return input.with(if is_told {
+                mask
+            } else {
+                g.fault(ErrorKind::Shape, message, Some("normalize along axis -1"))
+            });
         }
         input.with(along(g, input.value, &axes, |g, x| self.normalized(g, x, mask, weights, is_training)))
     }

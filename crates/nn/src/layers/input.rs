@@ -43,21 +43,19 @@ impl Input {
         if let Some(extents) = read_extents(read, "shape")? {
             return Ok(Input::new(extents));
         }
-        match read.get("batch_shape").map(samples_of) {
-            None => Ok(Input { common: Common::default() }),
-            Some(Some(extents)) => Ok(Input::new(extents)),
-            Some(None) => Err(no_extents("batch_shape")),
-        }
+        let Some(shape) = read.get("batch_shape") else { return Ok(Input { common: Common::default() }) };
+        samples_of(shape).map(Input::new).ok_or_else(|| no_extents("batch_shape", shape))
     }
 }
 
 /// The extents of a sample; none where nothing is said.
 pub(crate) fn read_extents<'a>(read: &mut Reader<'a>, key: &'a str) -> Result<Option<Extents>, Error> {
-    read.get(key).map(|value| extents_of(value).ok_or_else(|| no_extents(key))).transpose()
+    read.get(key).map(|value| extents_of(value).ok_or_else(|| no_extents(key, value))).transpose()
 }
 
-fn no_extents(key: &str) -> Error {
-    Error::config(format!("`{key}` must be a list of extents, each a whole number or None")).in_key(key)
+fn no_extents(key: &str, value: &Value) -> Error {
+    let message = format!("{key} = {value} must be a list of extents, each a whole number or None");
+    Error::config(message).in_key(key)
 }
 
 /// The extents of a list, which are null or `"None"` where they are not known.

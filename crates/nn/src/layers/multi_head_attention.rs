@@ -4,6 +4,7 @@ use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, several_inputs};
 use crate::layers::attending::asked_options;
 use crate::layers::heads::{Heads, heads_methods};
+use crate::layers::masks::fitting;
 use crate::{Error, ErrorKind};
 use footlight_graph::{Builder, Value};
 use footlight_tensor::display_shape;
@@ -187,11 +188,7 @@ impl Layer for MultiHeadAttention {
                 cx.penalties.extend(penalties);
                 let unfold = |(index, output): (usize, &Masked)| match index {
                     0 => inputs[0].with(divided.unfold(cx.graph, output.value, &shape)),
-                    _ => {
-                        let folded = cx.graph.shape(output.value);
-                        let lead = [&shape[..1], &divided.others_of(&shape[1..])].concat();
-                        Masked::new(cx.graph.reshape(output.value, [&lead, &folded[1..]].concat()))
-                    }
+                    _ => Masked::new(divided.apart(cx.graph, output.value, &shape)),
                 };
                 outputs.iter().enumerate().map(unfold).collect()
             }
@@ -237,7 +234,11 @@ impl Divided {
         let turned_shape = g.shape(turned);
         let (lead, rest) = turned_shape.split_at(1 + self.others.len());
         let value = g.reshape(turned, [&[lead.iter().product()], rest].concat());
-        let mask = input.mask.map(|mask| self.repeated(g, mask, lead));
+        let steps = [&lead[..1], &rest[..rest.len() - 1]].concat();
+        let mask = input.mask.map(|mask| {
+            let mask = fitting(g, mask, &steps);
+            self.repeated(g, mask, lead)
+        });
         Masked { value, mask }
     }
 
@@ -272,11 +273,19 @@ impl Divided {
         }
     }
 
-    /// What was made of a folded value, with its axes in their places.
-    fn unfold(&self, g: &mut Builder, value: Value, query: &[usize]) -> Value {
+    /// What was made of a folded value, with the axis of the batch and the other axes of steps apart.
+    fn apart(&self, g: &mut Builder, value: Value, query: &[usize]) -> Value {
         let folded = g.shape(value);
         let lead = [&query[..1], &self.others_of(&query[1..])].concat();
-        let wide = g.reshape(value, [&lead, &folded[1..]].concat());
+        match folded.get(1..) {
+            Some(rest) => g.reshape(value, [&lead, rest].concat()),
+            None => value,
+        }
+    }
+
+    /// What was made of a folded value, with its axes in their places.
+    fn unfold(&self, g: &mut Builder, value: Value, query: &[usize]) -> Value {
+        let wide = self.apart(g, value, query);
         let rank = g.shape(wide).len();
         let order = self.order(rank);
         let back: Vec<usize> = (0..rank).filter_map(|axis| order.iter().position(|from| *from == axis)).collect();

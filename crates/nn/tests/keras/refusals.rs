@@ -217,7 +217,7 @@ fn every_layer_on_inputs_that_do_not_fit_tells_their_shapes() {
             let Some(Err(error)) = told else { continue };
             let message = error.to_string();
             // Axes and equations are settings, the samples may not have what these name.
-            let settings = ["axis = ", "shared_axes: ", "equation = ", "dims = "];
+            let settings = ["axis = ", "attention_axes = ", "shared_axes: ", "equation = ", "dims = "];
             // A layer within another is given its samples without their steps.
             let [shown, inner] = [shape, shape.get(1..).unwrap_or_default()].map(display_shape);
             let (number, parts) =
