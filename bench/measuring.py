@@ -40,7 +40,8 @@ def add_arguments(parser, rounds):
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="one short round: does everything run?")
-    parser.add_argument("--quiet", type=float, default=QUIET, help="processors that other work may use in a round")
+    quiet = f"a round counts if other work keeps no more processors busy (default: {QUIET})"
+    parser.add_argument("--quiet", type=float, default=QUIET, help=quiet)
     parser.add_argument("--json", type=Path, help="a file to keep every measurement in, one JSON object a line")
 
 
@@ -125,9 +126,9 @@ def run(command, folder):
         output, told = out.read(), err.read()
     if process.returncode:
         late = f" (stopped after {TIME_LIMIT_S} s)" if wall > TIME_LIMIT_S else ""
-        raise Failed(f"exit status {process.returncode}{late}: {told.strip()[-400:]}")
+        raise Failed(f"exit status {process.returncode}{late}: {' '.join(told.strip().splitlines()[-2:])[-400:]}")
     lines = [json.loads(line) for line in (output + told).splitlines() if line.startswith("{")]
-    # The system counts from what this process held when it started the other, so what a process tells itself comes first.
+    # The system counts from what this process held when it started the other: what a process tells itself comes first.
     memory = max((line["peak_rss_mb"] for line in lines if "peak_rss_mb" in line), default=usage.ru_maxrss / 1024)
     return {"lines": lines, "output": output, "wall_s": wall, "rss_mb": memory, "other_cpu": others}
 
@@ -141,19 +142,20 @@ def take_turns(args, names, measure):
             if name in faults:
                 results[name].append(None)
                 continue
-            told = f"round {round_number}, {', '.join(map(str, name))}"
             try:
                 record = measure(name)
                 kept = {key: value for key, value in record.items() if key != "output"}
-                print(f"{told}: {record['wall_s']:.1f} s, other_cpu {record['other_cpu']:.2f}", file=sys.stderr, flush=True)
+                outcome = f"{record['wall_s']:.1f} s, other_cpu {record['other_cpu']:.2f}"
             except (Failed, OSError, ValueError) as error:
                 record, faults[name] = None, str(error)
                 kept = {"error": str(error)}
-                print(f"{told}: FAILED: {error}", file=sys.stderr, flush=True)
+                outcome = f"FAILED: {error}"
+            print(f"round {round_number}, {', '.join(map(str, name))}: {outcome}", file=sys.stderr, flush=True)
             results[name].append(record)
             if args.json:
+                kept = {"round": round_number, "threads": args.threads, "name": name, **kept}
                 with args.json.open("a") as file:
-                    file.write(json.dumps({"round": round_number, "name": name, **kept}) + "\n")
+                    file.write(json.dumps(kept) + "\n")
     return results, faults
 
 
@@ -161,7 +163,8 @@ def drop_noisy_rounds(args, what, programs):
     """The rounds of programs that were measured beside each other without those in which other work ran; all of them,
     and False, if no round was quiet."""
     count = max(map(len, programs.values()))
-    noise = [max((records[i]["other_cpu"] for records in programs.values() if records[i]), default=0) for i in range(count)]
+    beside = [[records[i]["other_cpu"] for records in programs.values() if records[i]] for i in range(count)]
+    noise = [max(others, default=0) for others in beside]
     quiet = [i for i in range(count) if noise[i] <= args.quiet]
     if len(quiet) == count:
         return programs, True
@@ -196,6 +199,10 @@ def ratios(values):
 def ratio_cell(values):
     rounds = ratios(values)
     return f"{statistics.median(rounds):.2f} ({min(rounds):.2f}..{max(rounds):.2f})" if rounds else "-"
+
+
+def threads_of(args):
+    return f"{args.threads} thread{'s' if args.threads > 1 else ''}"
 
 
 def markdown(header, rows):

@@ -1,4 +1,4 @@
-"""Footlight beside JAX, PyTorch, Keras on TensorFlow and ONNX Runtime, on the workloads of `footlight bench` and on MNIST.
+"""Footlight beside JAX, PyTorch, Keras on TensorFlow and ONNX Runtime: the workloads of `footlight bench`, and MNIST.
 
     FOOTLIGHT_DATA=data python bench/side_by_side.py --setup [--rounds 5] [--only mlp] [--threads 1] [--write-readme]
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from measuring import OURS, PEERS, ROOT, Failed
 from measuring import add_arguments, drop_noisy_rounds, peer_command, run, settle, take_turns
-from measuring import cell, markdown, ratio_cell, ratios
+from measuring import cell, markdown, ratio_cell, ratios, threads_of
 from peers.sizes import BATCHES, LARGE_BATCHES
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -67,10 +67,11 @@ def answering(workload, unit, samples):
     return Task(f"{workload}-infer", "infer", "infer", workload, ["ONNX Runtime", "JAX"], rows)
 
 
+FIT_ROW = Row("mlp: training step, with shuffling", "ms", BATCHES["mlp"])
 FIT_PEERS = ["JAX", "JAX, epoch as one loop", "PyTorch", "PyTorch compiled", "Keras on TensorFlow"]
 TASKS = [
     *map(training, BATCHES),
-    Task("mlp-fit", "train", "fit", "mlp", FIT_PEERS, [Row("mlp: training step, with shuffling", "ms", BATCHES["mlp"])]),
+    Task("mlp-fit", "train", "fit", "mlp", FIT_PEERS, [FIT_ROW]),
     answering("mlp", "µs", "row"),
     answering("cnn", "µs", "picture"),
     answering("gpt", "ms", "sequence"),
@@ -130,12 +131,12 @@ def tables(results):
         for row in task.rows:
             times.append((f"{row.title}, {row.unit}", values_of(row.value, programs)))
         memory.append((f"{task.key}: peak memory, MB", values_of(lambda record: record["rss_mb"], programs)))
-    lines = [
-        [[title, *(cell(values.get(name, [])) for name in [OURS, *peers]), ratio_cell(values)] for title, values in part]
-        for part in (times, memory)
-    ]
-    header = [OURS, *peers, f"best peer / {OURS}"]
-    return "\n\n".join(markdown(["", *header], part) for part in lines)
+    header = ["workload", OURS, *peers, f"best peer / {OURS}"]
+
+    def line(title, values):
+        return [title, *(cell(values.get(name, [])) for name in [OURS, *peers]), ratio_cell(values)]
+
+    return "\n\n".join(markdown(header, [line(*row) for row in part]) for part in (times, memory))
 
 
 def peers_ahead(results):
@@ -165,11 +166,12 @@ def description(args, results):
         for name, records in programs.items():
             lines = [line for record in records if record for line in record["lines"]]
             versions.update({name.split(",")[0]: line["version"] for line in lines if "version" in line})
-    peers = ", ".join(f"{name} {version}" for name, version in versions.items() if "compiled" not in name)
+    peers = [f"{name} {version}" for name, version in versions.items() if "compiled" not in name]
+    machine = ", ".join([processor_name(), threads_of(args), str(datetime.date.today()), *peers])
     return (
-        f"{processor_name()}, {args.threads} threads, {datetime.date.today()}; {peers}. float32; a peer's training step is "
-        f"on a fixed batch, {OURS}'s shuffles and gathers its own. Each cell: median (least) of up to {args.rounds} "
-        f"interleaved rounds; ratio: median (least..greatest) over the rounds, above 1 where {OURS} is ahead."
+        f"{machine}. float32; a peer's training step is on a fixed batch, {OURS}'s shuffles and gathers its own. Each "
+        f"cell: median (least) of up to {args.rounds} interleaved rounds; ratio: median (least..greatest) over the "
+        f"rounds, above 1 where {OURS} is ahead."
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from measuring import OURS, Failed
 from measuring import add_arguments, drop_noisy_rounds, peer_command, run, settle, take_turns
-from measuring import cell, markdown, ratio_cell, ratios
+from measuring import cell, markdown, ratio_cell, ratios, threads_of
 
 PROGRAMS = [OURS, "JAX", "JAX, epoch as one loop", "PyTorch", "PyTorch compiled"]
 RUN = """
@@ -89,7 +89,7 @@ def main():
         behind |= bool(rounds) and statistics.median(rounds) < 1
         lines.append([str(batch), str(units), *map(cell, values.values()), ratio_cell(values)])
     print(markdown(["batch", "width", *PROGRAMS, f"best peer / {OURS}"], lines))
-    print(f"\nmlp, ms per step, {args.threads} threads: median (least) of up to {args.rounds} interleaved rounds.")
+    print(f"\nmlp, ms per step, {threads_of(args)}: median (least) of up to {args.rounds} interleaved rounds.")
     for (batch, units, name), why in faults.items():
         print(f"not measured: {name}, batch {batch}, width {units}: {why}", file=sys.stderr)
     return 3 if behind else 1 if faults else 0

@@ -1,5 +1,5 @@
 """The workloads in JAX and optax. step: one jitted step on a fixed batch; fit: epochs of shuffled NumPy batches; infer:
-answers to one sample and to a large batch; job: MNIST, five epochs, evaluate. Compiled: an epoch is one compiled loop."""
+answers to one sample and to a large batch; job: MNIST, five epochs, evaluate. Compiled: an epoch is one loop."""
 
 from common import *
 
@@ -36,8 +36,8 @@ def dense(w, x, units, use_bias=True):
 
 
 def conv(w, x, filters, size, stride=1, padding="SAME"):
-    kernel = w(size, size, x.shape[-1], filters)
-    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    kernel, layout = w(size, size, x.shape[-1], filters), ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=layout)
 
 
 def dropout(x, rate, key):

@@ -1,6 +1,6 @@
-"""The workloads in Keras on TensorFlow. step: steps on a fixed batch, without what `fit` adds around them; fit: epochs of
-model.fit; job: MNIST, five epochs, evaluate. Compiled: jit_compile, which is XLA. Where steps are short several run in
-one call of the graph (steps_per_execution), which is quicker than Keras' default of one."""
+"""The workloads in Keras on TensorFlow. step: steps on a fixed batch, without what `fit` adds around them; fit: epochs
+of model.fit; job: MNIST, five epochs, evaluate. Compiled: jit_compile, which is XLA. Where steps are short several run
+in one call of the graph (steps_per_execution), which is quicker than Keras' default of one."""
 
 from common import *
 
@@ -25,11 +25,10 @@ def mlp():
 
 
 def cnn():
-    convolutions = [
-        layer for filters in (32, 64) for layer in (layers.Conv2D(filters, 3, activation="relu"), layers.MaxPooling2D(2))
-    ]
+    first = [layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(2)]
+    second = [layers.Conv2D(64, 3, activation="relu"), layers.MaxPooling2D(2)]
     top = [layers.Flatten(), layers.Dropout(0.5), layers.Dense(CLASSES, activation="softmax")]
-    return [keras.Input((28, 28, 1)), *convolutions, *top]
+    return [keras.Input((28, 28, 1)), *first, *second, *top]
 
 
 def lstm():

@@ -37,7 +37,8 @@ class Graph:
     def bytes(self, kind, shape, result):
         """The model from "x" of a shape to the softmax of a value."""
         result = self.node("Softmax", result, axis=-1)
-        x, y = helper.make_tensor_value_info("x", kind, ["N", *shape]), helper.make_tensor_value_info(result, FLOAT, None)
+        x = helper.make_tensor_value_info("x", kind, ["N", *shape])
+        y = helper.make_tensor_value_info(result, FLOAT, None)
         graph = helper.make_graph(self.nodes, args.workload, [x], [y], self.weights)
         return helper.make_model(graph, ir_version=11, opset_imports=[helper.make_opsetid("", 23)]).SerializeToString()
 

@@ -1,6 +1,6 @@
-"""The workloads in PyTorch. step: one step on a fixed batch; fit: epochs of shuffled batches (randperm and index_select,
-much quicker than a DataLoader for data in memory); job: MNIST, five epochs, evaluate. Compiled: torch.compile. Pictures
-are channels last in memory and optimizers fused: quicker on all of these."""
+"""The workloads in PyTorch. step: one step on a fixed batch; fit: epochs of shuffled batches (randperm and
+index_select, much quicker than a DataLoader for data in memory); job: MNIST, five epochs, evaluate. Compiled:
+torch.compile. Pictures are channels last in memory and optimizers fused: quicker on all of these."""
 
 from common import *
 
@@ -28,7 +28,8 @@ def cnn():
 class LSTM(nn.Module):
     def __init__(self):
         super().__init__()
-        self.words, self.lstm, self.out = nn.Embedding(WORDS, 128), nn.LSTM(128, 128, batch_first=True), nn.Linear(128, 1)
+        self.words, self.lstm = nn.Embedding(WORDS, 128), nn.LSTM(128, 128, batch_first=True)
+        self.out = nn.Linear(128, 1)
 
     def forward(self, x):
         _, (h, _) = self.lstm(self.words(x))
