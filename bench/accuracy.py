@@ -22,7 +22,7 @@ import keras
 from keras import layers
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
-from common import BATCH, EPOCHS, mnist
+from common import BATCHES, EPOCHS, mnist
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,8 +62,8 @@ def keras_accuracy(seed, made, fit, train, test):
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input((28, 28)), *made()])
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(*train, batch_size=BATCH, verbose=0, **fit)
-    return model.evaluate(*test, batch_size=BATCH, verbose=0, return_dict=True)["accuracy"]
+    model.fit(*train, batch_size=BATCHES["mlp"], verbose=0, **fit)
+    return model.evaluate(*test, batch_size=BATCHES["mlp"], verbose=0, return_dict=True)["accuracy"]
 
 
 def footlight_accuracy(binary, arguments, seed):

@@ -1,4 +1,4 @@
-"""What the peer programs share: arguments, MNIST, timing, one JSON line out."""
+"""What the peers' programs share: arguments, data, MNIST, timing, one JSON line out."""
 
 import argparse
 import gzip
@@ -10,17 +10,47 @@ from pathlib import Path
 
 import numpy as np
 
-PIXELS, HIDDEN, CLASSES, BATCH, EPOCHS = 784, 128, 10, 128, 5
-DROPOUT, LEARNING_RATE = 0.2, 1e-3
+from sizes import *
 
 
-def arguments(modes):
+def arguments(modes, workloads=tuple(BATCHES)):
     parser = argparse.ArgumentParser()
     parser.add_argument("mode", choices=modes)
+    parser.add_argument("workload", choices=workloads)
+    parser.add_argument("--compiled", action="store_true", help="the peer's compiled form, where it has two")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rows", type=int, default=60_000, help="rows of an epoch when steps are measured")
-    parser.add_argument("--epochs", type=int, default=3, help="measured epochs, after one that warms up")
-    return parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=2, help="how long steps and answers are measured")
+    parser.add_argument("--rows", type=int, default=60_000, help="rows of an epoch of fit")
+    parser.add_argument("--epochs", type=int, default=3, help="measured epochs of fit, after one that warms up")
+    parser.add_argument("--batch", type=int, help="another batch than the workload's")
+    parser.add_argument("--units", type=int, default=128, help="the width of the mlp")
+    args = parser.parse_args()
+    args.batch = args.batch or BATCHES[args.workload]
+    return args
+
+
+def is_binary(workload):
+    """Whether the last layer is a sigmoid of one unit."""
+    return workload in ("lstm", "lstm-128", "recommender")
+
+
+def data(workload, count):
+    """Random inputs, a list, and labels; pictures are channels last."""
+    rng = np.random.default_rng(0)
+
+    def pictures(*shape):
+        return [rng.random((count, *shape), dtype=np.float32)]
+
+    def indices(limit, *shape):
+        return rng.integers(0, limit, (count, *shape), dtype=np.int32)
+
+    if workload == "gpt":
+        return [indices(VOCABULARY, STEPS)], indices(VOCABULARY, STEPS)
+    if is_binary(workload):
+        x = [indices(USERS), indices(ITEMS)] if workload == "recommender" else [indices(WORDS, 80)]
+        return x, indices(2, 1).astype(np.float32)
+    shape = {"mlp": (PIXELS,), "cnn": (28, 28, 1), "resnet20": (32, 32, 3)}[workload]
+    return pictures(*shape), indices(CLASSES)
 
 
 def read_idx(path):
@@ -48,44 +78,49 @@ def mnist():
     return sets
 
 
-def synthetic(rows):
-    rng = np.random.default_rng(0)
-    return rng.random((rows, PIXELS), dtype=np.float32), rng.integers(0, CLASSES, rows).astype(np.int32)
-
-
-def time_calls(call, wait, seconds=1.5, groups=7):
+def time_steps(call, wait, seconds):
     """Seconds per call of back-to-back calls, one figure per group; `wait` blocks until the last call is done."""
-    for _ in range(5):
-        call()
-    wait()
-    start = time.perf_counter()
-    for _ in range(5):
-        call()
-    wait()
-    count = max(1, int(seconds / groups * 5 / (time.perf_counter() - start)))
-    times = []
-    for _ in range(groups):
+
+    def group(count):
         start = time.perf_counter()
         for _ in range(count):
             call()
         wait()
-        times.append((time.perf_counter() - start) / count)
+        return (time.perf_counter() - start) / count
+
+    group(1)
+    count = max(1, int(seconds / 7 / group(3)))
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        times.append(group(count))
     return times
 
 
-def time_epochs(epoch, rows, epochs):
+def time_epochs(epoch, args):
     """Seconds per step of whole epochs; the first epoch warms up and is not counted."""
     epoch()
-    steps, times = -(-rows // BATCH), []
-    for _ in range(epochs):
+    steps, times = -(-args.rows // args.batch), []
+    for _ in range(args.epochs):
         start = time.perf_counter()
         epoch()
         times.append((time.perf_counter() - start) / steps)
     return times
 
 
-def emit_steps(version, times):
-    emit(version=version, step_ms_median=1e3 * statistics.median(times), step_ms_min=1e3 * min(times))
+def time_answers(answer, seconds):
+    """Seconds of each call, which returns when its result is there; at least five calls."""
+    for _ in range(3):
+        answer()
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 5 or time.perf_counter() < end:
+        start = time.perf_counter()
+        answer()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def emit_times(version, batch, times):
+    emit(version=version, batch=batch, step_ms_median=1e3 * statistics.median(times), step_ms_min=1e3 * min(times))
 
 
 def emit(**record):
