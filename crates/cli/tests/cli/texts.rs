@@ -149,6 +149,7 @@ fn the_examples_describe_models_of_their_texts() {
         ("imdb-conv.toml", include_str!("../../../../examples/runs/imdb-conv.toml")),
         ("imdb-bilstm.toml", include_str!("../../../../examples/runs/imdb-bilstm.toml")),
         ("shakespeare-lstm.toml", include_str!("../../../../examples/runs/shakespeare-lstm.toml")),
+        ("shakespeare-transformer.toml", include_str!("../../../../examples/runs/shakespeare-transformer.toml")),
     ] {
         let read = Description::parse(name, text, &[]);
         assert!(read.is_ok_and(|read| read.data.text.vectorization.is_some()), "{name}");
