@@ -294,3 +294,18 @@ a weight of an extent that is not known
 error[shape]: run.toml:9: [model]: layer `dense` (Dense): kernel would have shape [None, 2], which the inputs leave open
   help: give the inputs fixed shapes, or pool over what is open, such as by GlobalAveragePooling1D
 ";
+
+#[test]
+fn every_example_is_a_run_description() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/runs");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let read = Description::parse(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap(), &[]);
+        if let Err(error) = read {
+            panic!("{error}");
+        }
+        count += 1;
+    }
+    assert!(count >= 10, "{count} examples");
+}
