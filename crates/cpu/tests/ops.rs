@@ -4,10 +4,11 @@
 mod common;
 
 use common::{Case, Limit, Naive, Planned, Runner, beyond, build, convert, difference, runners, singles};
-use footlight_cpu::Isa;
 use footlight_cpu::naive::{self, NaiveValue, Scalar};
+use footlight_cpu::{CpuTarget, Isa};
 use footlight_graph::ops::{AdamUpdate, Backward, Binary, Gradient, Sample, SampleInput, Unary, catalogue};
-use footlight_graph::{Builder, Op, OpRule, Role, Type, differentiate};
+use footlight_graph::simplify::simplify;
+use footlight_graph::{Builder, Node, Op, OpRule, Role, Type, differentiate};
 use footlight_tensor::{DType, Philox, RandomKey};
 use std::collections::HashMap;
 
@@ -229,6 +230,9 @@ fn larger_samples() -> Vec<Sample> {
             all.push(sample(MatMul { transpose_a, transpose_b }.into(), &inputs));
         }
     }
+    // A sum over so many samples that the right side is packed in pieces.
+    let inputs = [uniform(&[300, 150]), uniform(&[300, 290])];
+    all.push(sample(MatMul { transpose_a: true, transpose_b: false }.into(), &inputs));
     for b in [[70, 1100].as_slice(), &[1100], &[70, 1], &[1, 1100], &[]] {
         all.push(sample(Binary::Sub.into(), &[uniform(&[70, 1100]), uniform(b)]));
     }
@@ -344,6 +348,64 @@ fn states_are_updated_the_same_by_every_runner() {
         }
         for (name, want) in &want_states {
             assert_eq!(difference(want, &after[name], 1e-6), None, "{name} by {}", runner.name());
+        }
+    }
+}
+
+/// Ops on single rows between two products, seen under the axes of samples, work on the rows of the products.
+#[test]
+fn ops_between_products_agree_with_the_specification() {
+    let mut g = Builder::new();
+    let [rows, w, bias] = [("rows", [24, 8].as_slice()), ("w", &[8, 8]), ("bias", &[8])]
+        .map(|(name, shape)| g.input(name, Type::f32(shape)));
+    let (indices, step) = (g.input("indices", Type::i32([4, 6])), g.input("step", Type::i32([])));
+    let y = g.matmul(rows, w);
+    let y = g.reshape(y, [4, 6, 8]);
+    let y = g.add(y, bias);
+    let random = g.random_uniform(RandomKey::new(3), step, [4, 6, 8]);
+    let half = g.constant(0.5);
+    let kept = g.binary(Binary::Greater, random, half);
+    let own = g.gather(w, indices);
+    let y = g.select(kept, y, own);
+    let sum = g.reduce_sum(y, &[2], false);
+    let sum = g.reshape(sum, [4, 6, 1]);
+    let wide = g.broadcast(sum, [4, 6, 8]);
+    let y = g.sub(y, wide);
+    let heads = g.reshape(y, [4, 6, 2, 4]);
+    let largest = g.reduce_max(heads, &[3], true);
+    let heads = g.sub(heads, largest);
+    let shares = g.softmax(heads);
+    let shares = g.reshape(shares, [4, 6, 8]);
+    let best = g.argmax(shares);
+    let marked = g.one_hot(best, 8);
+    let y = g.mul(marked, y);
+    let (loss, p) = g.sparse_softmax_cross_entropy(y, indices);
+    let loss = g.reshape(loss, [4, 6, 1]);
+    let y = g.mul(p, loss);
+    let out = g.reshape(y, [24, 8]);
+    let out = g.matmul(out, w);
+    for (name, value) in [("out", out), ("axes", y), ("loss", loss), ("best", best)] {
+        g.output(name, value);
+    }
+    let graph = g.finish().unwrap();
+    let simplified = simplify(&graph, &CpuTarget::new(Isa::detect())).unwrap().graph;
+    let by_rows = |node: &Node| simplified.type_of(node.outputs[0]).shape == [24, 2, 4];
+    let softmax = simplified.nodes().iter().find(|node| matches!(node.op, Op::Softmax(_)));
+    assert!(softmax.is_some_and(by_rows), "{simplified}");
+    let mut rng = Philox::new(RandomKey::new(6));
+    let mut floats =
+        |shape: &[usize]| NaiveValue::float(shape, (0..shape.iter().product()).map(|_| rng.uniform() - 0.5).collect());
+    let mut feeds = HashMap::from(
+        [("rows", [24, 8].as_slice()), ("w", &[8, 8]), ("bias", &[8])]
+            .map(|(name, shape)| (name.to_string(), floats(shape))),
+    );
+    feeds.insert("indices".into(), NaiveValue::int([4, 6], (0..24).map(|i| i * 5 % 8).collect()));
+    feeds.insert("step".into(), NaiveValue::int([], vec![2]));
+    let (want, _) = Naive.run(&graph, &feeds, &HashMap::new());
+    for runner in runners() {
+        let (got, _) = runner.run(&graph, &feeds, &HashMap::new());
+        for (name, value) in &want {
+            assert_eq!(difference(value, &got[name], 1e-6), None, "{name} by {}", runner.name());
         }
     }
 }

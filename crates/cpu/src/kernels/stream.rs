@@ -63,3 +63,41 @@ pub(crate) unsafe fn gemm_streamed(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::gemm::{gemm_packed, packed_len};
+    use footlight_tensor::{Philox, RandomKey};
+
+    #[test]
+    fn pieces_give_the_bytes_of_a_whole_packed_right_side() {
+        let mut rng = Philox::new(RandomKey::new(13));
+        for isa in Isa::available() {
+            for [m, n, k] in [[1, 1, 1], [70, 33, 300], [129, 290, 17], [64, 256, 256], [13, 600, 513]] {
+                let mut random = |count: usize| (0..count).map(|_| rng.uniform() - 0.5).collect::<Vec<f32>>();
+                let (a, b) = (random(k * m), random(k * n));
+                let left = |row: usize| Left { pointer: a[row..].as_ptr(), row_stride: 1, column_stride: m };
+                let (mut whole, mut packed) = (vec![f32::NAN; m * n], vec![f32::NAN; packed_len(isa, k, n)]);
+                // SAFETY: the vectors hold what the extents say.
+                unsafe {
+                    pack_b(isa, b.as_ptr(), n, 1, [k, n], packed.as_mut_ptr());
+                    gemm_packed(isa, [m, n, k], left(0), packed.as_ptr(), whole.as_mut_ptr(), n);
+                }
+                for block in [m, 11] {
+                    let mut c = vec![f32::NAN; m * n];
+                    let mut scratch = vec![f32::NAN; scratch_floats(isa, block.min(m), k)];
+                    for first in (0..m).step_by(block) {
+                        let rows = block.min(m - first);
+                        // SAFETY: as above, for these rows.
+                        unsafe {
+                            let to = c[first * n..].as_mut_ptr();
+                            gemm_streamed(isa, [rows, n, k], left(first), b.as_ptr(), to, scratch.as_mut_ptr());
+                        }
+                    }
+                    assert!(c.iter().zip(&whole).all(|(a, b)| a.to_bits() == b.to_bits()), "{isa:?} {m} {n} {k}");
+                }
+            }
+        }
+    }
+}
