@@ -55,7 +55,10 @@ impl Evaluate {
         let x = data::fitted(settings.scaled(set.x_test), model.architecture().input_shape())?;
         let y = set.y_test;
         let evaluation = model.evaluate(&x, &y)?;
-        let matrix = confusion(&model.predict(&x)?, &y);
+        let matrix = match model.architecture().output_shape() {
+            Some([_]) => confusion(&model.predict(&x)?, &y),
+            _ => None,
+        };
         if self.json {
             let mut object = serde_json::Map::new();
             object.insert("samples".into(), x.len().into());

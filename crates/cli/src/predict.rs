@@ -70,7 +70,9 @@ impl Predict {
         let classes = model.classes();
         match (&self.output, format) {
             (Some(path), Some(format)) => Ok(write_atomically(path, &format(&answers)?)?),
-            _ if kind == Some(InputKind::Picture) || self.text.len() == 1 => output::print(&one(&answers[0], classes)),
+            _ if answers.len() == 1 && (kind == Some(InputKind::Picture) || self.text.len() == 1) => {
+                output::print(&one(&answers[0], classes))
+            }
             _ => output::print(&told(&answers, &model.architecture().output_names(), classes)),
         }
     }

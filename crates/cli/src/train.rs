@@ -140,8 +140,10 @@ impl Train {
             fit = fit.validation_data(&x_test, &set.y_test);
         }
         let history = model.fit(&x_train, &set.y_train, fit).map_err(|error| checkpoint.explain(error))?;
-        let evaluation = model.evaluate(&x_test, &set.y_test)?;
+        // What was learned is safe before anything else is asked of the model, and new sequences begin.
         model.save(&output)?;
+        model.reset_states();
+        let evaluation = model.evaluate(&x_test, &set.y_test)?;
         if let Some(path) = &history_path {
             footlight::write_atomically(path, history.to_json().as_bytes())?;
         }

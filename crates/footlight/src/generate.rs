@@ -147,7 +147,10 @@ impl Model {
         let prompt = text.encode(prompt)?;
         if prompt.is_empty() {
             return Err(Error::new(ErrorKind::Data, "the prompt holds nothing to go on from")
-                .help("begin the text, if only by a newline"));
+                .help("begin the text with what the model was trained on: a word, or a character such as a newline"));
+        }
+        if let (None, Some(length)) = (self.architecture.input_shape(), text.sequence_length()) {
+            self.build(&[&[length]])?;
         }
         let tokens = text.vocabulary().len();
         let mut source = Source::new(self, tokens)?;
@@ -224,6 +227,7 @@ impl<'m> Source<'m> {
         let step = match &mut self.way {
             Way::Steps(_) => 0,
             Way::Window { model, window, filled } => {
+                model.reset_states();
                 model.predict_one(window, &mut self.answer)?;
                 *filled - 1
             }
@@ -296,23 +300,35 @@ const STEPWISE: [&str; 18] = [
 /// Layers that carry what they know from step to step.
 const RECURRENT: [&str; 4] = ["GRU", "LSTM", "RNN", "SimpleRNN"];
 
+/// Whether an axis, if there is one, is the last of `[N, T, F]`.
+fn is_along_features(axis: &Json) -> bool {
+    let is_last = |axis: &Json| matches!(axis.as_i64(), Some(-1 | 2));
+    match axis {
+        Json::Null => true,
+        Json::Array(axes) => axes.iter().all(is_last),
+        axis => is_last(axis),
+    }
+}
+
 /// The same layers for one step, with states that are carried on; nothing if a layer needs more than that.
 fn of_one_step(model: &Architecture) -> Option<Architecture> {
     let mut value = model.to_config();
     let mut is_recurrent = false;
     for layer in value["config"]["layers"].as_array_mut()? {
         let class = layer["class_name"].as_str()?.to_string();
+        let calls = layer["inbound_nodes"].as_array().map_or(1, Vec::len);
         let config = &mut layer["config"];
         if class == "InputLayer" {
             config["batch_shape"] = json!([null, 1]);
         } else if RECURRENT.contains(&class.as_str()) {
             let is = |key: &str| config[key].as_bool() == Some(true);
-            if is("go_backwards") || !is("return_sequences") || is("return_state") {
+            // A second call would go on from the states of the first.
+            if calls > 1 || is("go_backwards") || !is("return_sequences") || is("return_state") {
                 return None;
             }
             config["stateful"] = Json::Bool(true);
             is_recurrent = true;
-        } else if !STEPWISE.contains(&class.as_str()) {
+        } else if !STEPWISE.contains(&class.as_str()) || !is_along_features(&config["axis"]) {
             return None;
         }
     }
@@ -322,6 +338,21 @@ fn of_one_step(model: &Architecture) -> Option<Architecture> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use footlight_nn::{BatchNormalization, Embedding, GRU, Input, On, Shared, layers};
+
+    #[test]
+    fn a_layer_that_needs_more_than_its_own_step_writes_from_a_window() {
+        let model = |layers: Vec<Box<dyn footlight_nn::Layer>>| Architecture::sequential(layers).unwrap();
+        let steps = || GRU::new(4).return_sequences(true);
+        let embedding = || Embedding::new(5, 4).input_shape([6]);
+        assert!(of_one_step(&model(layers![embedding(), steps()])).is_some());
+        let along_steps = BatchNormalization::new().axis(1);
+        assert!(of_one_step(&model(layers![embedding(), steps(), along_steps])).is_none());
+        let (tokens, twice) = (Input::new([6]).symbol(), Shared::new(steps()));
+        let x = twice.on(&twice.on(&Embedding::new(5, 4).on(&tokens)));
+        let twice = crate::Functional::new(&tokens, &x).unwrap();
+        assert!(of_one_step(twice.architecture()).is_none());
+    }
 
     fn drawn(options: &Generate<'_>, scores: &[f32], count: usize) -> Vec<usize> {
         let mut random = Philox::new(RandomKey::new(3));
@@ -346,6 +377,7 @@ mod tests {
         let two = [0.0, 0.0, 0.0, 0.0, 4.0 / 7.0, 3.0 / 7.0];
         near(drawn(&Generate::new().top_k(2), &logits, 100_000), two, "top_k");
         assert_eq!(drawn(&Generate::new().temperature(0.0), &[9.0, 9.0, 1.0, 2.0, 2.0], 10), [0, 0, 0, 10, 0]);
-        assert_eq!(drawn(&Generate::new(), &[1.0, 0.0, 0.0, 0.0], 10).iter().sum::<usize>(), 10);
+        // Padding and the unknown token are never drawn, however likely they are.
+        assert_eq!(drawn(&Generate::new(), &[1.0, 0.0, 0.0, 0.0], 10)[..2], [0, 0]);
     }
 }

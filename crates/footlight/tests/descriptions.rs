@@ -212,6 +212,7 @@ fn faults_of_graphs_are_told_with_their_lines() {
                  { class = 'Add', inputs = ['dense', 'input_layer'] },\n\
                  { class = 'Add', inputs = ['conv2d', 'add'] },\n")
         }),
+        ("no layers", outcome(&format!("{COMPILE}[model]\ninputs = []\nlayers = []\n"))),
         ("a weight of an extent that is not known", {
             outcome(&format!(
                 "{COMPILE}[[model.inputs]]\nshape = ['None', 3]\n[model]\nlayers = [\n{{ class = 'Flatten' }},\n\
@@ -289,6 +290,10 @@ error[config]: run.toml:9: [model]: layer `conv2d` (Conv2D): needs samples of 2 
   help: give each sample the shape [H, W, C], as Reshape can
 run.toml:10: [model]: layer `add` (Add): inputs of shapes [3], [4] do not fit each other
   help: every extent must be equal, or 1
+
+no layers
+error[config]: run.toml:4: [model]: `layers` is empty, the model would answer what it is asked
+  help: describe at least one layer
 
 a weight of an extent that is not known
 error[shape]: run.toml:9: [model]: layer `dense` (Dense): kernel would have shape [None, 2], which the inputs leave open

@@ -30,7 +30,8 @@ fn of_four_steps(like: &Model) -> Model {
 }
 
 fn largest(a: &Tensor, b: &Tensor) -> f32 {
-    a.to_f32().iter().zip(b.to_f32()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let larger = |a: f32, b: f32| if a >= b || a.is_nan() { a } else { b };
+    a.to_f32().iter().zip(b.to_f32()).map(|(a, b)| (a - b).abs()).fold(0.0, larger)
 }
 
 #[test]

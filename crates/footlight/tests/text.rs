@@ -420,6 +420,26 @@ fn carried_states_and_windows_write_the_same_text() {
     assert_ne!(probe("aaaaaaaad"), probe("bcbcbcbcd"));
 }
 
+/// A window says all that counts, also where layers carry states, and a model of open length takes that of its texts.
+#[test]
+fn every_window_begins_anew_and_open_lengths_are_those_of_the_texts() {
+    let causal = |stateful: bool| {
+        let layers = layers![
+            Embedding::new(6, 8).input_shape([8]),
+            LSTM::new(12).return_sequences(true).stateful(stateful),
+            ZeroPadding1D::new(0),
+            Dense::new(6),
+        ];
+        with_vocabulary(Sequential::new(layers).unwrap().seed(5), 8)
+    };
+    let options = || Generate::new().length(20);
+    assert_eq!(causal(true).generate("abc", options()).unwrap(), causal(false).generate("abc", options()).unwrap());
+    let tokens = Input::new([None]).symbol();
+    let h = LSTM::new(4).return_sequences(true).on(&Embedding::new(6, 8).on(&tokens));
+    let mut open = with_vocabulary(Functional::new(&tokens, &Dense::new(6).on(&h)).unwrap(), 8);
+    assert_eq!(open.generate("abc", options()).unwrap().len(), 20);
+}
+
 #[test]
 fn the_text_goes_on_past_a_window() {
     let text = attending(4).generate("abcdabcd", Generate::new().length(30)).unwrap();
@@ -490,7 +510,7 @@ error[config]: the model has no vocabulary, so it reads no texts
 
 an empty prompt
 error[data]: the prompt holds nothing to go on from
-  help: begin the text, if only by a newline
+  help: begin the text with what the model was trained on: a word, or a character such as a newline
 
 a temperature below 0
 error[config]: temperature = -1 must be in [0, ∞)

@@ -31,6 +31,11 @@ fn is_again(node: &Node) -> bool {
 
 /// Reads the model of a list of layers that are called on each other.
 pub(super) fn read(faults: &mut Faults, model: &Node, name: String, list: &[Node]) -> Option<Architecture> {
+    if list.is_empty() {
+        let fault = Fault::config("[model]: `layers` is empty, the model would answer what it is asked");
+        faults.add(model.place, fault.help("describe at least one layer"));
+        return None;
+    }
     let inputs = inputs(faults, model);
     let entries: Vec<Entry<'_>> = inputs.iter().chain(list).map(|node| Entry::new(faults, node)).collect();
     let mut graph = Graph { faults, names: Vec::new(), layers: Vec::new(), made: Vec::new(), is_whole: true };

@@ -106,12 +106,13 @@ impl Archive {
     /// Writes the bytes of the archive, all members stored. The same archive gives the same bytes.
     ///
     /// # Errors
-    /// As [`hdf5::write`].
+    /// As [`hdf5::write`], and a member of our own that would be too large to be read again.
     pub fn write(&self) -> Result<Vec<u8>, Error> {
         let weights = hdf5::write(&self.weights).map_err(|error| error.at(WEIGHTS))?;
         let (metadata, config) = (self.metadata.to_string(), self.config.to_string());
         let own = Some(self.footlight.to_string()).filter(|_| !self.footlight.is_null());
         let own = own.as_ref().map(|own| (Archive::FOOTLIGHT, own.as_bytes()));
+        own.map_or(Ok(()), |(name, bytes)| check_limit(name, bytes.len() as u64, OWN_LIMIT_BYTES))?;
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         let members = [(METADATA, metadata.as_bytes()), (CONFIG, config.as_bytes()), (WEIGHTS, &weights)];
         for (name, bytes) in members.into_iter().chain(own) {

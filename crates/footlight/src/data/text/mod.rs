@@ -38,8 +38,13 @@ fn read(path: &Path) -> Result<String> {
 
 fn decompressed(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    let taken = lzma_rust2::XzReader::new_mem_limit(bytes, true, MEMORY_KIB).take(LIMIT_BYTES).read_to_end(&mut text);
+    let taken =
+        lzma_rust2::XzReader::new_mem_limit(bytes, true, MEMORY_KIB).take(LIMIT_BYTES + 1).read_to_end(&mut text);
     let fault = match taken {
+        Ok(_) if text.len() as u64 > LIMIT_BYTES => {
+            let message = format!("its {} bytes become more than {LIMIT_BYTES}", bytes.len());
+            return Err(Error::new(ErrorKind::File, message).help("train on a part of the text"));
+        }
         Ok(_) => return Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => "they are cut short".into(),
         Err(error) => error.to_string(),
@@ -60,5 +65,8 @@ fn decoded(bytes: Vec<u8>) -> Result<String> {
         Error::new(ErrorKind::File, format!("byte {at} (0x{byte:02x}, in line {line}) is not UTF-8"))
             .help("save the text in UTF-8")
     })?;
-    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_string))
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_string(),
+        None => text,
+    })
 }
