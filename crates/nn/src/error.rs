@@ -84,16 +84,18 @@ impl Error {
     }
 
     /// All faults as one, of the kind of the first; of more than ten only the number is told.
-    pub(crate) fn together(faults: Vec<Error>) -> Error {
+    pub(crate) fn together(mut faults: Vec<Error>) -> Error {
         const SHOWN: usize = 10;
+        if faults.len() == 1 {
+            return faults.remove(0);
+        }
         let mut told: Vec<String> = faults.iter().take(SHOWN).map(|fault| fault.message.clone()).collect();
         if faults.len() > SHOWN {
             told.push(format!("and {} more", faults.len() - SHOWN));
         }
         let (kind, help) = (faults[0].kind, faults.iter().find_map(|fault| fault.help.clone()));
-        let key = faults[0].key.clone().filter(|_| faults.len() == 1);
         let found = Some(Box::new(Found { layer: None, parts: faults }));
-        Error { help, key, found, ..Error::new(kind, told.join("\n")) }
+        Error { help, found, ..Error::new(kind, told.join("\n")) }
     }
 
     /// The stable kind.

@@ -92,8 +92,7 @@ impl Layer for TimeDistributed {
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
         let shape = cx.graph.shape(input.value);
         let &[samples, steps, ref step @ ..] = &shape[..] else { return input };
-        let keeps_statistics = self.part().weights(&[step.to_vec()]).is_ok_and(|w| w.iter().any(|w| !w.trainable));
-        if cx.mode == Mode::Train && keeps_statistics {
+        if cx.mode == Mode::Train && self.moves_statistics(step) {
             return input.with(self.step_by_step(cx, input.value, samples, steps, step));
         }
         let rows = cx.graph.reshape(input.value, [&[samples * steps], step].concat());
@@ -106,6 +105,12 @@ impl Layer for TimeDistributed {
 }
 
 impl TimeDistributed {
+    /// Whether the layer keeps statistics that training moves; one that is frozen has none.
+    fn moves_statistics(&self, step: &[usize]) -> bool {
+        let weights = self.layer.weights_for(&[step.to_vec()]);
+        self.layer.common().trainable && weights.is_ok_and(|weights| weights.iter().any(|weight| !weight.trainable))
+    }
+
     /// One call for each step, each of which goes on from the statistics that the one before leaves.
     fn step_by_step(&self, cx: &mut Call<'_>, x: Value, samples: usize, steps: usize, step: &[usize]) -> Value {
         let mut weights = cx.weights.to_vec();

@@ -109,7 +109,8 @@ fn ranks(boxes: &[Extent], lines: &[(usize, usize)]) -> Vec<usize> {
     }
     for input in (0..boxes.len()).filter(|index| boxes[*index].is_input) {
         let readers = lines.iter().filter(|(from, _)| *from == input).map(|(_, to)| ranks[*to]);
-        ranks[input] = readers.min().map_or(0, |first: usize| first.saturating_sub(1));
+        let near = readers.min().map_or(0, |first: usize| first.saturating_sub(1));
+        ranks[input] = ranks[input].max(near);
     }
     ranks
 }
@@ -296,5 +297,8 @@ mod tests {
         all[2].is_input = true;
         let layout = place(&all, &[(0, 1), (1, 3), (2, 3)]);
         assert_eq!(layout.places[2].1, layout.places[1].1);
+        // One that reads something stands below that all the same.
+        let layout = place(&all, &[(0, 1), (1, 2)]);
+        assert!(layout.places[2].1 > layout.places[1].1, "{layout:?}");
     }
 }

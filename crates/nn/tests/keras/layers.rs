@@ -77,7 +77,7 @@ fn layers_answer_as_those_of_keras() {
 
 /// Where something else is written, which Keras reads the same: keys that are null are left out, an axis is a list as Keras
 /// writes it once built, the type is always a policy.
-pub const ON_PURPOSE: [&str; 11] = [
+pub const ON_PURPOSE: [&str; 10] = [
     "input_axes is missing",
     "output_axes is missing",
     "config.activity_regularizer is missing",
@@ -88,7 +88,6 @@ pub const ON_PURPOSE: [&str; 11] = [
     "config.renorm is missing",
     "config.renorm_clipping is missing",
     "config.renorm_momentum is missing",
-    "config.rms_scaling is missing",
 ];
 
 #[test]

@@ -6,7 +6,10 @@ use footlight_cpu::{CpuTarget, Isa};
 use footlight_graph::plan::plan;
 use footlight_graph::simplify::simplify;
 use footlight_graph::{Builder, Graph, Op, Role, Type, Value, differentiate};
-use footlight_nn::{Activation, Call, GRU, Initializer, LSTM, Layer, Masked, Mode, SimpleRNN, layers};
+use footlight_nn::{
+    Activation, Architecture, BatchNormalization, Bidirectional, Call, Compile, Dense, GRU, Initializer, LSTM, Layer,
+    Loss, Masked, Mode, SGD, SimpleRNN, TimeDistributed, WeightSpec, layers,
+};
 use footlight_tensor::{Philox, RandomKey};
 use serde_json::Value as Json;
 
@@ -303,4 +306,36 @@ fn a_layer_with_statistics_sees_one_step_after_another() {
         assert_eq!(together[&format!("batch_normalization/{name}")], *value);
         assert_eq!(*value != first[name], name.starts_with("moving"), "{name}");
     }
+}
+
+/// First states are those of both directions or none, by position and by name.
+#[test]
+fn half_of_the_first_states_are_refused() {
+    let layer = Bidirectional::new(LSTM::new(2));
+    let error = layer.output_shapes(&[vec![3, 4], vec![2], vec![2]]).unwrap_err().to_string();
+    assert!(error.contains("initial_state must be some of [2], [2], [2], [2], got [2], [2]"), "{error}");
+    let shape = |shape: &[usize]| Type::f32([&[5], shape].concat());
+    let mut g = Builder::new();
+    let [x, h, c] = [("x", [3, 4].as_slice()), ("h", &[2]), ("c", &[2])].map(|(name, of)| g.input(name, shape(of)));
+    let specs = layer.weights_for(&[vec![3, 4]]).unwrap();
+    let state = |spec: &WeightSpec| g.state(&spec.name, Type::f32(spec.shape.clone()), Role::Parameter);
+    let weights: Vec<Value> = specs.iter().map(state).collect();
+    let named = vec![("initial_state".to_string(), vec![Masked::new(h), Masked::new(c)])];
+    let call = Call { named: &named, ..Call::new(&mut g, &weights, None, RandomKey::new(0)) };
+    layer.call_all(&mut { call }, &[Masked::new(x)]);
+    let error = g.finish().unwrap_err().to_string();
+    assert!(error.contains("initial_state must be some of"), "{error}");
+}
+
+/// A frozen layer keeps no statistics, so all steps are one call of it.
+#[test]
+fn a_frozen_layer_sees_all_steps_at_once() {
+    let nodes = |trainable: bool| {
+        let inner = BatchNormalization::new().trainable(trainable);
+        let layer = TimeDistributed::new(inner).input_shape([40, 3]);
+        let model = Architecture::sequential(layers![layer, Dense::new(1)]).unwrap();
+        let compile = Compile::new(Box::new(SGD::new()), Loss::from("mse"), vec![]).unwrap();
+        compile.lower_train(&model, 2, 0).unwrap().nodes().len()
+    };
+    assert!(nodes(true) > 10 * nodes(false), "{} {}", nodes(true), nodes(false));
 }

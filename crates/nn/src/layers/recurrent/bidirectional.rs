@@ -1,11 +1,12 @@
 //! A recurrent layer in both directions of time.
 
-use super::sequence::{INITIAL_STATE, Recurrent};
+use super::sequence::{INITIAL_STATE, Recurrent, check_states};
 use super::{GRU, LSTM, RNN, SimpleRNN};
 use crate::config::{self, Config, KeyKind, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, one_or_all};
 use crate::layers::{self, part::Part};
-use crate::{Error, naming, suggest};
+use crate::{Error, ErrorKind, naming, suggest};
+use footlight_graph::ErrorKind as Fault;
 use serde_json::Value as Json;
 
 macro_rules! directions {
@@ -214,6 +215,11 @@ impl Bidirectional {
         })
     }
 
+    /// The number of numbers of each first state, those forwards and those backwards.
+    fn state_sizes(&self) -> Vec<usize> {
+        [&self.forward, &self.backward].map(|direction| direction.recurrent().state_sizes()).concat()
+    }
+
     /// The inputs of each direction: the sequence, and its half of the first states.
     fn shares<T: Clone>(&self, sequence: &T, states: &[T]) -> [Vec<T>; 2] {
         let forward = self.forward.recurrent().state_sizes().len().min(states.len());
@@ -282,6 +288,10 @@ impl Layer for Bidirectional {
         let Some((sequence, states)) = inputs.split_first() else {
             return Err(Error::config("takes one input, got 0"));
         };
+        if !states.is_empty() {
+            let checked = check_states(states, &self.state_sizes());
+            checked.map_err(|message| Error::new(ErrorKind::Shape, message))?;
+        }
         let [forward, backward] = self.shares(sequence, states);
         let mut forward = self.forward.layer().output_shapes(&forward)?;
         let mut backward = self.backward.layer().output_shapes(&backward)?;
@@ -300,13 +310,19 @@ impl Layer for Bidirectional {
     }
 
     fn weights_for(&self, inputs: &[Vec<usize>]) -> Result<Vec<WeightSpec>, Error> {
+        self.output_shapes(inputs)?;
         let [forward, backward] = self.parts().map(|part| part.weights(&inputs[..1]));
         Ok([forward?, backward?].concat())
     }
 
     fn call_all(&self, cx: &mut Call<'_>, inputs: &[Masked]) -> Vec<Masked> {
         let states = if inputs.len() > 1 { &inputs[1..] } else { cx.all(INITIAL_STATE) };
-        let [of_forward, of_backward] = self.shares(&inputs[0], states);
+        let sizes = self.state_sizes();
+        let of_sample = |state: &Masked| cx.graph.shape(state.value).get(1..).unwrap_or_default().to_vec();
+        let shapes: Vec<Vec<usize>> = states.iter().map(of_sample).collect();
+        let fault = check_states(&shapes, &sizes).err().filter(|_| !states.is_empty());
+        let refused = fault.map(|message| vec![Masked::new(cx.graph.fault(Fault::Shape, message, None)); sizes.len()]);
+        let [of_forward, of_backward] = self.shares(&inputs[0], refused.as_deref().unwrap_or(states));
         let (own, others) = cx.weights.split_at(self.forward.recurrent().num_weights());
         let [forward, backward] = self.parts();
         let mut forward = forward.record(cx, own, &of_forward);

@@ -171,7 +171,7 @@ pub(super) fn steps_and_features(inputs: &[Vec<usize>]) -> Result<[usize; 2], Er
 }
 
 /// Complains of first states that are not those of the cells.
-fn check_states(given: &[Vec<usize>], sizes: &[usize]) -> Result<(), String> {
+pub(super) fn check_states(given: &[Vec<usize>], sizes: &[usize]) -> Result<(), String> {
     if given.iter().map(Vec::as_slice).eq(sizes.iter().map(std::slice::from_ref)) {
         return Ok(());
     }
