@@ -41,7 +41,7 @@ fn best(mut work: impl FnMut() -> f64) -> f64 {
 
 /// Some products of a register tile; answers the operations.
 fn product(isa: Isa) -> f64 {
-    let (rows, columns) = (tile_rows(isa), panel_width(isa));
+    let (rows, columns) = (tile_rows::<true>(isa), panel_width(isa));
     let (a, b) = (vec![0.5f32; rows * DEPTH], vec![0.5f32; DEPTH * columns]);
     let mut c = vec![0.0f32; rows * columns];
     let repeats = 1000;

@@ -78,7 +78,7 @@ impl Product {
     /// read by all rows while it is in the L1 cache.
     unsafe fn contiguous(&self, m: usize, a: Left, [first, len]: [usize; 2]) {
         for column in (0..self.n).step_by(panel_width(self.isa)) {
-            for (i, rows) in balanced(m, tile_rows(self.isa)) {
+            for (i, rows) in balanced(m, tile_rows::<false>(self.isa)) {
                 // SAFETY: rows `i..i + rows` lie inside `A` and `C`.
                 unsafe {
                     let pointer = a.pointer.add(i * a.row_stride + first);
@@ -92,7 +92,7 @@ impl Product {
     unsafe fn copied(&self, m: usize, a: Left, [first, len]: [usize; 2]) {
         let mut copy = [const { std::mem::MaybeUninit::<f32>::uninit() }; COPY];
         let copy: *mut f32 = copy.as_mut_ptr().cast();
-        let most = tile_rows(self.isa);
+        let most = tile_rows::<true>(self.isa);
         // Tiles whose copies fit: `group * rows * len <= COPY`.
         let group = COPY / (most * len);
         let tiles = m.div_ceil(most);

@@ -1,17 +1,19 @@
 //! Matrix products whose right side is long and read by few blocks, such as the gradient of a kernel by all samples: it is
 //! packed in pieces as they are read, and not kept.
 
-use super::gemm::{K_CHUNK, Left, balanced, copy_tile};
+use super::gemm::{Left, balanced, copy_tile};
 use super::pack::pack_b;
 use super::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
 use crate::isa::Isa;
 
-/// Panels of a piece: lines of memory are read in runs of as many, and the piece stays in the L2 cache.
-const PANELS: usize = 8;
+/// Panels of a piece, which lines of memory are read in runs of as many, and its rows: the piece and as many columns of `A`
+/// stay in the L2 cache, while all sums but few of a block are read and written once for so many rows.
+const PANELS: usize = 2;
+const CHUNK: usize = 512;
 
 /// Floats of scratch that [`gemm_streamed`] needs for `m` rows and `k` columns of `A`.
 pub(crate) fn scratch_floats(isa: Isa, m: usize, k: usize) -> usize {
-    (m + PANELS * panel_width(isa)) * K_CHUNK.min(k)
+    (m + PANELS * panel_width(isa)) * CHUNK.min(k)
 }
 
 /// `C = A B`, with `B [k, n]` row-major; row `i` of `C` begins at `c[i * n]`. The bytes are those of
@@ -28,9 +30,9 @@ pub(crate) unsafe fn gemm_streamed(
     c: *mut f32,
     scratch: *mut f32,
 ) {
-    let (width, tiles) = (panel_width(isa), || balanced(m, tile_rows(isa)));
-    for first in (0..k).step_by(K_CHUNK) {
-        let len = K_CHUNK.min(k - first);
+    let (width, tiles) = (panel_width(isa), || balanced(m, tile_rows::<true>(isa)));
+    for first in (0..k).step_by(CHUNK) {
+        let len = CHUNK.min(k - first);
         // SAFETY: the scratch has room for these columns of `A`, tile by tile, and for a piece of `B` behind them; what is
         // read and written lies inside the matrices.
         unsafe {

@@ -61,10 +61,13 @@ pub(super) fn lies_as_panel(isa: Isa, columns: usize) -> bool {
     columns == panel_width(isa) || (isa != Isa::Portable && columns == panel_width(isa) / 2)
 }
 
-/// The most rows of a tile: as many as leave registers for a row of the panel and an element of `A`.
-pub(super) fn tile_rows(isa: Isa) -> usize {
+/// The most rows of a tile: as many as leave registers for a row of the panel and an element of `A`. If `A` lies by rows,
+/// each row has an address of its own: beyond 8 they fill no more registers but memory, and their lines, a page apart,
+/// the ways of an L1 cache.
+pub(super) fn tile_rows<const BY_COLUMNS: bool>(isa: Isa) -> usize {
     match isa {
-        Isa::Avx512 => 14,
+        Isa::Avx512 if BY_COLUMNS => 14,
+        Isa::Avx512 => 8,
         Isa::Avx2 => 6,
         Isa::Portable => PORTABLE_ROWS,
     }

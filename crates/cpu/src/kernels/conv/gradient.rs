@@ -122,7 +122,7 @@ impl KernelGradient {
                     for (at, line) in pass.lines.iter().enumerate() {
                         let begin = sums.rows[0].max(at * pass.run);
                         let end = sums.rows[1].min((at + 1) * pass.run);
-                        for (i, tile) in balanced(end.saturating_sub(begin), tile_rows(isa)) {
+                        for (i, tile) in balanced(end.saturating_sub(begin), tile_rows::<true>(isa)) {
                             let row = begin + i;
                             let operands = Tile {
                                 lines,

@@ -126,7 +126,7 @@ impl Sweep {
                     for column in (0..outer).step_by(panel_width(isa)) {
                         let b = packed.add(column * pass.taps.len() * inner + depth * panel_width(isa));
                         for (read, write) in rows() {
-                            for (i, tile) in balanced(count[2], tile_rows(isa)) {
+                            for (i, tile) in balanced(count[2], tile_rows::<false>(isa)) {
                                 let operands = Tile {
                                     lines: &pass.lines[line..line + lines],
                                     k: run,
@@ -168,7 +168,7 @@ impl Sweep {
                         for (i, j) in depth.clone().flat_map(|i| height.clone().map(move |j| (i, j))) {
                             let read = from(0, i) * self.strides[0] + from(1, j) * self.strides[1];
                             let write = (to(0, i) * axes[1].output + to(1, j)) * axes[2].output;
-                            for (k, tile) in balanced(length.len(), tile_rows(isa)) {
+                            for (k, tile) in balanced(length.len(), tile_rows::<false>(isa)) {
                                 let k = length.start + k;
                                 let operands = Tile {
                                     lines: &[0],
