@@ -4,6 +4,9 @@
 //! under its axes again. Ops that work on each row alone do so on the rows themselves where they stand between two such
 //! views: then products and the ops between them are one chain of a plan, and one number for each row is what it looks
 //! like.
+//!
+//! A batch of products of one sample, `[1, H, M, K]`, has one row, so one worker would do it: it and the ops by rows around
+//! it take the axis behind as their rows.
 
 use super::drop::remove_dead;
 use super::rewrite::Rewrite;
@@ -18,6 +21,13 @@ pub(crate) fn flatten_rows(graph: &Graph) -> Result<Graph, Error> {
         let count = (axes.len() + 1).saturating_sub(rows.len());
         if count > 1 && !leads.iter().any(|lead| axes.starts_with(lead)) && is_view(rows, axes, count) {
             leads.push(axes[..count].to_vec());
+        }
+    }
+    for node in graph.nodes().iter().filter(|node| matches!(node.op, Op::MatMul(_))) {
+        if let [1, rows, _, _, ..] = graph.type_of(node.outputs[0]).shape[..]
+            && !leads.contains(&vec![1, rows])
+        {
+            leads.push(vec![1, rows]);
         }
     }
     leads.iter().try_fold(graph.clone(), |graph, lead| View { graph: &graph, lead }.flatten())
@@ -40,6 +50,7 @@ struct View<'a> {
 struct Ends {
     from_rows: bool,
     to_rows: bool,
+    has_product: bool,
 }
 
 impl View<'_> {
@@ -115,6 +126,7 @@ impl View<'_> {
         for index in members() {
             let own = root(&mut parent, index);
             ends[own].from_rows |= with_lead(index).any(|other| self.is_from_rows(&nodes[other]));
+            ends[own].has_product |= matches!(nodes[index].op, Op::MatMul(_));
         }
         for node in nodes.iter().filter(|node| self.is_to_rows(node)) {
             let before = self.graph.producer_index(node.inputs[0]);
@@ -124,7 +136,7 @@ impl View<'_> {
         }
         let mut stands_between = |index| {
             let ends = ends[root(&mut parent, index)];
-            ends.from_rows && ends.to_rows
+            (ends.from_rows && ends.to_rows) || ends.has_product
         };
         (0..nodes.len()).map(|index| is_member[index] && stands_between(index)).collect()
     }
@@ -183,6 +195,7 @@ impl View<'_> {
             Op::Softmax(_) | Op::ArgMax(_) | Op::SparseSoftmaxCrossEntropy(_) => {
                 node.inputs.iter().all(has_lead) && input(0).len() > count
             }
+            Op::MatMul(_) => self.lead[0] == 1 && rank > count + 1 && node.inputs.iter().all(has_lead),
             Op::OneHot(_) | Op::Reshape(_) => has_lead(&node.inputs[0]),
             Op::Gather(_) => has_lead(&node.inputs[1]),
             _ => false,
@@ -250,6 +263,27 @@ mod tests {
             g.add(y, positions)
         });
         assert_eq!(reshapes(&graph), 2, "{graph}");
+    }
+
+    #[test]
+    fn the_products_of_one_sample_have_its_matrices_as_rows() {
+        let attention = |samples: usize| {
+            let mut g = Builder::new();
+            let [q, k, v] = ["q", "k", "v"].map(|name| g.input(name, Type::f32([samples, 8, 5, 3])));
+            let mask = g.input("mask", Type::f32([5, 5]));
+            let scores = g.matmul_with(q, k, false, true);
+            let scores = g.add(scores, mask);
+            let shares = g.softmax(scores);
+            let y = g.matmul(shares, v);
+            g.output("y", y);
+            flatten_rows(&g.finish().unwrap()).unwrap()
+        };
+        let rows = |graph: &Graph| -> Vec<usize> {
+            let steps = graph.nodes().iter().filter(|node| matches!(node.op, Op::MatMul(_) | Op::Softmax(_)));
+            steps.map(|node| graph.type_of(node.outputs[0]).shape[0]).collect()
+        };
+        assert_eq!(rows(&attention(1)), [8, 8, 8]);
+        assert_eq!(rows(&attention(2)), [2, 2, 2]);
     }
 
     #[test]
