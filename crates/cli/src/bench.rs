@@ -13,7 +13,7 @@ use workloads::{WORKLOADS, Workload};
 /// Measure training steps (shuffling and batching included) or answers on synthetic data
 #[derive(Parser)]
 #[command(
-    after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer"
+    after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer\n  footlight bench gpt --profile"
 )]
 pub struct Bench {
     /// What to measure [default: all]; known: mlp, cnn, lstm, lstm-128, gpt, recommender, resnet20
@@ -59,14 +59,18 @@ impl Bench {
 
     fn train(&self, workload: &Workload, threads: usize) -> Result<()> {
         let (x, y) = (workload.data)(workload.samples)?;
+        let before = Memory::begin();
         let mut model = (workload.network)()?.threads(threads);
         (workload.compile)(&mut model)?;
-        let flops = model.plan_summary(workload.batch)?.flops;
+        let plan = model.training_plan(workload.samples, workload.batch, self.epochs + 1)?;
         // The first epoch warms caches and makes the plans.
         let mut steps = Steps::default();
         let fit = Fit::new().epochs(self.epochs + 1).batch_size(workload.batch).progress(Progress::None);
         model.fit(x, &y, fit.callback(&mut steps))?;
-        self.line(workload.name, threads, Mode::Train, workload.batch, flops, steps.epochs.split_off(1))
+        let memory = before.map(|before| before.end(plan.total_bytes()));
+        let measured =
+            Measured { batch: workload.batch, flops: plan.flops_per_step, seconds: steps.epochs.split_off(1), memory };
+        self.line(workload.name, threads, Mode::Train, measured)
     }
 
     fn profile(&self, workload: &Workload) -> Result<()> {
@@ -96,42 +100,72 @@ impl Bench {
                 times(answers, || model.predict_all(some.clone()).map(drop))?
             };
             let flops = model.plan_summary(batch)?.flops;
-            self.line(workload.name, threads, Mode::Infer, batch, flops, times)?;
+            let measured = Measured { batch, flops, seconds: times, memory: None };
+            self.line(workload.name, threads, Mode::Infer, measured)?;
         }
         Ok(())
     }
 
-    /// Prints what the times of steps or answers, in seconds, say.
-    fn line(
-        &self,
-        name: &str,
-        threads: usize,
-        mode: Mode,
-        batch: usize,
-        flops: f64,
-        mut seconds: Vec<f64>,
-    ) -> Result<()> {
+    /// Prints what the times of steps or answers say.
+    fn line(&self, name: &str, threads: usize, mode: Mode, measured: Measured) -> Result<()> {
+        let Measured { batch, flops, mut seconds, memory } = measured;
         seconds.sort_by(f64::total_cmp);
         let (median_ms, min_ms) = (seconds[seconds.len() / 2] * 1e3, seconds[0] * 1e3);
         let samples_per_s = batch as f64 / median_ms * 1e3;
         let gflops = flops / median_ms / 1e6;
-        let rss = peak_rss_mb();
         let told = mode.name();
         if self.json {
             let mut object = serde_json::json!({
                 "workload": name, "batch": batch, "threads": threads, "mode": told, "step_ms_median": median_ms,
-                "step_ms_min": min_ms, "samples_per_s": samples_per_s, "gflops": gflops, "peak_rss_mb": rss,
+                "step_ms_min": min_ms, "samples_per_s": samples_per_s, "gflops": gflops,
+                "peak_rss_mb": status_mb("VmHWM"),
             });
             if mode == Mode::Infer {
                 object["p50_us"] = (median_ms * 1e3).into();
             }
+            if let Some(Memory { planned, before, peak }) = memory {
+                object["planned_mb"] = planned.into();
+                object["before_mb"] = before.into();
+                object["added_mb"] = (peak - before).into();
+            }
             return output::print(&format!("{object}\n"));
         }
-        let rss = rss.map_or(String::new(), |mb| format!(", peak {mb:.0} MB"));
+        let memory = memory.map_or(String::new(), |Memory { planned, before, peak }| {
+            format!(", {planned:.1} MB planned, {:.1} MB added to {before:.1}", peak - before)
+        });
         output::print(&format!(
             "{name} {told}, batch {batch}, {threads} threads: {median_ms:.4} ms (fastest {min_ms:.4}), \
-             {samples_per_s:.0} samples/s, {gflops:.1} GFLOP/s{rss}\n"
+             {samples_per_s:.0} samples/s, {gflops:.1} GFLOP/s{memory}\n"
         ))
+    }
+}
+
+/// What was seen of one workload.
+struct Measured {
+    batch: usize,
+    flops: f64,
+    seconds: Vec<f64>,
+    memory: Option<Memory>,
+}
+
+/// What a plan promised, and what this process held before there was a model and at its peak since, in MB of 2^20 bytes;
+/// its own code, which is read from its file as it is used, does not count.
+struct Memory {
+    planned: f64,
+    before: f64,
+    peak: f64,
+}
+
+impl Memory {
+    /// What is held now; the peak is counted from here on. `None` where the system does not tell.
+    fn begin() -> Option<Memory> {
+        std::fs::write("/proc/self/clear_refs", "5").ok()?;
+        Some(Memory { planned: 0.0, before: status_mb("RssAnon")?, peak: 0.0 })
+    }
+
+    fn end(self, planned_bytes: usize) -> Memory {
+        let peak = status_mb("VmHWM").zip(status_mb("RssFile")).map_or(self.before, |(all, code)| all - code);
+        Memory { planned: planned_bytes as f64 / f64::from(1 << 20), peak, ..self }
     }
 }
 
@@ -182,10 +216,11 @@ impl Callback for Steps {
     }
 }
 
-/// The most memory this process has held, where the system tells.
-fn peak_rss_mb() -> Option<f64> {
+/// A figure in MB of what the system tells about this process, where it does: `RssAnon` is held now, `VmHWM` was at
+/// the peak with code and data of files, `RssFile`.
+fn status_mb(key: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|line| line.starts_with(key))?;
     let kb: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kb / 1024.0)
 }

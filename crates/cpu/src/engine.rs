@@ -133,8 +133,13 @@ impl Engine {
         self.arena.bytes() + self.scratch.iter().map(Buffer::bytes).sum::<usize>()
     }
 
-    /// Bytes of all states of a role.
-    pub fn state_bytes(&self, role: Role) -> usize {
-        self.store.slots.iter().filter(|s| s.role == role).map(|s| s.buffer.bytes()).sum()
+    /// Bytes of all states of the roles.
+    pub fn state_bytes(&self, roles: &[Role]) -> usize {
+        self.store.slots.iter().filter(|s| roles.contains(&s.role)).map(|s| s.buffer.bytes()).sum()
+    }
+
+    /// Bytes of all states: what a copy of the store takes.
+    pub fn store_bytes(&self) -> usize {
+        self.store.slots.iter().map(|s| s.buffer.bytes()).sum()
     }
 }

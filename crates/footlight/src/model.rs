@@ -504,9 +504,10 @@ impl Model {
         }
         let (engine, session) = self.session(Kind::Train, first)?;
         Ok(TrainingPlan {
-            parameter_bytes: engine.state_bytes(Role::Parameter) + engine.state_bytes(Role::Statistic),
+            parameter_bytes: engine.state_bytes(&[Role::Parameter, Role::Statistic]),
             activation_bytes: engine.working_bytes(),
-            optimizer_bytes: engine.state_bytes(Role::Slot),
+            optimizer_bytes: engine.state_bytes(&[Role::Slot]),
+            copy_bytes: engine.store_bytes(),
             threads: session.workers(),
             flops_per_step: cost::flops_of(&session.plan().graph),
             seed: self.seed,
@@ -749,9 +750,9 @@ mod tests {
             assert_eq!(plan.optimizer_bytes, 2 * plan.parameter_bytes + 4 + 4, "two slots, iteration, learning rate");
             let fit = Fit::new().epochs(2).batch_size(100).validation_data(&x, &y).progress(Progress::None);
             model.fit(&x, &y, fit).unwrap();
-            let taken = |roles: &[Role]| roles.iter().map(|role| model.engine.state_bytes(*role)).sum::<usize>();
-            assert_eq!(plan.parameter_bytes, taken(&[Role::Parameter, Role::Statistic]));
-            assert_eq!(plan.optimizer_bytes, taken(&[Role::Slot]));
+            assert_eq!(plan.parameter_bytes, model.engine.state_bytes(&[Role::Parameter, Role::Statistic]));
+            assert_eq!(plan.optimizer_bytes, model.engine.state_bytes(&[Role::Slot]));
+            assert_eq!(plan.copy_bytes, model.engine.store_bytes());
             assert_eq!(plan.activation_bytes, model.engine.working_bytes(), "{threads} threads");
             assert!(plan.threads <= threads);
         }

@@ -103,7 +103,7 @@ fn stepped(isa: Isa, threads: usize, poison: bool) -> Vec<Bits> {
     let compile = Compile::new(optimizer, loss, vec![Metric::from("accuracy")]).unwrap();
     let mut engine = Engine::with_isa(threads, isa);
     engine.poison_freed_memory(poison);
-    for (name, role, value) in architecture.initial_values(3).into_iter().chain(compile.initial_values(&architecture)) {
+    for (name, role, value) in architecture.initial_values(3).chain(compile.initial_values(&architecture)) {
         engine.store_mut().set(&name, role, &value).unwrap();
     }
     let mut session = engine.compile(&compile.lower_train(&architecture, 50, 3).unwrap()).unwrap();

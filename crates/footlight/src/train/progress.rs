@@ -259,6 +259,7 @@ mod tests {
             parameter_bytes: 0,
             activation_bytes: 0,
             optimizer_bytes: 0,
+            copy_bytes: 0,
             threads: 1,
             flops_per_step: 0.0,
             seed: 0,

@@ -352,9 +352,9 @@ impl Architecture {
     }
 
     /// The first values of all weights.
-    pub fn initial_values(&self, seed: u64) -> Vec<(String, Role, Tensor)> {
+    pub fn initial_values(&self, seed: u64) -> impl Iterator<Item = (String, Role, Tensor)> {
         let key = RandomKey::new(seed).child("initializer");
-        let value = |weight: &Weight| {
+        let value = move |weight: &Weight| {
             if let Some(value) = &weight.spec.value {
                 return value.as_ref().clone();
             }
@@ -362,7 +362,7 @@ impl Architecture {
             let data = weight.spec.initializer.sample(&weight.spec.shape, &mut rng);
             Tensor::new(weight.spec.shape.clone(), data).expect("an initializer fills the shape")
         };
-        self.weights.iter().map(|w| (w.path.clone(), w.role(), value(w))).collect()
+        self.weights.iter().map(move |w| (w.path.clone(), w.role(), value(w)))
     }
 }
 

@@ -198,7 +198,7 @@ fn first_values_are_a_function_of_the_seed_and_the_path() {
         Architecture::sequential(layers![Dense::new(3).input_shape([3]), Dense::new(3), Dense::new(3).name(last)])
     };
     let values = |seed: u64, last: &str| -> Values<f64> {
-        model(last).unwrap().initial_values(seed).iter().map(|(n, _, t)| (n.clone(), of_tensor(t))).collect()
+        model(last).unwrap().initial_values(seed).map(|(n, _, t)| (n, of_tensor(&t))).collect()
     };
     assert_eq!(values(1, "a"), values(1, "a"));
     assert_ne!(values(1, "a"), values(2, "a"));

@@ -155,7 +155,7 @@ fn the_fans_of_an_einsum_are_what_is_summed_and_what_stays() {
         let input = if equation.starts_with("abcd") { vec![5, 4, 20] } else { vec![5, 40] };
         let layer = EinsumDense::new(equation, output_shape).input_shape(input);
         let model = Architecture::sequential(vec![Box::new(layer)]).unwrap();
-        let kernel = model.initial_values(3)[0].2.to_f64();
+        let kernel = model.initial_values(3).next().unwrap().2.to_f64();
         let limit = (6.0 / f64::from(fan_in + fan_out)).sqrt();
         let largest = kernel.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
         assert!(largest <= limit && largest > 0.99 * limit, "{equation}: {largest} of {limit}");
