@@ -16,7 +16,8 @@ use workloads::{WORKLOADS, Workload};
     after_help = "Examples:\n  footlight bench\n  footlight bench mlp --threads 2 --json\n  footlight bench mlp --infer\n  footlight bench gpt --profile"
 )]
 pub struct Bench {
-    /// What to measure [default: all]; known: mlp, cnn, lstm, lstm-128, gpt, recommender, resnet20
+    /// What to measure [default: all]; known: mlp, cnn, lstm, lstm-128, gpt, recommender, recommender-lazy,
+    /// resnet20
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Threads to use [default: all cores]

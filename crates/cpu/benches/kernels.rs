@@ -198,7 +198,7 @@ fn programs(isa: Isa) {
 fn others(isa: Isa) {
     let len = 784 * 128;
     let (mut w, g, mut m, mut v) = (random(1, len), random(2, len), random(3, len), vec![0.1f32; len]);
-    let op = AdamUpdate { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 };
+    let op = AdamUpdate { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, lazy: false };
     let (w, m, v) = (w.as_mut_ptr(), m.as_mut_ptr(), v.as_mut_ptr());
     let operands = update::AdamOperands { w, g: g.as_ptr(), m, v, alpha: 1e-6 };
     // SAFETY: every operand has `len` elements.

@@ -228,7 +228,7 @@ impl Kernel {
                     let rows = rows * per_row;
                     softmax::sparse_cross_entropy(isa, f32_in(0), labels, f32_out(0), f32_out(1), rows, *len);
                 }
-                Kernel::Adam { op, row_len } => adam(block, *op, rows * row_len),
+                Kernel::Adam { op, row_len } => adam(block, *op, [rows, *row_len]),
                 Kernel::CastToF32 { row_len } => {
                     let from = std::slice::from_raw_parts(inputs[0].cast::<i32>(), rows * row_len);
                     (0..from.len()).for_each(|i| *f32_out(0).add(i) = from[i] as f32);
@@ -385,16 +385,16 @@ unsafe fn conv(block: &Block<'_>, sweep: &Sweep) {
     unsafe { sweep.run(block.isa, block.rows, x, kernel, block.outputs[0].cast(), block.block_scratch.cast()) }
 }
 
-unsafe fn adam(block: &Block<'_>, op: AdamUpdate, len: usize) {
+unsafe fn adam(block: &Block<'_>, op: AdamUpdate, [rows, row_len]: [usize; 2]) {
     let [w, g, m, v, alpha] = [0, 1, 2, 3, 4].map(|i: usize| block.inputs[i].cast::<f32>());
     // The plan updates states in place; a raw plan of a graph without states does not.
     for (from, to) in [(w, block.outputs[0]), (m, block.outputs[1]), (v, block.outputs[2])] {
         if from.cast::<u8>() != to {
             // SAFETY: input and output both hold the block's elements and do not overlap.
-            unsafe { std::ptr::copy_nonoverlapping(from, to.cast::<f32>(), len) };
+            unsafe { std::ptr::copy_nonoverlapping(from, to.cast::<f32>(), rows * row_len) };
         }
     }
     let [w, m, v] = [0, 1, 2].map(|i: usize| block.outputs[i].cast::<f32>());
     // SAFETY: every operand holds the block's elements; alpha is a scalar.
-    unsafe { update::adam(block.isa, op, AdamOperands { w, g, m, v, alpha: *alpha }, len) }
+    unsafe { update::adam(block.isa, op, AdamOperands { w, g, m, v, alpha: *alpha }, [rows, row_len]) }
 }

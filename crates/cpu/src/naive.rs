@@ -551,9 +551,20 @@ fn adam<S: Scalar>(op: &AdamUpdate, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
     let c = |x: f32| S::from_f64(f64::from(x));
     let alpha = inputs[4].floats()[0];
     let (rest_1, rest_2) = (S::binary(Sub, c(1.0), c(op.beta_1)), S::binary(Sub, c(1.0), c(op.beta_2)));
+    let row_len = inputs[0].shape.iter().skip(1).product::<usize>().max(1);
+    let stays = |i: usize| {
+        let begin = i - i % row_len;
+        op.lazy && inputs[1].floats()[begin..begin + row_len].iter().all(|g| *g == c(0.0))
+    };
     let mut out: [Vec<S>; 3] = Default::default();
     for i in 0..inputs[0].floats().len() {
         let [w, g, m, v] = [0, 1, 2, 3].map(|input: usize| inputs[input].floats()[i]);
+        if stays(i) {
+            for (out, old) in out.iter_mut().zip([w, m, v]) {
+                out.push(old);
+            }
+            continue;
+        }
         let m = S::binary(Add, m, S::binary(Mul, S::binary(Sub, g, m), rest_1));
         let v = S::binary(Add, v, S::binary(Mul, S::binary(Sub, S::binary(Mul, g, g), v), rest_2));
         let root = S::binary(Add, S::unary(Unary::Sqrt, v), c(op.epsilon));

@@ -598,7 +598,14 @@ fn composed_adam(g: &mut Builder, op: AdamUpdate, x: &[footlight_graph::Value]) 
     let root = g.add_scalar(root, op.epsilon);
     let direction = g.mul(alpha, m);
     let direction = g.div(direction, root);
-    vec![g.sub(w, direction), m, v]
+    let next = [g.sub(w, direction), m, v];
+    if !op.lazy {
+        return next.to_vec();
+    }
+    let sum = g.reduce_sum(square, &[1], true);
+    let zero = g.constant(0.0);
+    let moves = g.binary(Binary::Greater, sum, zero);
+    next.into_iter().zip([x[0], x[2], x[3]]).map(|(next, old)| g.select(moves, next, old)).collect()
 }
 
 #[test]

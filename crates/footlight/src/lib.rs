@@ -64,7 +64,9 @@ pub mod prelude {
         SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, UnitNormalization, UpSampling1D, UpSampling2D,
         UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, layers, metrics,
     };
-    pub use footlight_nn::{Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, RMSprop, SGD};
+    pub use footlight_nn::{
+        Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, LazyAdam, Lion, Nadam, RMSprop, SGD,
+    };
     pub use footlight_nn::{
         AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D,
         AdaptiveMaxPooling2D, AdaptiveMaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D, Conv1D,

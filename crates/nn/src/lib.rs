@@ -71,8 +71,8 @@ pub use optimizers::schedules::{
     PolynomialDecay, Schedule,
 };
 pub use optimizers::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Nadam, Optimizer, OptimizerChoice, RMSprop,
-    SGD,
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, LazyAdam, Lion, Nadam, Optimizer, OptimizerChoice,
+    RMSprop, SGD,
 };
 pub use regularizers::{L1, L2, OrthogonalRegularizer, Regularizer, Vectors};
 pub use summary::{grouped, readable_size};

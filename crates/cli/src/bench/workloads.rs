@@ -42,7 +42,18 @@ const LSTM: Workload = Workload {
     many: 256,
 };
 
-pub const WORKLOADS: [Workload; 7] = [
+const RECOMMENDER: Workload = Workload {
+    name: "recommender",
+    batch: 1024,
+    samples: 150 * 1024,
+    network: recommender,
+    compile: |model| model.compile("adam", "binary_crossentropy", []),
+    data: clicks,
+    answers: 10_000,
+    many: 1024,
+};
+
+pub const WORKLOADS: [Workload; 8] = [
     MLP,
     Workload { name: "cnn", samples: 12_800, network: cnn, ..MLP },
     LSTM,
@@ -57,15 +68,11 @@ pub const WORKLOADS: [Workload; 7] = [
         answers: 100,
         many: 32,
     },
+    RECOMMENDER,
     Workload {
-        name: "recommender",
-        batch: 1024,
-        samples: 150 * 1024,
-        network: recommender,
-        compile: |model| model.compile("adam", "binary_crossentropy", []),
-        data: clicks,
-        answers: 10_000,
-        many: 1024,
+        name: "recommender-lazy",
+        compile: |model| model.compile(LazyAdam::new(), "binary_crossentropy", []),
+        ..RECOMMENDER
     },
     Workload {
         name: "resnet20",

@@ -11,6 +11,8 @@ use crate::Type;
 /// The step size carries the bias correction, `alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`, so that `epsilon` is
 /// added to the uncorrected root, as in Keras.
 ///
+/// A lazy step leaves rows along axis 0, with their slots, whose gradient is zero; what is not a number is not zero.
+///
 /// # References
 /// Kingma and Ba (2015), "Adam: a method for stochastic optimization", section 2, the efficient form.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,15 +23,21 @@ pub struct AdamUpdate {
     pub beta_2: f32,
     /// Added to the root of the second moment.
     pub epsilon: f32,
+    /// Whether rows without a gradient stay as they are.
+    pub lazy: bool,
 }
 
 impl AdamUpdate {
-    /// One update.
+    /// One update, and one by which rows without a gradient stay: of a gradient, and of none.
     pub fn samples() -> Vec<Sample> {
         let uniform = |low: f64, high: f64| SampleInput::Uniform(vec![3, 5], low, high);
-        let scalar = SampleInput::Uniform(vec![], 0.1, 0.2);
-        let inputs = vec![uniform(-1.0, 1.0), uniform(-1.0, 1.0), uniform(-1.0, 1.0), uniform(0.1, 1.0), scalar];
-        vec![Sample { op: AdamUpdate { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }.into(), inputs }]
+        let sample = |lazy: bool, gradient: f64| {
+            let scalar = SampleInput::Uniform(vec![], 0.1, 0.2);
+            let gradient = uniform(-gradient, gradient);
+            let inputs = vec![uniform(-1.0, 1.0), gradient, uniform(-1.0, 1.0), uniform(0.1, 1.0), scalar];
+            Sample { op: AdamUpdate { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, lazy }.into(), inputs }
+        };
+        vec![sample(false, 1.0), sample(true, 1.0), sample(true, 0.0)]
     }
 }
 
@@ -38,7 +46,8 @@ impl OpRule for AdamUpdate {
         "adam_update"
     }
     fn attributes(&self) -> String {
-        format!("beta_1={}, beta_2={}, epsilon={}", self.beta_1, self.beta_2, self.epsilon)
+        let lazy = if self.lazy { ", lazy" } else { "" };
+        format!("beta_1={}, beta_2={}, epsilon={}{lazy}", self.beta_1, self.beta_2, self.epsilon)
     }
     fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, String> {
         let [w, g, m, v, alpha] = arity(inputs)?;

@@ -1,4 +1,5 @@
-//! Adam, and its relatives that keep a running mean of gradients and one of their squares: AdamW, Nadam, Lamb.
+//! Adam, and its relatives that keep a running mean of gradients and one of their squares: AdamW, LazyAdam,
+//! Nadam, Lamb.
 
 use super::settings::{DECAY, NOT_NEGATIVE, optimizer, optimizer_basics};
 use super::step::sum_of_squares;
@@ -29,18 +30,12 @@ macro_rules! adam {
                 if self.amsgrad { vec![moments, vec!["velocity_hat"]] } else { vec![moments] }
             }
 
-            /// `lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`.
             fn prepare(&self, cx: &mut Update<'_>) -> Vec<Value> {
-                let g = &mut *cx.graph;
-                let second = bias_correction(g, self.beta_2, cx.step);
-                let root = g.unary(Unary::Sqrt, second);
-                let scaled = g.mul(cx.learning_rate, root);
-                let first = bias_correction(g, self.beta_1, cx.step);
-                vec![g.div(scaled, first)]
+                vec![corrected_rate(cx, [self.beta_1, self.beta_2])]
             }
 
             fn update(&self, cx: &mut Update<'_>, alpha: &[Value], p: &Parameter) -> (Value, Vec<Value>) {
-                let op = AdamUpdate { beta_1: self.beta_1, beta_2: self.beta_2, epsilon: self.epsilon };
+                let op = AdamUpdate { beta_1: self.beta_1, beta_2: self.beta_2, epsilon: self.epsilon, lazy: false };
                 if self.amsgrad { amsgrad(cx.graph, op, alpha[0], p) } else { plain(cx.graph, op, alpha[0], p) }
             }
         }
@@ -88,6 +83,62 @@ adam! {
     /// assert_eq!(AdamW::new().common().weight_decay, Some(0.004));
     /// ```
     AdamW { learning_rate = 0.001, weight_decay = 0.004, }
+}
+
+optimizer! {
+    /// Adam that leaves rows without a gradient, with their slots, as they are: a step of an embedding costs what the batch
+    /// reads of it, not its whole table.
+    ///
+    /// As [`Adam`] for the rows along axis 0 whose gradient is not all zero. The others would move by what is left of
+    /// their running mean, and it would decay; so the numbers are other ones, and often as good.
+    ///
+    /// # Arguments
+    /// Defaults as [`Adam`]: `learning_rate` 0.001, in `[0, ∞)`; `beta_1` 0.9 and `beta_2` 0.999, in `[0, 1)`; `epsilon` 1e-7,
+    /// in `[0, ∞)`.
+    ///
+    /// # Differences
+    /// Keras has none; TensorFlow Addons' `LazyAdam` and PyTorch's `SparseAdam` do so for rows that were read, whether or
+    /// not their gradient is zero. A weight decay and an L2 penalty move all rows.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight_nn::{LazyAdam, Optimizer};
+    /// assert_eq!(LazyAdam::new().slots(), ["momentum", "velocity"]);
+    /// ```
+    LazyAdam { learning_rate = 0.001, }
+    /// The decay of the mean of gradients; default 0.9.
+    beta_1: f32 = 0.9, DECAY;
+    /// The decay of the mean of squares; default 0.999.
+    beta_2: f32 = 0.999, DECAY;
+    /// Added to the root; default 1e-7.
+    epsilon: f32 = 1e-7, NOT_NEGATIVE;
+}
+
+impl Optimizer for LazyAdam {
+    optimizer_basics!(LazyAdam);
+
+    fn slot_groups(&self) -> Vec<Vec<&'static str>> {
+        vec![vec!["momentum", "velocity"]]
+    }
+
+    fn prepare(&self, cx: &mut Update<'_>) -> Vec<Value> {
+        vec![corrected_rate(cx, [self.beta_1, self.beta_2])]
+    }
+
+    fn update(&self, cx: &mut Update<'_>, alpha: &[Value], p: &Parameter) -> (Value, Vec<Value>) {
+        let op = AdamUpdate { beta_1: self.beta_1, beta_2: self.beta_2, epsilon: self.epsilon, lazy: true };
+        plain(cx.graph, op, alpha[0], p)
+    }
+}
+
+/// `lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`.
+fn corrected_rate(cx: &mut Update<'_>, [beta_1, beta_2]: [f32; 2]) -> Value {
+    let g = &mut *cx.graph;
+    let second = bias_correction(g, beta_2, cx.step);
+    let root = g.unary(Unary::Sqrt, second);
+    let scaled = g.mul(cx.learning_rate, root);
+    let first = bias_correction(g, beta_1, cx.step);
+    g.div(scaled, first)
 }
 
 fn plain(g: &mut Builder, op: AdamUpdate, alpha: Value, p: &Parameter) -> (Value, Vec<Value>) {

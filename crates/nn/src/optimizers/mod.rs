@@ -14,7 +14,7 @@ mod step;
 
 pub use adafactor::Adafactor;
 pub use adagrad::{Adadelta, Adagrad, Adamax};
-pub use adam::{Adam, AdamW, Lamb, Nadam};
+pub use adam::{Adam, AdamW, Lamb, LazyAdam, Nadam};
 pub use common::Common;
 pub use ftrl::Ftrl;
 pub use lion::Lion;
@@ -203,6 +203,7 @@ catalogue! {
     "ftrl", "Ftrl" => Ftrl,
     "lion", "Lion" => Lion,
     "lamb", "Lamb" => Lamb,
+    "lazyadam", "LazyAdam" => LazyAdam,
 }
 
 /// `old + (new - old)(1 - decay)`.
