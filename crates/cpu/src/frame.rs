@@ -6,7 +6,7 @@ use crate::feed::Feed;
 use crate::isa::Isa;
 use crate::ready::{Base, Location, Loop, MAX_INPUTS, Ready, ReadyChain, ReadyPhase, ReadyPlan, Work};
 use crate::session::Inspection;
-use crate::team::Phases;
+use crate::team::{Phases, Task};
 use footlight_graph::{Graph, Value};
 use footlight_tensor::DType;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +39,7 @@ impl Run<'_> {
     pub(crate) fn work(&self, worker: usize) {
         let frame = Frame::new(self, worker);
         for (p, phase) in self.plan.phases.iter().enumerate() {
-            self.progress.work(p, phase.tasks, |task| frame.run_task(phase, task));
+            self.progress.work(p, worker, |share| phase.shares[share].tasks, |task| frame.run_task(phase, task));
             let is_last = p + 1 == self.plan.phases.len();
             if (!is_last || self.poison) && !self.progress.wait(p, phase.tasks) {
                 return;
@@ -92,14 +92,15 @@ impl<'a> Frame<'a> {
         Frame { run, worker, plan: run.plan, arena: run.arena, kept: scratch, scratch, turn: None }
     }
 
-    /// Runs one block of one chain of a phase, counted through all chains.
-    fn run_task(&self, phase: &ReadyPhase, mut task: usize) {
-        for chain in &phase.chains {
-            if task < chain.blocks {
+    /// Runs one block of one chain of a phase, counted through all chains of a share.
+    fn run_task(&self, phase: &ReadyPhase, Task { share, mut number }: Task) {
+        for (chain, blocks) in phase.chains.iter().zip(&phase.shares[share].blocks) {
+            if number < blocks.len() {
+                let block = blocks.start + number;
                 return self
-                    .run_block(chain, task, &mut |frame, chain, step, block| frame.run_step(chain, step, block));
+                    .run_block(chain, block, &mut |frame, chain, step, block| frame.run_step(chain, step, block));
             }
-            task -= chain.blocks;
+            number -= blocks.len();
         }
     }
 

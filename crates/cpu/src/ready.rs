@@ -85,13 +85,41 @@ impl ReadyChain {
 pub(crate) struct ReadyPhase {
     pub chains: Vec<ReadyChain>,
     pub tasks: usize,
+    /// For each worker the tasks it begins with.
+    pub shares: Vec<Share>,
     /// Bytes of the arena that nobody reads after this phase.
     pub freed: Vec<Range<usize>>,
 }
 
-/// What is counted while a session is made.
+/// What one worker begins with in every run: the same blocks of each chain, so that what it wrote in the last run, or in
+/// the phase before, is still in its own cache. Another core's is read several times slower, where the two share no cache.
+#[derive(Debug, Default)]
+pub(crate) struct Share {
+    /// Blocks of each chain of the phase.
+    pub blocks: Vec<Range<usize>>,
+    pub tasks: usize,
+}
+
+/// An equal share for each worker of chains of so many blocks; of what does not come out even, the first gets the first.
+fn shares(chains: impl Iterator<Item = usize>, workers: usize) -> Vec<Share> {
+    let mut shares: Vec<Share> = (0..workers).map(|_| Share::default()).collect();
+    let mut rest = workers - 1;
+    for blocks in chains {
+        for (worker, share) in shares.iter_mut().enumerate() {
+            let [begin, end] = [worker, worker + 1].map(|w| (w * blocks + rest) / workers);
+            share.blocks.push(begin..end);
+            share.tasks += end - begin;
+        }
+        rest = (rest + workers - blocks % workers) % workers;
+    }
+    shares
+}
+
+/// What a session is made for, and what is counted on the way.
 #[derive(Default)]
 pub(crate) struct Counts {
+    /// Workers that share the tasks.
+    pub workers: usize,
     /// Operands that are packed.
     pub packed: usize,
     /// Steps.
@@ -119,7 +147,8 @@ impl ReadyPlan {
                 })
                 .collect();
             let tasks = chains.iter().map(|c| c.blocks).sum();
-            phases.push(ReadyPhase { chains, tasks, freed: freed(plan, p) });
+            let shares = shares(chains.iter().map(|c| c.blocks), counts.workers.max(1));
+            phases.push(ReadyPhase { chains, tasks, shares, freed: freed(plan, p) });
         }
         ReadyPlan { phases, constants: constants(&plan.graph) }
     }
@@ -264,6 +293,23 @@ mod tests {
     use crate::isa::Isa;
     use crate::target::CpuTarget;
     use footlight_graph::{Builder, Type};
+
+    #[test]
+    fn every_block_is_in_one_share_and_shares_differ_by_a_block_of_each_chain() {
+        for workers in 1..9 {
+            let chains = [1, 1, 64, 7, 1, 0, 3];
+            let shares = shares(chains.into_iter(), workers);
+            for (chain, blocks) in chains.into_iter().enumerate() {
+                let all: Vec<usize> = shares.iter().flat_map(|share| share.blocks[chain].clone()).collect();
+                assert_eq!(all, (0..blocks).collect::<Vec<_>>());
+                let even = blocks / workers..=blocks.div_ceil(workers);
+                assert!(shares.iter().all(|share| even.contains(&share.blocks[chain].len())), "{shares:?}");
+            }
+            let tasks: Vec<usize> = shares.iter().map(|share| share.tasks).collect();
+            assert!(tasks[0] - tasks[workers - 1] <= 1, "{tasks:?}");
+            assert!(tasks.iter().sum::<usize>() == 77 && !shares[0].blocks[0].is_empty());
+        }
+    }
 
     /// A body with a product by a constant, by the carry and by its own step.
     #[test]

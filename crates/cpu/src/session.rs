@@ -59,7 +59,7 @@ pub struct Inspection<'a> {
 
 impl Session {
     pub(crate) fn new(plan: Plan, rules: Vec<RuleReport>, workers: usize, engine: &Engine) -> Session {
-        let mut counts = Counts::default();
+        let mut counts = Counts { workers, ..Counts::default() };
         let ready = ReadyPlan::new(&plan, &mut counts);
         let position = |name: &str| engine.store().position(name).expect("the engine declares every state");
         let states: Vec<usize> = plan.graph.states().iter().map(|s| position(&s.name)).collect();
@@ -67,7 +67,7 @@ impl Session {
         Session {
             pointers: vec![std::ptr::null_mut(); states.len()],
             scratch: vec![std::ptr::null_mut(); workers],
-            progress: Phases::new(ready.phases.len()),
+            progress: Phases::new(ready.phases.len(), workers),
             packed: (0..counts.packed * workers).map(|_| AtomicU64::new(0)).collect(),
             engine: engine.identity.clone(),
             run: 0,

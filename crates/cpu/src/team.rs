@@ -162,47 +162,58 @@ impl Patience {
     }
 }
 
-/// The tasks of the phases of a job: each is claimed by whoever comes, and those of a phase are all done before the next
-/// begins.
+/// The tasks of the phases of a job: each worker claims those of its own share first, then what others have left of
+/// theirs; all of a phase are done before the next begins.
 #[derive(Debug)]
 pub(crate) struct Phases {
-    tallies: Vec<Tally>,
+    workers: usize,
+    /// How many tasks of each worker's share are claimed, phase by phase.
+    claimed: Vec<Tally>,
+    /// How many tasks of each phase are done.
+    done: Vec<Tally>,
     is_broken: AtomicBool,
 }
 
-/// A cache line of its own for each phase: the next is claimed from while some still wait for the last.
+/// A count with a cache line of its own: others are changed by other workers.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Tally {
-    claimed: AtomicUsize,
-    done: AtomicUsize,
+struct Tally(AtomicUsize);
+
+/// A task by its number in the share of a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task {
+    pub share: usize,
+    pub number: usize,
 }
 
 impl Phases {
-    pub(crate) fn new(count: usize) -> Phases {
-        Phases { tallies: (0..count).map(|_| Tally::default()).collect(), is_broken: AtomicBool::new(false) }
+    pub(crate) fn new(count: usize, workers: usize) -> Phases {
+        let tallies = |count: usize| (0..count).map(|_| Tally::default()).collect();
+        Phases { workers, claimed: tallies(count * workers), done: tallies(count), is_broken: AtomicBool::new(false) }
     }
 
     /// Makes the phases ready for a job; nobody may be at work.
     pub(crate) fn reset(&self) {
-        for tally in &self.tallies {
-            tally.claimed.store(0, Ordering::Relaxed);
-            tally.done.store(0, Ordering::Relaxed);
+        for Tally(count) in self.claimed.iter().chain(&self.done) {
+            count.store(0, Ordering::Relaxed);
         }
         self.is_broken.store(false, Ordering::Relaxed);
     }
 
-    /// Runs every task below `tasks` of a phase that nobody else has claimed.
-    pub(crate) fn work(&self, phase: usize, tasks: usize, run: impl Fn(usize)) {
+    /// Runs every task of a phase that nobody else has claimed, `worker`'s own share before the others; `tasks` are those
+    /// of a share.
+    pub(crate) fn work(&self, phase: usize, worker: usize, tasks: impl Fn(usize) -> usize, run: impl Fn(Task)) {
         let _breaks = BreaksOnPanic(&self.is_broken);
         let mut own = 0;
-        loop {
-            let task = self.tallies[phase].claimed.fetch_add(1, Ordering::Relaxed);
-            if task >= tasks {
-                break;
+        for share in (worker..self.workers).chain(0..worker) {
+            let (Tally(claimed), tasks) = (&self.claimed[phase * self.workers + share], tasks(share));
+            while claimed.load(Ordering::Relaxed) < tasks {
+                let number = claimed.fetch_add(1, Ordering::Relaxed);
+                if number < tasks {
+                    run(Task { share, number });
+                    own += 1;
+                }
             }
-            run(task);
-            own += 1;
         }
         if own > 0 {
             self.add_done(phase, own);
@@ -211,14 +222,14 @@ impl Phases {
 
     /// Says that `tasks` more of a phase are done.
     pub(crate) fn add_done(&self, phase: usize, tasks: usize) {
-        self.tallies[phase].done.fetch_add(tasks, Ordering::AcqRel);
+        self.done[phase].0.fetch_add(tasks, Ordering::AcqRel);
     }
 
     /// Waits until `tasks` of a phase are done, and what they wrote can be read; false if a worker panicked, so that they
     /// never will be.
     pub(crate) fn wait(&self, phase: usize, tasks: usize) -> bool {
         let mut patience = Patience::default();
-        while self.tallies[phase].done.load(Ordering::Acquire) < tasks {
+        while self.done[phase].0.load(Ordering::Acquire) < tasks {
             if self.is_broken.load(Ordering::Relaxed) {
                 return false;
             }
@@ -352,14 +363,15 @@ mod tests {
     #[test]
     fn a_phase_begins_when_the_last_is_done() {
         for workers in [1, 2, 5, 64] {
-            let (mut team, phases) = (Team::new(workers), Phases::new(10));
+            let (mut team, phases) = (Team::new(workers), Phases::new(10, workers));
+            let tasks = |share: usize| (share + 1) * 7 / workers - share * 7 / workers;
             for _ in 0..50 {
                 let written: Vec<AtomicUsize> = (0..11).map(|_| AtomicUsize::new(0)).collect();
                 written[0].store(7, Ordering::Relaxed);
                 phases.reset();
-                team.run(workers, &|_| {
+                team.run(workers, &|worker| {
                     for phase in 0..10 {
-                        phases.work(phase, 7, |_| {
+                        phases.work(phase, worker, tasks, |_| {
                             assert_eq!(written[phase].load(Ordering::Relaxed), 7);
                             written[phase + 1].fetch_add(1, Ordering::Relaxed);
                         });
@@ -378,17 +390,22 @@ mod tests {
     /// Whoever fails, nobody waits for ever, and the next job finds everything in order.
     #[test]
     fn a_panic_reaches_the_caller_and_the_team_goes_on() {
-        let (mut team, phases) = (Team::new(4), Phases::new(10));
+        let (mut team, phases) = (Team::new(4), Phases::new(10, 4));
         let mut job = |failing: Option<usize>| {
             let done = AtomicUsize::new(0);
             phases.reset();
             let has_panicked = panics(|| {
-                team.run(4, &|_| {
+                team.run(4, &|worker| {
                     for phase in 0..10 {
-                        phases.work(phase, 8, |task| {
-                            assert!(failing != Some(8 * phase + task), "a task fails");
-                            done.fetch_add(1, Ordering::Relaxed);
-                        });
+                        phases.work(
+                            phase,
+                            worker,
+                            |_| 2,
+                            |Task { share, number }| {
+                                assert!(failing != Some(8 * phase + 2 * share + number), "a task fails");
+                                done.fetch_add(1, Ordering::Relaxed);
+                            },
+                        );
                         if !phases.wait(phase, 8) {
                             return;
                         }
