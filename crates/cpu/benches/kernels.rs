@@ -202,7 +202,7 @@ fn others(isa: Isa) {
     let (w, m, v) = (w.as_mut_ptr(), m.as_mut_ptr(), v.as_mut_ptr());
     let operands = update::AdamOperands { w, g: g.as_ptr(), m, v, alpha: 1e-6 };
     // SAFETY: every operand has `len` elements.
-    let time = seconds(|| unsafe { update::adam(isa, op, operands, len) });
+    let time = seconds(|| unsafe { update::adam(isa, op, operands, [1, len]) });
     line(isa, "adam (784, 128)", time, len, 28 * len);
     let mut y = vec![0f32; len];
     for (rows, len) in [(128, 10), (128, 784)] {

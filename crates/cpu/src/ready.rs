@@ -305,9 +305,8 @@ mod tests {
                 let even = blocks / workers..=blocks.div_ceil(workers);
                 assert!(shares.iter().all(|share| even.contains(&share.blocks[chain].len())), "{shares:?}");
             }
-            let tasks: Vec<usize> = shares.iter().map(|share| share.tasks).collect();
-            assert!(tasks[0] - tasks[workers - 1] <= 1, "{tasks:?}");
-            assert!(tasks.iter().sum::<usize>() == 77 && !shares[0].blocks[0].is_empty());
+            let tasks: usize = shares.iter().map(|share| share.tasks).sum();
+            assert!(tasks == 77 && !shares[0].blocks[0].is_empty(), "{shares:?}");
         }
     }
 
