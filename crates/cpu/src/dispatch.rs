@@ -2,7 +2,7 @@
 
 use crate::feed::Feed;
 use crate::isa::Isa;
-use crate::kernels::conv::{KernelGradient, Sweep};
+use crate::kernels::conv::{KernelGradient, PooledConv, ScatterInputGradient, ScatterKernelGradient, Sweep};
 use crate::kernels::gemm::{self, Left};
 use crate::kernels::index::{self, Table};
 use crate::kernels::integers::Integers;
@@ -13,7 +13,7 @@ use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
 use crate::kernels::{layout, softmax, stream};
 use crate::target::{is_direct, is_streamed};
-use footlight_graph::ops::{AdamUpdate, ConvKernelGradient, MatMul};
+use footlight_graph::ops::{self, AdamUpdate, ConvGeometry, ConvKernelGradient, MatMul};
 use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
@@ -45,6 +45,9 @@ pub(crate) enum Kernel {
     Conv { sweep: Box<Sweep>, pack_slot: usize },
     ConvKernelGradient(Box<KernelGradient>),
     MaxPool(Box<Pool>),
+    ConvMaxPool { pooled: Box<PooledConv>, pack_slot: usize },
+    ScatterInputGradient { gradient: Box<ScatterInputGradient>, pack_slot: usize },
+    ScatterKernelGradient(Box<ScatterKernelGradient>),
     AveragePool(Box<Pool>),
     AveragePoolGradient(Box<Pool>),
     PoolGather { extents: [usize; 3] },
@@ -116,6 +119,18 @@ impl Kernel {
             }
             Op::ConvKernelGradient(op) => Kernel::ConvKernelGradient(Box::new(kernel_gradient(graph, node, op))),
             Op::MaxPool(op) => Kernel::MaxPool(Box::new(Pool::new(&op.windows, &input(0).shape))),
+            Op::ConvMaxPool(op) => {
+                *pack_slots += 1;
+                Kernel::ConvMaxPool { pooled: Box::new(pooled_conv(graph, node, op)), pack_slot: *pack_slots - 1 }
+            }
+            Op::ScatterInputGradient(op) => {
+                *pack_slots += 1;
+                let gradient = Box::new(scatter_input_gradient(graph, node, op));
+                Kernel::ScatterInputGradient { gradient, pack_slot: *pack_slots - 1 }
+            }
+            Op::ScatterKernelGradient(op) => {
+                Kernel::ScatterKernelGradient(Box::new(scatter_kernel_gradient(graph, node, op)))
+            }
             Op::AveragePool(op) => Kernel::AveragePool(Box::new(Pool::new(&op.windows, &input(0).shape))),
             Op::AveragePoolGradient(op) => Kernel::AveragePoolGradient(Box::new(Pool::new(&op.windows, &output.shape))),
             Op::PoolGather(_) => Kernel::PoolGather { extents: pool_extents(input(0), output) },
@@ -151,6 +166,7 @@ impl Kernel {
     pub(crate) fn pack_slot(&self) -> Option<usize> {
         match self {
             Kernel::MatMul { pack_slot, .. } | Kernel::Conv { pack_slot, .. } => Some(*pack_slot),
+            Kernel::ConvMaxPool { pack_slot, .. } | Kernel::ScatterInputGradient { pack_slot, .. } => Some(*pack_slot),
             _ => None,
         }
     }
@@ -183,7 +199,26 @@ impl Kernel {
                     let scratch = block.block_scratch.cast();
                     gradient.run(isa, [f32_in(0), f32_in(1)], [first_row, rows], f32_out(0), scratch);
                 }
-                Kernel::MaxPool(windows) => pool::max(isa, windows, rows, f32_in(0), f32_out(0), outputs[1].cast()),
+                Kernel::MaxPool(windows) => {
+                    pool::max_of_images(isa, windows, rows, f32_in(0), f32_out(0), outputs[1].cast());
+                }
+                Kernel::ConvMaxPool { pooled, .. } => {
+                    let w = f32_in(1);
+                    let kernel =
+                        if pooled.sweep.is_depthwise() { w } else { packed(block, |to| pooled.sweep.pack(isa, w, to)) };
+                    let scratch = block.block_scratch.cast();
+                    pooled.run(isa, rows, [f32_in(0), kernel], f32_out(0), outputs[1].cast(), scratch);
+                }
+                Kernel::ScatterInputGradient { gradient, .. } => {
+                    let w = f32_in(2);
+                    let kernel = if gradient.is_unpacked() { w } else { packed(block, |to| gradient.pack(isa, w, to)) };
+                    let scratch = block.block_scratch.cast();
+                    gradient.run(isa, rows, [f32_in(0), kernel], inputs[1].cast(), f32_out(0), scratch);
+                }
+                Kernel::ScatterKernelGradient(gradient) => {
+                    let (images, scratch) = ([f32_in(0), f32_in(1)], block.block_scratch.cast());
+                    gradient.run(isa, images, inputs[2].cast(), [first_row, rows], f32_out(0), scratch);
+                }
                 Kernel::AveragePool(windows) => pool::average(isa, windows, rows, f32_in(0), f32_out(0)),
                 Kernel::AveragePoolGradient(windows) => {
                     pool::average_gradient(isa, windows, rows, f32_in(0), f32_out(0));
@@ -298,15 +333,21 @@ unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
         // SAFETY: the operands are matrices of these extents.
         return unsafe { gemm::gemm_direct(block.isa, extents, left, b, n, c, n) };
     }
-    let packed = block.phase_scratch.cast::<f32>();
-    let mark = block.packed.expect("a product has a place to pack");
+    // SAFETY: as above; the phase's scratch has room for the packed operand.
+    unsafe {
+        let packed = packed(block, |to| pack_right(block.isa, op, b, [k, n], to));
+        gemm::gemm_packed(block.isa, extents, left, packed, c, n);
+    }
+}
+
+/// The phase's scratch, where `pack` has packed an operand in this run.
+fn packed(block: &Block<'_>, pack: impl FnOnce(*mut f32)) -> *const f32 {
+    let (mark, to) = (block.packed.expect("the kernel has a place to pack"), block.phase_scratch.cast::<f32>());
     if mark.load(Ordering::Relaxed) != block.run {
-        // SAFETY: the phase's scratch has room for the packed operand.
-        unsafe { pack_right(block.isa, op, b, [k, n], packed) };
+        pack(to);
         mark.store(block.run, Ordering::Relaxed);
     }
-    // SAFETY: as above; the operand is packed.
-    unsafe { gemm::gemm_packed(block.isa, extents, left, packed, c, n) }
+    to
 }
 
 /// `count` products one after another, each of its own matrices.
@@ -365,6 +406,43 @@ pub(crate) fn kernel_gradient(graph: &Graph, node: &Node, op: &ConvKernelGradien
     KernelGradient { sweep, images: x[0], chunks: op.chunks }
 }
 
+/// The shape of the outputs of a convolution of images `x`.
+fn conv_shape(geometry: &ConvGeometry, x: &[usize], window: &[usize], filters: usize) -> Vec<usize> {
+    let spatial = geometry.output(&x[1..x.len() - 1], window).expect("shape rules have checked this");
+    [&x[..1], &spatial, &[filters]].concat()
+}
+
+/// The convolution of `node` and its windows.
+pub(crate) fn pooled_conv(graph: &Graph, node: &Node, op: &ops::ConvMaxPool) -> PooledConv {
+    let [x, w] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
+    let (window, geometry) = (&w[..w.len() - 2], &op.conv.geometry);
+    let y = conv_shape(geometry, x, window, w[w.len() - 1]);
+    PooledConv::new(geometry, x, window, &y, &op.pool.windows)
+}
+
+/// The input gradient of `node`.
+pub(crate) fn scatter_input_gradient(
+    graph: &Graph,
+    node: &Node,
+    op: &ops::ScatterInputGradient,
+) -> ScatterInputGradient {
+    let [dy, w] = [0, 2].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
+    let (window, dx) = (&w[..w.len() - 2], &graph.type_of(node.outputs[0]).shape);
+    let y = conv_shape(&op.of.geometry, dx, window, w[w.len() - 1]);
+    ScatterInputGradient::new(&op.of, dy, &y, window, dx)
+}
+
+/// The kernel gradient of `node`.
+pub(crate) fn scatter_kernel_gradient(
+    graph: &Graph,
+    node: &Node,
+    op: &ops::ScatterKernelGradient,
+) -> ScatterKernelGradient {
+    let [x, dy] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
+    let y = conv_shape(&op.of.geometry, x, &op.of.window, dy[dy.len() - 1]);
+    ScatterKernelGradient::new(&op.of, x, &y, dy)
+}
+
 /// Positions of an image, positions of an output, channels.
 fn pool_extents(image: &Type, output: &Type) -> [usize; 3] {
     let positions = |ty: &Type| ty.shape[1..ty.rank() - 1].iter().product();
@@ -373,16 +451,11 @@ fn pool_extents(image: &Type, output: &Type) -> [usize; 3] {
 
 unsafe fn conv(block: &Block<'_>, sweep: &Sweep) {
     let [x, w] = [0, 1].map(|i: usize| block.inputs[i].cast::<f32>().cast_const());
-    let packed = block.phase_scratch.cast::<f32>();
-    let mark = block.packed.expect("a convolution has a place to pack");
-    if mark.load(Ordering::Relaxed) != block.run {
-        // SAFETY: the phase's scratch has room for the packed kernel.
-        unsafe { sweep.pack(block.isa, w, packed) };
-        mark.store(block.run, Ordering::Relaxed);
+    // SAFETY: the phase's scratch has room for the packed kernel, the block's for a band; the operands hold the block's images.
+    unsafe {
+        let kernel = if sweep.is_depthwise() { w } else { packed(block, |to| sweep.pack(block.isa, w, to)) };
+        sweep.run(block.isa, block.rows, x, kernel, block.outputs[0].cast(), block.block_scratch.cast());
     }
-    let kernel = if sweep.is_depthwise() { w } else { packed.cast_const() };
-    // SAFETY: the operands hold the block's images, the block's scratch a band.
-    unsafe { sweep.run(block.isa, block.rows, x, kernel, block.outputs[0].cast(), block.block_scratch.cast()) }
 }
 
 unsafe fn adam(block: &Block<'_>, op: AdamUpdate, len: usize) {

@@ -5,7 +5,7 @@ use crate::isa::Isa;
 use crate::kernels::reduce::Fold;
 use crate::kernels::{gemm, program, stream};
 use crate::naive::{self, NaiveValue};
-use footlight_graph::ops::{Constant, MatMul, convolution_flops};
+use footlight_graph::ops::{Constant, MatMul, ScatterKernelGradient, convolution_flops};
 use footlight_graph::plan::Target;
 use footlight_graph::simplify;
 use footlight_graph::{Graph, Node, Op, Type};
@@ -73,6 +73,10 @@ impl Target for CpuTarget {
         match &node.op {
             Op::MatMul(op) if !is_batch(graph, node) => packed_bytes(self.isa, graph, node, op),
             Op::Conv(_) | Op::ConvInputGradient(_) => 4 * dispatch::sweep(graph, node).packed_floats(self.isa),
+            Op::ConvMaxPool(op) => 4 * dispatch::pooled_conv(graph, node, op).sweep.packed_floats(self.isa),
+            Op::ScatterInputGradient(op) => {
+                4 * dispatch::scatter_input_gradient(graph, node, op).packed_floats(self.isa)
+            }
             _ => 0,
         }
     }
@@ -89,6 +93,13 @@ impl Target for CpuTarget {
             Op::Conv(_) | Op::ConvInputGradient(_) => return 4 * dispatch::sweep(graph, node).band_floats(),
             Op::ConvKernelGradient(op) => {
                 return 4 * dispatch::kernel_gradient(graph, node, op).scratch_floats(self.isa);
+            }
+            Op::ConvMaxPool(op) => return 4 * dispatch::pooled_conv(graph, node, op).scratch_floats(),
+            Op::ScatterInputGradient(op) => {
+                return 4 * dispatch::scatter_input_gradient(graph, node, op).scratch_floats();
+            }
+            Op::ScatterKernelGradient(op) => {
+                return 4 * dispatch::scatter_kernel_gradient(graph, node, op).scratch_floats(self.isa, rows);
             }
             op if op.is_elementwise() && graph.type_of(node.outputs[0]).dtype == DType::F32 => {
                 dispatch::alone(op, graph.type_of(node.outputs[0]))
@@ -128,7 +139,7 @@ impl Target for CpuTarget {
                 if is_streamed(op, [m, n, k]) { streamed_rows([m, n, k]) } else { 16 }
             }
             // Each block reads all images of its chunk; a chunk is cut evenly.
-            Op::ConvKernelGradient(op) => {
+            Op::ConvKernelGradient(op) | Op::ScatterKernelGradient(ScatterKernelGradient { of: op }) => {
                 let rows = graph.type_of(node.outputs[0]).shape[0] / op.chunks;
                 rows.div_ceil(rows.div_ceil(288).max(1))
             }

@@ -1,7 +1,7 @@
 //! Maxima and means of windows, and elements moved to and from positions of an image. Channels lie last, so every window is
 //! worked on for all channels at once.
 
-use crate::isa::multiversion;
+use crate::isa::{Isa, multiversion};
 use footlight_graph::ops::Windows;
 use std::ops::Range;
 
@@ -32,6 +32,47 @@ impl Pool {
             positions: spatial.iter().product(),
             channels: x[x.len() - 1],
         }
+    }
+
+    /// All windows, which read an image where it lies.
+    fn whole(&self) -> Region {
+        let windows = [0, 1, 2].map(|a: usize| 0..self.ranges[a].len());
+        let area = self.inner.iter().product::<usize>().max(1);
+        Region { windows, from: [0; 3], count: [self.positions / area, self.inner[0], self.inner[1]] }
+    }
+
+    /// All windows in regions of few floats: some windows of the middle axis and all of the last.
+    pub(crate) fn regions(&self, floats: usize) -> Vec<Region> {
+        let span = |a: usize, windows: Range<usize>| {
+            let ranges = || self.ranges[a][windows.clone()].iter();
+            let first = ranges().map(|r| r.start).min().unwrap_or(0);
+            [first, ranges().map(|r| r.end).max().unwrap_or(0).saturating_sub(first)]
+        };
+        let [depth, rows, columns] = [0, 1, 2].map(|a: usize| self.ranges[a].len());
+        let mut regions = Vec::new();
+        for a in 0..depth {
+            let mut begin = 0;
+            while begin < rows {
+                let size = |end: usize| [span(0, a..a + 1), span(1, begin..end), span(2, 0..columns)];
+                let fits = |end: &usize| {
+                    size(*end).iter().map(|[_, count]| count).product::<usize>() * self.channels <= floats
+                };
+                let end = (begin + 2..=rows).take_while(fits).last().unwrap_or(begin + 1);
+                let spans = size(end);
+                regions.push(Region {
+                    windows: [a..a + 1, begin..end, 0..columns],
+                    from: spans.map(|[from, _]| from),
+                    count: spans.map(|[_, count]| count),
+                });
+                begin = end;
+            }
+        }
+        regions
+    }
+
+    /// Floats of an image of outputs.
+    pub(crate) fn output_floats(&self) -> usize {
+        self.outputs() * self.channels
     }
 
     fn outputs(&self) -> usize {
@@ -66,34 +107,105 @@ unsafe fn row_mut<'a, T>(of: *mut T, at: usize, channels: usize) -> &'a mut [T] 
     unsafe { std::slice::from_raw_parts_mut(of.add(at * channels), channels) }
 }
 
+/// Windows of an image, and the part of it that they read.
+#[derive(Clone, Debug)]
+pub(crate) struct Region {
+    /// The windows on each axis.
+    pub windows: [Range<usize>; 3],
+    /// The part's first position on each axis.
+    pub from: [usize; 3],
+    /// Its positions on each axis.
+    pub count: [usize; 3],
+}
+
+/// Channels whose maxima are in registers at a time.
+const LANES: usize = 32;
+
+/// The first maximum of one window for some channels: `taps` tells what is read and the position of each.
+#[inline(always)]
+unsafe fn max_of_window<const WHOLE: bool>(
+    channels: usize,
+    mut taps: impl Iterator<Item = (*const f32, i32)>,
+    y: *mut f32,
+    positions: *mut i32,
+) {
+    let count = if WHOLE { LANES } else { channels };
+    let (mut best, mut at) = ([0f32; LANES], [0i32; LANES]);
+    // SAFETY: the caller vouches for so many channels of all.
+    unsafe {
+        if let Some((x, p)) = taps.next() {
+            for c in 0..count {
+                (best[c], at[c]) = (*x.add(c), p);
+            }
+        }
+        for (x, p) in taps {
+            for c in 0..count {
+                let x = *x.add(c);
+                let wins = (x > best[c]) | (x.is_nan() & !best[c].is_nan());
+                best[c] = if wins { x } else { best[c] };
+                at[c] = if wins { p } else { at[c] };
+            }
+        }
+        for c in 0..count {
+            *y.add(c) = best[c];
+            *positions.add(c) = at[c];
+        }
+    }
+}
+
 multiversion! {
-    /// The first maximum of each window and its position; the first NaN wins.
+    /// The first maximum of each window of a region and its position in the image; the first NaN wins. `y` and `positions` are
+    /// of all windows.
     ///
     /// # Safety
-    /// `x` holds `images` images, `y` and `positions` have room for their outputs.
-    pub(crate) unsafe fn max(pool: &Pool, images: usize, x: *const f32, y: *mut f32, positions: *mut i32) {
-        let (outputs, channels) = (pool.outputs(), pool.channels);
-        for image in 0..images {
-            for o in 0..outputs {
-                // SAFETY: the output's rows and its window's lie inside what the caller vouches for.
-                unsafe {
-                    let best = row_mut(y, image * outputs + o, channels);
-                    let at = row_mut(positions, image * outputs + o, channels);
-                    let mut window = pool.window(o).map(|p| (p, row(x, image * pool.positions + p, channels)));
-                    if let Some((p, x)) = window.next() {
-                        best.copy_from_slice(x);
-                        at.fill(p as i32);
-                    }
-                    for (p, x) in window {
-                        for c in 0..channels {
-                            let wins = (x[c] > best[c]) | (x[c].is_nan() & !best[c].is_nan());
-                            best[c] = if wins { x[c] } else { best[c] };
-                            at[c] = if wins { p as i32 } else { at[c] };
+    /// `x` holds the region's part of the image, `y` and `positions` have room for an image's outputs.
+    pub(crate) unsafe fn max(pool: &Pool, region: &Region, x: *const f32, y: *mut f32, positions: *mut i32) {
+        let ([_, rows, columns], channels) = ([0, 1, 2].map(|a: usize| pool.ranges[a].len()), pool.channels);
+        let (from, count, [height, width]) = (region.from, region.count, pool.inner);
+        for a in region.windows[0].clone() {
+            for b in region.windows[1].clone() {
+                for c in region.windows[2].clone() {
+                    let o = ((a * rows + b) * columns + c) * channels;
+                    let window = [&pool.ranges[0][a], &pool.ranges[1][b], &pool.ranges[2][c]];
+                    for first in (0..channels).step_by(LANES) {
+                        let taps = window[0].clone().flat_map(|i| window[1].clone().map(move |j| (i, j)));
+                        let taps = taps.flat_map(|(i, j)| window[2].clone().map(move |k| (i, j, k))).map(|(i, j, k)| {
+                            let place = ((i - from[0]) * count[1] + j - from[1]) * count[2] + k - from[2];
+                            (x.wrapping_add(place * channels + first), ((i * height + j) * width + k) as i32)
+                        });
+                        // SAFETY: the window's positions and its output lie inside what the caller vouches for.
+                        unsafe {
+                            let (y, positions) = (y.add(o + first), positions.add(o + first));
+                            if channels - first >= LANES {
+                                max_of_window::<true>(LANES, taps, y, positions);
+                            } else {
+                                max_of_window::<false>(channels - first, taps, y, positions);
+                            }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// The same for all windows of `images` images.
+///
+/// # Safety
+/// `x` holds the images, `y` and `positions` have room for their outputs.
+pub(crate) unsafe fn max_of_images(
+    isa: Isa,
+    pool: &Pool,
+    images: usize,
+    x: *const f32,
+    y: *mut f32,
+    positions: *mut i32,
+) {
+    let whole = pool.whole();
+    for image in 0..images {
+        let (from, to) = (image * pool.positions * pool.channels, image * pool.output_floats());
+        // SAFETY: the image and its outputs lie inside what the caller vouches for.
+        unsafe { max(isa, pool, &whole, x.add(from), y.add(to), positions.add(to)) };
     }
 }
 

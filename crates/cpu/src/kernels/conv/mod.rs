@@ -7,7 +7,12 @@
 mod depthwise;
 mod geometry;
 mod gradient;
+mod pooled;
+mod rows;
+mod scatter;
 mod sweep;
 
 pub(crate) use geometry::Sweep;
 pub(crate) use gradient::KernelGradient;
+pub(crate) use pooled::PooledConv;
+pub(crate) use scatter::{ScatterInputGradient, ScatterKernelGradient};

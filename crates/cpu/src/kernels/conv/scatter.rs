@@ -1,0 +1,336 @@
+//! The gradients of a convolution where that by its output is given at some positions and is zero elsewhere, as it comes
+//! from a max pooling: what is not zero is listed, image by image, and each entry adds a line of the image or of the kernel
+//! for each line of the window. Where lines are shorter than a vector or channels lie in groups, the zeros are written
+//! and multiplied.
+
+use super::geometry::{Sweep, three};
+use super::gradient::{KernelGradient, Part};
+use super::rows::{Entries, add_rows};
+use crate::isa::Isa;
+use crate::kernels::moving::transpose;
+use crate::kernels::pool;
+use footlight_graph::ops::{ConvInputGradient, ConvKernelGradient};
+
+/// The shortest line, in floats, for which entries are listed.
+const SHORTEST: usize = 16;
+
+/// The gradients of one image: `outputs` rows of `filters` numbers, each at a position of the convolution.
+#[derive(Clone, Debug)]
+struct Scattered {
+    outputs: usize,
+    filters: usize,
+    /// Where the lines of each position's window begin.
+    reads: Vec<u32>,
+    /// Whether what is not zero is listed.
+    is_listed: bool,
+}
+
+impl Scattered {
+    fn new(sweep: &Sweep, dy: &[usize]) -> Scattered {
+        let outputs = dy[1..dy.len() - 1].iter().product();
+        let [.., columns] = sweep.band;
+        let column = sweep.axes[2].stride * sweep.strides[2];
+        let reads = sweep.rows.iter().flat_map(|row| (0..columns).map(move |j| (row + j * column) as u32)).collect();
+        let is_listed = sweep.groups == 1 && sweep.passes[0].run >= SHORTEST;
+        Scattered { outputs, filters: sweep.channels[1], reads, is_listed }
+    }
+
+    fn len(&self) -> usize {
+        self.outputs * self.filters
+    }
+
+    /// Positions, outputs and channels, as pooling counts them.
+    fn extents(&self) -> [usize; 3] {
+        [self.reads.len(), self.outputs, self.filters]
+    }
+
+    /// Where the lines of an element's window begin, and whether it is to be listed: not 0, and at a position inside.
+    ///
+    /// # Safety
+    /// `dy` and `positions` hold the element.
+    #[inline(always)]
+    unsafe fn entry(&self, dy: *const f32, positions: *const i32, at: usize) -> (f32, usize, bool) {
+        // SAFETY: the caller's contract.
+        let (value, position) = unsafe { (*dy.add(at), *positions.add(at) as u32 as usize) };
+        let is_inside = position < self.reads.len();
+        (value, if is_inside { position } else { 0 }, is_inside & (value != 0.0))
+    }
+}
+
+/// [`KernelGradient`] of scattered outputs.
+#[derive(Clone, Debug)]
+pub(crate) struct ScatterKernelGradient {
+    dense: KernelGradient,
+    dy: Scattered,
+}
+
+impl ScatterKernelGradient {
+    /// For images `x`, outputs `y` of the convolution and the gradient `dy`.
+    pub(crate) fn new(of: &ConvKernelGradient, x: &[usize], y: &[usize], dy: &[usize]) -> ScatterKernelGradient {
+        let most = three(&y[1..y.len() - 1]);
+        let sweep = Sweep::of_regions(&of.geometry, x, &of.window, y, most);
+        let dy = Scattered::new(&sweep, dy);
+        ScatterKernelGradient { dense: KernelGradient { sweep, images: x[0], chunks: of.chunks }, dy }
+    }
+
+    /// Floats of block scratch for `rows` rows: those of the dense gradient, then the lists of an image and the turned rows, or
+    /// an image of outputs.
+    pub(crate) fn scratch_floats(&self, isa: Isa, rows: usize) -> usize {
+        let rows = rows.min(self.dense.chunk_rows());
+        let own = if self.dy.is_listed { 2 * self.dy.len() + self.dy.filters * rows } else { self.image_floats() };
+        self.dense_floats(isa) + own
+    }
+
+    fn dense_floats(&self, isa: Isa) -> usize {
+        self.dense.scratch_floats(isa).next_multiple_of(16)
+    }
+
+    fn image_floats(&self) -> usize {
+        self.dense.sweep.image_floats()[1]
+    }
+
+    /// Computes rows `first..first + rows` of the gradient, counted through all chunks.
+    ///
+    /// # Safety
+    /// `x`, `dy` and `positions` hold all images, `dw` has room for the rows, `scratch` for
+    /// [`ScatterKernelGradient::scratch_floats`]. None overlaps another.
+    pub(crate) unsafe fn run(
+        &self,
+        isa: Isa,
+        [x, dy]: [*const f32; 2],
+        positions: *const i32,
+        [first, rows]: [usize; 2],
+        dw: *mut f32,
+        scratch: *mut f32,
+    ) {
+        let from = self.dense.sweep.image_floats()[0];
+        for part in self.dense.parts([first, rows]) {
+            // SAFETY: the rows lie inside `dw`, the images inside what the caller vouches for.
+            unsafe {
+                let dw = dw.add(part.at * self.dy.filters);
+                let own = scratch.add(self.dense_floats(isa));
+                let of_image = |image: usize| (x.add(image * from), image * self.dy.len());
+                if self.dy.is_listed {
+                    self.listed(isa, &part, [x, dy], positions, dw, [scratch, own]);
+                    continue;
+                }
+                let sums = self.dense.sums(isa, part.rows, dw, scratch);
+                for (x, at) in part.images.map(of_image) {
+                    pool::scatter(self.dy.extents(), 1, dy.add(at), positions.add(at), own);
+                    self.dense.add(sums, x, own, 1);
+                }
+            }
+        }
+    }
+
+    /// For each filter the positions that have a gradient: a column of the matrix is the sum of the windows read there.
+    unsafe fn listed(
+        &self,
+        isa: Isa,
+        part: &Part,
+        [x, dy]: [*const f32; 2],
+        positions: *const i32,
+        dw: *mut f32,
+        [copy, own]: [*mut f32; 2],
+    ) {
+        let (sweep, pass) = (&self.dense.sweep, &self.dense.sweep.passes[0]);
+        let (outputs, filters) = (self.dy.outputs, self.dy.filters);
+        let [begin, end] = part.rows;
+        let height = end - begin;
+        // SAFETY: the scratch has room for the lists of a filter and for the turned rows `[filters, height]`.
+        unsafe {
+            let (values, offsets) = (own, own.add(outputs).cast::<u32>());
+            let turned = own.add(2 * self.dy.len());
+            turned.write_bytes(0, filters * height);
+            for image in part.images.clone() {
+                let band = sweep.band(x.add(image * sweep.image_floats()[0]), [0; 3], sweep.band, copy);
+                let (dy, positions) = (dy.add(image * self.dy.len()), positions.add(image * self.dy.len()));
+                for filter in 0..filters {
+                    let mut count = 0;
+                    for o in 0..outputs {
+                        let (value, position, is_listed) = self.dy.entry(dy, positions, o * filters + filter);
+                        *values.add(count) = value;
+                        *offsets.add(count) = self.dy.reads[position];
+                        count += usize::from(is_listed);
+                    }
+                    let entries = Entries::new(values, offsets, 0..count);
+                    for (at, line) in pass.lines.iter().enumerate() {
+                        let rows = begin.max(at * pass.run)..end.min((at + 1) * pass.run);
+                        if !rows.is_empty() {
+                            let to = turned.add(filter * height + rows.start - begin);
+                            add_rows(isa, entries, band.add(line + rows.start - at * pass.run), to, rows.len());
+                        }
+                    }
+                }
+            }
+            transpose(isa, turned, [filters, height], dw);
+        }
+    }
+}
+
+/// The transposed convolution of scattered outputs.
+#[derive(Clone, Debug)]
+pub(crate) struct ScatterInputGradient {
+    /// The convolution, whose windows are added to.
+    sweep: Sweep,
+    /// The transposed one, for what is not listed.
+    dense: Sweep,
+    dy: Scattered,
+}
+
+impl ScatterInputGradient {
+    /// For the gradient `dy`, outputs `y` of the convolution, a window and images `dx`.
+    pub(crate) fn new(of: &ConvInputGradient, dy: &[usize], y: &[usize], window: &[usize], dx: &[usize]) -> Self {
+        let sweep = Sweep::of_regions(&of.geometry, dx, window, y, three(&y[1..y.len() - 1]));
+        let dy = Scattered::new(&sweep, dy);
+        ScatterInputGradient { sweep, dense: Sweep::turned(&of.geometry, y, window, dx), dy }
+    }
+
+    /// Floats of the kernel as it is packed.
+    pub(crate) fn packed_floats(&self, isa: Isa) -> usize {
+        if self.dy.is_listed {
+            self.line_floats() * self.sweep.passes[0].lines.len()
+        } else {
+            self.dense.packed_floats(isa)
+        }
+    }
+
+    /// Floats of a line of the window for all filters.
+    fn line_floats(&self) -> usize {
+        self.sweep.passes[0].run * self.dy.filters
+    }
+
+    /// Whether the kernel is read as it lies.
+    pub(crate) fn is_unpacked(&self) -> bool {
+        !self.dy.is_listed && self.dense.is_depthwise()
+    }
+
+    /// Floats of block scratch: the lists of an image and the image with its padding, or an image of outputs and a band.
+    pub(crate) fn scratch_floats(&self) -> usize {
+        if self.dy.is_listed {
+            5 * self.dy.len() + self.dy.reads.len() + self.sweep.band_floats()
+        } else {
+            self.image_floats() + self.dense.band_floats()
+        }
+    }
+
+    fn image_floats(&self) -> usize {
+        self.sweep.image_floats()[1].next_multiple_of(16)
+    }
+
+    /// Packs the kernel `w`: the lines of the window one after another, each as `[filters, line]`.
+    ///
+    /// # Safety
+    /// `w` holds the kernel, `packed` has room for [`ScatterInputGradient::packed_floats`].
+    pub(crate) unsafe fn pack(&self, isa: Isa, w: *const f32, packed: *mut f32) {
+        if !self.dy.is_listed {
+            // SAFETY: the caller's contract.
+            return unsafe { self.dense.pack(isa, w, packed) };
+        }
+        for line in 0..self.sweep.passes[0].lines.len() {
+            // SAFETY: a line lies inside the kernel and what is packed.
+            unsafe {
+                let extents = [self.sweep.passes[0].run, self.dy.filters];
+                transpose(isa, w.add(line * self.line_floats()), extents, packed.add(line * self.line_floats()));
+            }
+        }
+    }
+
+    /// Computes `images` images `dx`.
+    ///
+    /// # Safety
+    /// `dy`, `positions` and `dx` hold the images, `kernel` what [`ScatterInputGradient::pack`] wrote or, where it
+    /// [is not packed](ScatterInputGradient::is_unpacked), the kernel; `scratch` has room for
+    /// [`ScatterInputGradient::scratch_floats`]. None overlaps another.
+    pub(crate) unsafe fn run(
+        &self,
+        isa: Isa,
+        images: usize,
+        [dy, kernel]: [*const f32; 2],
+        positions: *const i32,
+        dx: *mut f32,
+        scratch: *mut f32,
+    ) {
+        for image in 0..images {
+            // SAFETY: the image lies inside what the caller vouches for.
+            unsafe {
+                let (dy, positions) = (dy.add(image * self.dy.len()), positions.add(image * self.dy.len()));
+                let dx = dx.add(image * self.sweep.image_floats()[0]);
+                if self.dy.is_listed {
+                    self.listed(isa, [dy, kernel], positions, dx, scratch);
+                } else {
+                    pool::scatter(self.dy.extents(), 1, dy, positions, scratch);
+                    self.dense.run(isa, 1, scratch, kernel, dx, scratch.add(self.image_floats()));
+                }
+            }
+        }
+    }
+
+    /// For each position the filters that have a gradient: its window gets the sum of their kernels.
+    unsafe fn listed(
+        &self,
+        isa: Isa,
+        [dy, kernel]: [*const f32; 2],
+        positions: *const i32,
+        dx: *mut f32,
+        scratch: *mut f32,
+    ) {
+        let (sweep, pass, len) = (&self.sweep, &self.sweep.passes[0], self.dy.len());
+        // SAFETY: the scratch has room for the image with its padding and for the lists; lines of windows lie inside the
+        // image, those of filters inside the kernel.
+        unsafe {
+            let [values, sums] = [scratch, scratch.add(5 * len + self.dy.reads.len())];
+            let [offsets, ends] = self.sort(dy, positions, values);
+            let (sums, begin) = if sweep.is_copied { (sums, 0) } else { (dx, sweep.begin([0; 3])) };
+            sums.write_bytes(0, if sweep.is_copied { sweep.band_floats() } else { sweep.image_floats()[0] });
+            for (at, line) in pass.lines.iter().enumerate() {
+                let (mut first, line_of_filter) = (0, kernel.add(at * self.line_floats()));
+                for (position, read) in self.dy.reads.iter().enumerate() {
+                    let end = *ends.add(position) as usize;
+                    if end > first {
+                        let to = sums.add(begin + *read as usize + line);
+                        add_rows(isa, Entries::new(values, offsets, first..end), line_of_filter, to, pass.run);
+                    }
+                    first = end;
+                }
+            }
+            if sweep.is_copied {
+                sweep.cut(sums, dx);
+            }
+        }
+    }
+
+    /// Lists what is not zero by positions, filters ascending: the values in `scratch`, behind them where each filter's line of
+    /// the kernel begins; and for each position where its list ends.
+    unsafe fn sort(&self, dy: *const f32, positions: *const i32, values: *mut f32) -> [*mut u32; 2] {
+        let (len, places, run) = (self.dy.len(), self.dy.reads.len(), self.sweep.passes[0].run);
+        // SAFETY: the caller's scratch has room for five lists of the image and a number for each position.
+        unsafe {
+            let [offsets, all_offsets, all_positions, ends] =
+                [1, 3, 4, 5].map(|list: usize| values.add(list * len).cast::<u32>());
+            let all_values = values.add(2 * len);
+            ends.write_bytes(0, places);
+            let mut count = 0;
+            for at in 0..len {
+                let (value, position, is_listed) = self.dy.entry(dy, positions, at);
+                *all_values.add(count) = value;
+                *all_offsets.add(count) = (at % self.dy.filters * run) as u32;
+                *all_positions.add(count) = position as u32;
+                count += usize::from(is_listed);
+            }
+            // How many there are of each position, then where its list begins, then, as it fills, where it ends.
+            (0..count).for_each(|i| *ends.add(*all_positions.add(i) as usize) += 1);
+            let mut begin = 0;
+            for position in 0..places {
+                begin += std::mem::replace(&mut *ends.add(position), begin);
+            }
+            for i in 0..count {
+                let end = &mut *ends.add(*all_positions.add(i) as usize);
+                *values.add(*end as usize) = *all_values.add(i);
+                *offsets.add(*end as usize) = *all_offsets.add(i);
+                *end += 1;
+            }
+            [offsets, ends]
+        }
+    }
+}
