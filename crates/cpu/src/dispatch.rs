@@ -204,8 +204,7 @@ impl Kernel {
                 }
                 Kernel::ConvMaxPool { pooled, .. } => {
                     let w = f32_in(1);
-                    let kernel =
-                        if pooled.sweep.is_depthwise() { w } else { packed(block, |to| pooled.sweep.pack(isa, w, to)) };
+                    let kernel = if pooled.is_unpacked() { w } else { packed(block, |to| pooled.pack(isa, w, to)) };
                     let scratch = block.block_scratch.cast();
                     pooled.run(isa, rows, [f32_in(0), kernel], f32_out(0), outputs[1].cast(), scratch);
                 }

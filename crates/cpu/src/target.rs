@@ -73,7 +73,7 @@ impl Target for CpuTarget {
         match &node.op {
             Op::MatMul(op) if !is_batch(graph, node) => packed_bytes(self.isa, graph, node, op),
             Op::Conv(_) | Op::ConvInputGradient(_) => 4 * dispatch::sweep(graph, node).packed_floats(self.isa),
-            Op::ConvMaxPool(op) => 4 * dispatch::pooled_conv(graph, node, op).sweep.packed_floats(self.isa),
+            Op::ConvMaxPool(op) => 4 * dispatch::pooled_conv(graph, node, op).packed_floats(self.isa),
             Op::ScatterInputGradient(op) => {
                 4 * dispatch::scatter_input_gradient(graph, node, op).packed_floats(self.isa)
             }
@@ -94,7 +94,7 @@ impl Target for CpuTarget {
             Op::ConvKernelGradient(op) => {
                 return 4 * dispatch::kernel_gradient(graph, node, op).scratch_floats(self.isa);
             }
-            Op::ConvMaxPool(op) => return 4 * dispatch::pooled_conv(graph, node, op).scratch_floats(),
+            Op::ConvMaxPool(op) => return 4 * dispatch::pooled_conv(graph, node, op).scratch_floats(self.isa),
             Op::ScatterInputGradient(op) => {
                 return 4 * dispatch::scatter_input_gradient(graph, node, op).scratch_floats();
             }

@@ -119,36 +119,51 @@ pub(crate) struct Region {
 }
 
 /// Channels whose maxima are in registers at a time.
-const LANES: usize = 32;
+const LANES: usize = 16;
 
-/// The first maximum of one window for some channels: `taps` tells what is read and the position of each.
-#[inline(always)]
-unsafe fn max_of_window<const WHOLE: bool>(
+/// The positions of one window: ranges on each axis, the image's inner extents, and the part of it that is there.
+struct Taps<'a> {
+    window: [Range<usize>; 3],
+    inner: [usize; 2],
+    part: &'a Region,
     channels: usize,
-    mut taps: impl Iterator<Item = (*const f32, i32)>,
-    y: *mut f32,
-    positions: *mut i32,
-) {
-    let count = if WHOLE { LANES } else { channels };
-    let (mut best, mut at) = ([0f32; LANES], [0i32; LANES]);
-    // SAFETY: the caller vouches for so many channels of all.
-    unsafe {
-        if let Some((x, p)) = taps.next() {
+}
+
+impl Taps<'_> {
+    /// The first maximum of the window for `count` channels and its position. The first tap is compared with itself, which
+    /// changes nothing.
+    #[inline(always)]
+    unsafe fn max<const WHOLE: bool>(&self, x: *const f32, count: usize, y: *mut f32, positions: *mut i32) {
+        let ([depth, height, width], Region { from, count: extents, .. }) = (&self.window, self.part);
+        let count = if WHOLE { LANES } else { count };
+        let (mut best, mut at) = ([0f32; LANES], [0i32; LANES]);
+        // SAFETY: the caller vouches for so many channels of every position and of the output.
+        unsafe {
+            let line = |i: usize, j: usize| {
+                let place = ((i - from[0]) * extents[1] + j - from[1]) * extents[2] + width.start - from[2];
+                (x.add(place * self.channels), (i * self.inner[0] + j) * self.inner[1] + width.start)
+            };
+            let (first, position) = line(depth.start, height.start);
             for c in 0..count {
-                (best[c], at[c]) = (*x.add(c), p);
+                (best[c], at[c]) = (*first.add(c), position as i32);
             }
-        }
-        for (x, p) in taps {
-            for c in 0..count {
-                let x = *x.add(c);
-                let wins = (x > best[c]) | (x.is_nan() & !best[c].is_nan());
-                best[c] = if wins { x } else { best[c] };
-                at[c] = if wins { p } else { at[c] };
+            for i in depth.clone() {
+                for j in height.clone() {
+                    let (mut x, mut position) = line(i, j);
+                    for _ in width.clone() {
+                        for c in 0..count {
+                            let x = *x.add(c);
+                            let wins = (x > best[c]) | (x.is_nan() & !best[c].is_nan());
+                            best[c] = if wins { x } else { best[c] };
+                            at[c] = if wins { position as i32 } else { at[c] };
+                        }
+                        x = x.wrapping_add(self.channels);
+                        position += 1;
+                    }
+                }
             }
-        }
-        for c in 0..count {
-            *y.add(c) = best[c];
-            *positions.add(c) = at[c];
+            y.copy_from_nonoverlapping(best.as_ptr(), count);
+            positions.copy_from_nonoverlapping(at.as_ptr(), count);
         }
     }
 }
@@ -161,26 +176,19 @@ multiversion! {
     /// `x` holds the region's part of the image, `y` and `positions` have room for an image's outputs.
     pub(crate) unsafe fn max(pool: &Pool, region: &Region, x: *const f32, y: *mut f32, positions: *mut i32) {
         let ([_, rows, columns], channels) = ([0, 1, 2].map(|a: usize| pool.ranges[a].len()), pool.channels);
-        let (from, count, [height, width]) = (region.from, region.count, pool.inner);
-        for a in region.windows[0].clone() {
-            for b in region.windows[1].clone() {
-                for c in region.windows[2].clone() {
-                    let o = ((a * rows + b) * columns + c) * channels;
-                    let window = [&pool.ranges[0][a], &pool.ranges[1][b], &pool.ranges[2][c]];
-                    for first in (0..channels).step_by(LANES) {
-                        let taps = window[0].clone().flat_map(|i| window[1].clone().map(move |j| (i, j)));
-                        let taps = taps.flat_map(|(i, j)| window[2].clone().map(move |k| (i, j, k))).map(|(i, j, k)| {
-                            let place = ((i - from[0]) * count[1] + j - from[1]) * count[2] + k - from[2];
-                            (x.wrapping_add(place * channels + first), ((i * height + j) * width + k) as i32)
-                        });
-                        // SAFETY: the window's positions and its output lie inside what the caller vouches for.
-                        unsafe {
-                            let (y, positions) = (y.add(o + first), positions.add(o + first));
-                            if channels - first >= LANES {
-                                max_of_window::<true>(LANES, taps, y, positions);
-                            } else {
-                                max_of_window::<false>(channels - first, taps, y, positions);
-                            }
+        let [depth, height, width] = &region.windows;
+        for (a, b) in depth.clone().flat_map(|a| height.clone().map(move |b| (a, b))) {
+            for c in width.clone() {
+                let window = [&pool.ranges[0][a], &pool.ranges[1][b], &pool.ranges[2][c]].map(Clone::clone);
+                let taps = Taps { window, inner: pool.inner, part: region, channels };
+                for first in (0..channels).step_by(LANES) {
+                    // SAFETY: the window's positions and its output lie inside what the caller vouches for.
+                    unsafe {
+                        let at = ((a * rows + b) * columns + c) * channels + first;
+                        let (x, y, positions) = (x.add(first), y.add(at), positions.add(at));
+                        match channels - first {
+                            LANES.. => taps.max::<true>(x, LANES, y, positions),
+                            count => taps.max::<false>(x, count, y, positions),
                         }
                     }
                 }

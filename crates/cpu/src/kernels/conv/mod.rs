@@ -11,6 +11,7 @@ mod pooled;
 mod rows;
 mod scatter;
 mod sweep;
+mod winograd;
 
 pub(crate) use geometry::Sweep;
 pub(crate) use gradient::KernelGradient;

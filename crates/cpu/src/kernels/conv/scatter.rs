@@ -1,17 +1,17 @@
 //! The gradients of a convolution where that by its output is given at some positions and is zero elsewhere, as it comes
 //! from a max pooling: what is not zero is listed, image by image, and each entry adds a line of the image or of the kernel
-//! for each line of the window. Where lines are shorter than a vector or channels lie in groups, the zeros are written
-//! and multiplied.
+//! for each line of the window. Where channels lie in groups, or lines are too short for that, the zeros are written and
+//! multiplied.
 
 use super::geometry::{Sweep, three};
 use super::gradient::{KernelGradient, Part};
-use super::rows::{Entries, add_rows};
+use super::rows::{Lines, Lists, add_rows};
 use crate::isa::Isa;
 use crate::kernels::moving::transpose;
 use crate::kernels::pool;
 use footlight_graph::ops::{ConvInputGradient, ConvKernelGradient};
 
-/// The shortest line, in floats, for which entries are listed.
+/// The shortest line, in floats, for which entries of the input gradient are listed: each reads and writes its sums.
 const SHORTEST: usize = 16;
 
 /// The gradients of one image: `outputs` rows of `filters` numbers, each at a position of the convolution.
@@ -26,12 +26,12 @@ struct Scattered {
 }
 
 impl Scattered {
-    fn new(sweep: &Sweep, dy: &[usize]) -> Scattered {
+    fn new(sweep: &Sweep, dy: &[usize], shortest: usize) -> Scattered {
         let outputs = dy[1..dy.len() - 1].iter().product();
         let [.., columns] = sweep.band;
         let column = sweep.axes[2].stride * sweep.strides[2];
         let reads = sweep.rows.iter().flat_map(|row| (0..columns).map(move |j| (row + j * column) as u32)).collect();
-        let is_listed = sweep.groups == 1 && sweep.passes[0].run >= SHORTEST;
+        let is_listed = sweep.groups == 1 && sweep.passes[0].run >= shortest;
         Scattered { outputs, filters: sweep.channels[1], reads, is_listed }
     }
 
@@ -69,7 +69,7 @@ impl ScatterKernelGradient {
     pub(crate) fn new(of: &ConvKernelGradient, x: &[usize], y: &[usize], dy: &[usize]) -> ScatterKernelGradient {
         let most = three(&y[1..y.len() - 1]);
         let sweep = Sweep::of_regions(&of.geometry, x, &of.window, y, most);
-        let dy = Scattered::new(&sweep, dy);
+        let dy = Scattered::new(&sweep, dy, 1);
         ScatterKernelGradient { dense: KernelGradient { sweep, images: x[0], chunks: of.chunks }, dy }
     }
 
@@ -77,8 +77,15 @@ impl ScatterKernelGradient {
     /// an image of outputs.
     pub(crate) fn scratch_floats(&self, isa: Isa, rows: usize) -> usize {
         let rows = rows.min(self.dense.chunk_rows());
-        let own = if self.dy.is_listed { 2 * self.dy.len() + self.dy.filters * rows } else { self.image_floats() };
+        let listed = self.dy.filters * (2 * self.list_stride() + 3 + rows);
+        let own = if self.dy.is_listed { listed } else { self.image_floats() };
         self.dense_floats(isa) + own
+    }
+
+    /// Floats from one filter's list to the next: an odd number of cache lines, so that the lists' ends share no place of the
+    /// cache.
+    fn list_stride(&self) -> usize {
+        self.dy.outputs.next_multiple_of(16) | 16
     }
 
     fn dense_floats(&self, isa: Isa) -> usize {
@@ -137,29 +144,44 @@ impl ScatterKernelGradient {
         let (outputs, filters) = (self.dy.outputs, self.dy.filters);
         let [begin, end] = part.rows;
         let height = end - begin;
-        // SAFETY: the scratch has room for the lists of a filter and for the turned rows `[filters, height]`.
+        // SAFETY: the scratch has room for the lists of an image, one for each filter, and for the turned rows
+        // `[filters, height]`.
         unsafe {
-            let (values, offsets) = (own, own.add(outputs).cast::<u32>());
-            let turned = own.add(2 * self.dy.len());
+            let stride = self.list_stride();
+            let (values, offsets) = (own, own.add(filters * stride).cast::<u32>());
+            let [starts, ends, places] =
+                [0, 1, 2].map(|list: usize| own.add((2 * stride + list) * filters).cast::<u32>());
+            let turned = own.add((2 * stride + 3) * filters);
             turned.write_bytes(0, filters * height);
+            for filter in 0..filters {
+                *starts.add(filter) = (filter * stride) as u32;
+                *places.add(filter) = (filter * height) as u32;
+            }
+            let to = std::slice::from_raw_parts(places, filters);
             for image in part.images.clone() {
                 let band = sweep.band(x.add(image * sweep.image_floats()[0]), [0; 3], sweep.band, copy);
                 let (dy, positions) = (dy.add(image * self.dy.len()), positions.add(image * self.dy.len()));
-                for filter in 0..filters {
-                    let mut count = 0;
-                    for o in 0..outputs {
+                ends.copy_from_nonoverlapping(starts, filters);
+                for o in 0..outputs {
+                    for filter in 0..filters {
                         let (value, position, is_listed) = self.dy.entry(dy, positions, o * filters + filter);
-                        *values.add(count) = value;
-                        *offsets.add(count) = self.dy.reads[position];
-                        count += usize::from(is_listed);
+                        let end = *ends.add(filter);
+                        *values.add(end as usize) = value;
+                        *offsets.add(end as usize) = *self.dy.reads.get_unchecked(position);
+                        *ends.add(filter) = end + u32::from(is_listed);
                     }
-                    let entries = Entries::new(values, offsets, 0..count);
-                    for (at, line) in pass.lines.iter().enumerate() {
-                        let rows = begin.max(at * pass.run)..end.min((at + 1) * pass.run);
-                        if !rows.is_empty() {
-                            let to = turned.add(filter * height + rows.start - begin);
-                            add_rows(isa, entries, band.add(line + rows.start - at * pass.run), to, rows.len());
-                        }
+                }
+                let lists = Lists { values, offsets, starts, ends, to };
+                if height == pass.lines.len() * pass.run {
+                    let lines = Lines { lines: &pass.lines, run: pass.run, to: turned, to_stride: pass.run };
+                    add_rows(isa, lists, band, lines);
+                    continue;
+                }
+                for (at, line) in pass.lines.iter().enumerate() {
+                    let rows = begin.max(at * pass.run)..end.min((at + 1) * pass.run);
+                    if !rows.is_empty() {
+                        let (line, to) = (line + rows.start - at * pass.run, turned.add(rows.start - begin));
+                        add_rows(isa, lists, band, Lines { lines: &[line], run: rows.len(), to, to_stride: 0 });
                     }
                 }
             }
@@ -182,7 +204,7 @@ impl ScatterInputGradient {
     /// For the gradient `dy`, outputs `y` of the convolution, a window and images `dx`.
     pub(crate) fn new(of: &ConvInputGradient, dy: &[usize], y: &[usize], window: &[usize], dx: &[usize]) -> Self {
         let sweep = Sweep::of_regions(&of.geometry, dx, window, y, three(&y[1..y.len() - 1]));
-        let dy = Scattered::new(&sweep, dy);
+        let dy = Scattered::new(&sweep, dy, SHORTEST);
         ScatterInputGradient { sweep, dense: Sweep::turned(&of.geometry, y, window, dx), dy }
     }
 
@@ -208,10 +230,15 @@ impl ScatterInputGradient {
     /// Floats of block scratch: the lists of an image and the image with its padding, or an image of outputs and a band.
     pub(crate) fn scratch_floats(&self) -> usize {
         if self.dy.is_listed {
-            5 * self.dy.len() + self.dy.reads.len() + self.sweep.band_floats()
+            self.list_floats() + self.sweep.band_floats()
         } else {
             self.image_floats() + self.dense.band_floats()
         }
+    }
+
+    /// Floats of an image's lists: sorted and not, and where each position's begins.
+    fn list_floats(&self) -> usize {
+        (5 * self.dy.len() + self.dy.reads.len() + 1).next_multiple_of(16)
     }
 
     fn image_floats(&self) -> usize {
@@ -275,24 +302,18 @@ impl ScatterInputGradient {
         dx: *mut f32,
         scratch: *mut f32,
     ) {
-        let (sweep, pass, len) = (&self.sweep, &self.sweep.passes[0], self.dy.len());
+        let (sweep, pass) = (&self.sweep, &self.sweep.passes[0]);
         // SAFETY: the scratch has room for the image with its padding and for the lists; lines of windows lie inside the
         // image, those of filters inside the kernel.
         unsafe {
-            let [values, sums] = [scratch, scratch.add(5 * len + self.dy.reads.len())];
-            let [offsets, ends] = self.sort(dy, positions, values);
+            let [values, sums] = [scratch, scratch.add(self.list_floats())];
+            let [offsets, starts] = self.sort(dy, positions, values);
             let (sums, begin) = if sweep.is_copied { (sums, 0) } else { (dx, sweep.begin([0; 3])) };
             sums.write_bytes(0, if sweep.is_copied { sweep.band_floats() } else { sweep.image_floats()[0] });
+            let lists = Lists { values, offsets, starts, ends: starts.add(1), to: &self.dy.reads };
             for (at, line) in pass.lines.iter().enumerate() {
-                let (mut first, line_of_filter) = (0, kernel.add(at * self.line_floats()));
-                for (position, read) in self.dy.reads.iter().enumerate() {
-                    let end = *ends.add(position) as usize;
-                    if end > first {
-                        let to = sums.add(begin + *read as usize + line);
-                        add_rows(isa, Entries::new(values, offsets, first..end), line_of_filter, to, pass.run);
-                    }
-                    first = end;
-                }
+                let lines = Lines { lines: &[0], run: pass.run, to: sums.add(begin + line), to_stride: 0 };
+                add_rows(isa, lists, kernel.add(at * self.line_floats()), lines);
             }
             if sweep.is_copied {
                 sweep.cut(sums, dx);
@@ -301,15 +322,15 @@ impl ScatterInputGradient {
     }
 
     /// Lists what is not zero by positions, filters ascending: the values in `scratch`, behind them where each filter's line of
-    /// the kernel begins; and for each position where its list ends.
+    /// the kernel begins; and for each position where its list begins, which is where the one before ends.
     unsafe fn sort(&self, dy: *const f32, positions: *const i32, values: *mut f32) -> [*mut u32; 2] {
         let (len, places, run) = (self.dy.len(), self.dy.reads.len(), self.sweep.passes[0].run);
         // SAFETY: the caller's scratch has room for five lists of the image and a number for each position.
         unsafe {
-            let [offsets, all_offsets, all_positions, ends] =
+            let [offsets, all_offsets, all_positions, starts] =
                 [1, 3, 4, 5].map(|list: usize| values.add(list * len).cast::<u32>());
-            let all_values = values.add(2 * len);
-            ends.write_bytes(0, places);
+            let (all_values, ends) = (values.add(2 * len), starts.add(1));
+            starts.write_bytes(0, places + 1);
             let mut count = 0;
             for at in 0..len {
                 let (value, position, is_listed) = self.dy.entry(dy, positions, at);
@@ -330,7 +351,7 @@ impl ScatterInputGradient {
                 *offsets.add(*end as usize) = *all_offsets.add(i);
                 *end += 1;
             }
-            [offsets, ends]
+            [offsets, starts]
         }
     }
 }
