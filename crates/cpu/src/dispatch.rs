@@ -1,6 +1,7 @@
 //! From op to kernel: one line per op.
 
 use crate::feed::Feed;
+use crate::images;
 use crate::isa::Isa;
 use crate::kernels::conv::{KernelGradient, PooledConv, ScatterInputGradient, ScatterKernelGradient, Sweep};
 use crate::kernels::gemm::{self, Left};
@@ -13,7 +14,7 @@ use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
 use crate::kernels::{layout, softmax, stream};
 use crate::target::{is_direct, is_streamed};
-use footlight_graph::ops::{self, AdamUpdate, ConvGeometry, ConvKernelGradient, MatMul};
+use footlight_graph::ops::{AdamUpdate, MatMul};
 use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
@@ -115,26 +116,31 @@ impl Kernel {
             }
             Op::Conv(_) | Op::ConvInputGradient(_) => {
                 *pack_slots += 1;
-                Kernel::Conv { sweep: Box::new(sweep(graph, node)), pack_slot: *pack_slots - 1 }
+                Kernel::Conv { sweep: Box::new(images::sweep(graph, node)), pack_slot: *pack_slots - 1 }
             }
-            Op::ConvKernelGradient(op) => Kernel::ConvKernelGradient(Box::new(kernel_gradient(graph, node, op))),
+            Op::ConvKernelGradient(op) => {
+                Kernel::ConvKernelGradient(Box::new(images::kernel_gradient(graph, node, op)))
+            }
             Op::MaxPool(op) => Kernel::MaxPool(Box::new(Pool::new(&op.windows, &input(0).shape))),
             Op::ConvMaxPool(op) => {
                 *pack_slots += 1;
-                Kernel::ConvMaxPool { pooled: Box::new(pooled_conv(graph, node, op)), pack_slot: *pack_slots - 1 }
+                Kernel::ConvMaxPool {
+                    pooled: Box::new(images::pooled_conv(graph, node, op)),
+                    pack_slot: *pack_slots - 1,
+                }
             }
             Op::ScatterInputGradient(op) => {
                 *pack_slots += 1;
-                let gradient = Box::new(scatter_input_gradient(graph, node, op));
+                let gradient = Box::new(images::scatter_input_gradient(graph, node, op));
                 Kernel::ScatterInputGradient { gradient, pack_slot: *pack_slots - 1 }
             }
             Op::ScatterKernelGradient(op) => {
-                Kernel::ScatterKernelGradient(Box::new(scatter_kernel_gradient(graph, node, op)))
+                Kernel::ScatterKernelGradient(Box::new(images::scatter_kernel_gradient(graph, node, op)))
             }
             Op::AveragePool(op) => Kernel::AveragePool(Box::new(Pool::new(&op.windows, &input(0).shape))),
             Op::AveragePoolGradient(op) => Kernel::AveragePoolGradient(Box::new(Pool::new(&op.windows, &output.shape))),
-            Op::PoolGather(_) => Kernel::PoolGather { extents: pool_extents(input(0), output) },
-            Op::PoolScatter(_) => Kernel::PoolScatter { extents: pool_extents(output, input(0)) },
+            Op::PoolGather(_) => Kernel::PoolGather { extents: images::pool_extents(input(0), output) },
+            Op::PoolScatter(_) => Kernel::PoolScatter { extents: images::pool_extents(output, input(0)) },
             Op::Transpose(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) | Op::Reverse(_) => {
                 let inputs: Vec<&Type> = node.inputs.iter().map(|v| graph.type_of(*v)).collect();
                 Kernel::Moves(Moves::new(&node.op, &inputs, output, access))
@@ -385,67 +391,6 @@ unsafe fn pack_right(isa: Isa, op: MatMul, b: *const f32, [k, n]: [usize; 2], pa
     let (row_stride, column_stride) = if op.transpose_b { (1, k) } else { (n, 1) };
     // SAFETY: the caller vouches for the matrix and for room for its packed form.
     unsafe { gemm::pack_b(isa, b, row_stride, column_stride, [k, n], packed) }
-}
-
-/// The convolution or transposed convolution of `node`, by images.
-pub(crate) fn sweep(graph: &Graph, node: &Node) -> Sweep {
-    let [from, kernel] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
-    let (to, window) = (&graph.type_of(node.outputs[0]).shape, &kernel[..kernel.len() - 2]);
-    match &node.op {
-        Op::Conv(op) => Sweep::forward(&op.geometry, from, window, to),
-        Op::ConvInputGradient(op) => Sweep::turned(&op.geometry, from, window, to),
-        op => unreachable!("{op} is not a convolution"),
-    }
-}
-
-/// The kernel gradient of `node`.
-pub(crate) fn kernel_gradient(graph: &Graph, node: &Node, op: &ConvKernelGradient) -> KernelGradient {
-    let [x, dy] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
-    let sweep = Sweep::of_kernel(&op.geometry, x, &op.window, dy);
-    KernelGradient { sweep, images: x[0], chunks: op.chunks }
-}
-
-/// The shape of the outputs of a convolution of images `x`.
-fn conv_shape(geometry: &ConvGeometry, x: &[usize], window: &[usize], filters: usize) -> Vec<usize> {
-    let spatial = geometry.output(&x[1..x.len() - 1], window).expect("shape rules have checked this");
-    [&x[..1], &spatial, &[filters]].concat()
-}
-
-/// The convolution of `node` and its windows.
-pub(crate) fn pooled_conv(graph: &Graph, node: &Node, op: &ops::ConvMaxPool) -> PooledConv {
-    let [x, w] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
-    let (window, geometry) = (&w[..w.len() - 2], &op.conv.geometry);
-    let y = conv_shape(geometry, x, window, w[w.len() - 1]);
-    PooledConv::new(geometry, x, window, &y, &op.pool.windows)
-}
-
-/// The input gradient of `node`.
-pub(crate) fn scatter_input_gradient(
-    graph: &Graph,
-    node: &Node,
-    op: &ops::ScatterInputGradient,
-) -> ScatterInputGradient {
-    let [dy, w] = [0, 2].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
-    let (window, dx) = (&w[..w.len() - 2], &graph.type_of(node.outputs[0]).shape);
-    let y = conv_shape(&op.of.geometry, dx, window, w[w.len() - 1]);
-    ScatterInputGradient::new(&op.of, dy, &y, window, dx)
-}
-
-/// The kernel gradient of `node`.
-pub(crate) fn scatter_kernel_gradient(
-    graph: &Graph,
-    node: &Node,
-    op: &ops::ScatterKernelGradient,
-) -> ScatterKernelGradient {
-    let [x, dy] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
-    let y = conv_shape(&op.of.geometry, x, &op.of.window, dy[dy.len() - 1]);
-    ScatterKernelGradient::new(&op.of, x, &y, dy)
-}
-
-/// Positions of an image, positions of an output, channels.
-fn pool_extents(image: &Type, output: &Type) -> [usize; 3] {
-    let positions = |ty: &Type| ty.shape[1..ty.rank() - 1].iter().product();
-    [positions(image), positions(output), last(output)]
 }
 
 unsafe fn conv(block: &Block<'_>, sweep: &Sweep) {

@@ -652,54 +652,6 @@ fn composed_adam(g: &mut Builder, op: AdamUpdate, x: &[footlight_graph::Value]) 
     vec![g.sub(w, direction), m, v]
 }
 
-/// Two layers of convolution, bias, ReLU and pooling with the gradients by all parameters: fused, they say what the ops say one
-/// by one.
-#[test]
-fn pooling_early_keeps_every_value_and_gradient() {
-    use footlight_graph::ops::{ConvGeometry, Windows};
-    let cases = [
-        (ConvGeometry::new(2), [17, 32]),
-        (ConvGeometry { padding: vec![[1, 1]; 2], ..ConvGeometry::new(2) }, [32, 16]),
-        (ConvGeometry { padding: vec![[1, 0]; 2], strides: vec![1, 2], ..ConvGeometry::new(2) }, [16, 5]),
-    ];
-    for (geometry, filters) in cases {
-        let mut g = Builder::new();
-        let mut y = g.state("x", Type::f32([5, 15, 18, 3]), Role::Parameter);
-        let (zero, mut parameters) = (g.constant(0.0), vec![y]);
-        for (layer, channels, filters) in [("a", 3, filters[0]), ("b", filters[0], filters[1])] {
-            let w = g.state(&format!("{layer}/kernel"), Type::f32([3, 3, channels, filters]), Role::Parameter);
-            let b = g.state(&format!("{layer}/bias"), Type::f32([filters]), Role::Parameter);
-            let z = g.conv(y, w, geometry.clone());
-            let z = g.add(z, b);
-            let z = g.binary(Binary::Maximum, zero, z);
-            y = g.max_pool(z, &[Windows::Even { size: 2, stride: 2, padding: [0, 0] }; 2]).0;
-            parameters.extend([w, b]);
-        }
-        let square = g.mul(y, y);
-        let loss = g.sum_all(square);
-        let gradients = differentiate(&mut g, loss, &parameters).unwrap();
-        g.output("y", y);
-        gradients.iter().enumerate().for_each(|(i, gradient)| g.output(&format!("d{i}"), *gradient));
-        let graph = g.finish().unwrap();
-        let simplified = simplify(&graph, &CpuTarget::new(Isa::detect())).unwrap().graph;
-        let is_dense = |node: &&Node| matches!(node.op, Op::Conv(_) | Op::MaxPool(_) | Op::PoolScatter(_));
-        assert_eq!(simplified.nodes().iter().find(is_dense), None, "{simplified}");
-        let mut rng = Philox::new(RandomKey::new(14));
-        let mut states = HashMap::new();
-        for state in graph.states() {
-            let shape = graph.type_of(state.value).shape.clone();
-            states.insert(state.name.clone(), common::singles(shape, || rng.uniform_f64() - 0.5));
-        }
-        let want = naive::run(&graph, &HashMap::new(), &mut states.clone()).unwrap();
-        for runner in runners() {
-            let (got, _) = runner.run(&graph, &HashMap::new(), &convert(&states));
-            for (name, value) in &want {
-                assert_eq!(difference(value, &got[name], 1e-5), None, "{name} by {}, {geometry:?}", runner.name());
-            }
-        }
-    }
-}
-
 #[test]
 fn labels_outside_of_the_classes_give_nan() {
     let logits = NaiveValue::<f32>::float([2, 3], vec![0.0; 6]);

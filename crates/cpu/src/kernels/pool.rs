@@ -153,7 +153,9 @@ impl Taps<'_> {
                     for _ in width.clone() {
                         for c in 0..count {
                             let x = *x.add(c);
-                            let wins = (x > best[c]) | (x.is_nan() & !best[c].is_nan());
+                            // A NaN does not lose, and what was one stays.
+                            let loses = x <= best[c];
+                            let wins = !loses & !best[c].is_nan();
                             best[c] = if wins { x } else { best[c] };
                             at[c] = if wins { position as i32 } else { at[c] };
                         }

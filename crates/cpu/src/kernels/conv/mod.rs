@@ -7,6 +7,7 @@
 mod depthwise;
 mod geometry;
 mod gradient;
+mod patches;
 mod pooled;
 mod rows;
 mod scatter;

@@ -1,17 +1,18 @@
 //! The gradients of a convolution where that by its output is given at some positions and is zero elsewhere, as it comes
 //! from a max pooling: what is not zero is listed, image by image, and each entry adds a line of the image or of the kernel
 //! for each line of the window. Where channels lie in groups, or lines are too short for that, the zeros are written and
-//! multiplied.
+//! multiplied, except for the kernel gradient of a window that is a vector or two in all.
 
 use super::geometry::{Sweep, three};
 use super::gradient::{KernelGradient, Part};
+use super::patches::{Gradients, WIDEST, add_patches, lay_out, patch_floats};
 use super::rows::{Lines, Lists, add_rows};
 use crate::isa::Isa;
 use crate::kernels::moving::transpose;
 use crate::kernels::pool;
 use footlight_graph::ops::{ConvInputGradient, ConvKernelGradient};
 
-/// The shortest line, in floats, for which entries of the input gradient are listed: each reads and writes its sums.
+/// The shortest line, in floats, for which entries are listed.
 const SHORTEST: usize = 16;
 
 /// The gradients of one image: `outputs` rows of `filters` numbers, each at a position of the convolution.
@@ -62,6 +63,8 @@ impl Scattered {
 pub(crate) struct ScatterKernelGradient {
     dense: KernelGradient,
     dy: Scattered,
+    /// Where the floats of a window lie, if it is narrow.
+    taps: Vec<usize>,
 }
 
 impl ScatterKernelGradient {
@@ -69,16 +72,24 @@ impl ScatterKernelGradient {
     pub(crate) fn new(of: &ConvKernelGradient, x: &[usize], y: &[usize], dy: &[usize]) -> ScatterKernelGradient {
         let most = three(&y[1..y.len() - 1]);
         let sweep = Sweep::of_regions(&of.geometry, x, &of.window, y, most);
-        let dy = Scattered::new(&sweep, dy, 1);
-        ScatterKernelGradient { dense: KernelGradient { sweep, images: x[0], chunks: of.chunks }, dy }
+        let (dy, pass) = (Scattered::new(&sweep, dy, SHORTEST), &sweep.passes[0]);
+        let taps = pass.lines.iter().flat_map(|line| (0..pass.run).map(move |i| line + i));
+        let is_narrow = sweep.groups == 1 && pass.lines.len() * pass.run <= WIDEST;
+        let taps = if is_narrow { taps.collect() } else { Vec::new() };
+        ScatterKernelGradient { dense: KernelGradient { sweep, images: x[0], chunks: of.chunks }, dy, taps }
     }
 
-    /// Floats of block scratch for `rows` rows: those of the dense gradient, then the lists of an image and the turned rows, or
-    /// an image of outputs.
+    /// Floats of block scratch for `rows` rows: those of the dense gradient, then the patches of an image and their sums, the
+    /// lists of an image and the turned rows, or an image of outputs.
     pub(crate) fn scratch_floats(&self, isa: Isa, rows: usize) -> usize {
         let rows = rows.min(self.dense.chunk_rows());
-        let listed = self.dy.filters * (2 * self.list_stride() + 3 + rows);
-        let own = if self.dy.is_listed { listed } else { self.image_floats() };
+        let own = if !self.taps.is_empty() {
+            patch_floats(self.taps.len()) * (self.dy.reads.len() + self.dy.filters)
+        } else if self.dy.is_listed {
+            self.dy.filters * (2 * self.list_stride() + 3 + rows)
+        } else {
+            self.image_floats()
+        };
         self.dense_floats(isa) + own
     }
 
@@ -117,6 +128,10 @@ impl ScatterKernelGradient {
                 let dw = dw.add(part.at * self.dy.filters);
                 let own = scratch.add(self.dense_floats(isa));
                 let of_image = |image: usize| (x.add(image * from), image * self.dy.len());
+                if !self.taps.is_empty() {
+                    self.narrow(isa, &part, [x, dy], positions, dw, [scratch, own]);
+                    continue;
+                }
                 if self.dy.is_listed {
                     self.listed(isa, &part, [x, dy], positions, dw, [scratch, own]);
                     continue;
@@ -126,6 +141,35 @@ impl ScatterKernelGradient {
                     pool::scatter(self.dy.extents(), 1, dy.add(at), positions.add(at), own);
                     self.dense.add(sums, x, own, 1);
                 }
+            }
+        }
+    }
+
+    /// For each filter the sum of the patches at its positions.
+    unsafe fn narrow(
+        &self,
+        isa: Isa,
+        part: &Part,
+        [x, dy]: [*const f32; 2],
+        positions: *const i32,
+        dw: *mut f32,
+        [copy, own]: [*mut f32; 2],
+    ) {
+        let (sweep, Scattered { outputs, filters, reads, .. }) = (&self.dense.sweep, &self.dy);
+        let width = patch_floats(self.taps.len());
+        // SAFETY: the scratch has room for the patches of an image and for their sums, `[filters, width]`.
+        unsafe {
+            let sums = own.add(reads.len() * width);
+            sums.write_bytes(0, filters * width);
+            for image in part.images.clone() {
+                let band = sweep.band(x.add(image * sweep.image_floats()[0]), [0; 3], sweep.band, copy);
+                lay_out(band, reads, &self.taps, width, own);
+                let (dy, positions) = (dy.add(image * self.dy.len()), positions.add(image * self.dy.len()));
+                let of = Gradients { outputs: *outputs, filters: *filters, dy, positions };
+                add_patches(isa, of, reads.len(), width, own, sums);
+            }
+            for (row, k) in (part.rows[0]..part.rows[1]).enumerate() {
+                (0..*filters).for_each(|filter| *dw.add(row * filters + filter) = *sums.add(filter * width + k));
             }
         }
     }
