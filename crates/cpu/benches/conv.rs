@@ -4,7 +4,10 @@
 //! `bench/conv.py` times the same shapes in PyTorch.
 
 use footlight_cpu::{Engine, Feed};
-use footlight_graph::ops::{ConvGeometry, Windows};
+use footlight_graph::ops::{
+    Conv, ConvGeometry, ConvInputGradient, ConvKernelGradient, ConvMaxPool, MaxPool, ScatterInputGradient,
+    ScatterKernelGradient, Windows,
+};
 use footlight_graph::{Builder, Role, Type, Value};
 use footlight_tensor::{Philox, RandomKey, Tensor};
 use std::time::Instant;
@@ -61,12 +64,42 @@ fn conv(threads: usize, x: [usize; 4], filters: usize, padding: usize) {
     });
 }
 
+/// A convolution that is pooled by halves; the gradients are timed together with it.
+fn pooled(threads: usize, x: [usize; 4], filters: usize) {
+    let [images, height, width, channels] = x;
+    let (w, window) = ([3, 3, channels, filters], vec![3, 3]);
+    let geometry = ConvGeometry::new(2);
+    let windows = vec![Windows::Even { size: 2, stride: 2, padding: [0, 0] }; 2];
+    let (conv, pool) = (Conv { geometry: geometry.clone() }, MaxPool { windows });
+    let forward = |g: &mut Builder, inputs: &[Value]| {
+        let op = ConvMaxPool { conv: conv.clone(), pool: pool.clone() };
+        let outputs = g.push(op, inputs);
+        (outputs[0], outputs[1])
+    };
+    let by_x =
+        ScatterInputGradient { of: ConvInputGradient { geometry: geometry.clone(), spatial: vec![height, width] } };
+    let by_w = ScatterKernelGradient { of: ConvKernelGradient { geometry, window, chunks: 1 } };
+    let flops = 2.0 * (images * (height - 2) * (width - 2) * filters * 9 * channels) as f64;
+    let name = |what: &str| format!("{what} {images}x{height}x{width}x{channels} -> {filters}");
+    time(threads, &name("pooled"), [&x, &w], flops, |g, [x, w]| forward(g, &[x, w]).0);
+    time(threads, &name("pooled, by input"), [&x, &w], 1.5 * flops, |g, [x, w]| {
+        let (y, positions) = forward(g, &[x, w]);
+        g.push(by_x.clone(), &[y, positions, w])[0]
+    });
+    time(threads, &name("pooled, by kernel"), [&x, &w], 1.5 * flops, |g, [x, w]| {
+        let (y, positions) = forward(g, &[x, w]);
+        g.push(by_w.clone(), &[x, y, positions])[0]
+    });
+}
+
 fn main() {
     let threads = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(2);
     conv(threads, [128, 28, 28, 1], 32, 0);
     conv(threads, [128, 13, 13, 32], 64, 0);
     conv(threads, [64, 32, 32, 16], 16, 1);
     conv(threads, [64, 16, 16, 32], 32, 1);
+    pooled(threads, [128, 28, 28, 1], 32);
+    pooled(threads, [128, 13, 13, 32], 64);
     let windows = vec![Windows::Even { size: 2, stride: 2, padding: [0, 0] }; 2];
     for x in [[128, 26, 26, 32], [128, 11, 11, 64]] {
         let bytes = x.iter().product::<usize>() as f64;

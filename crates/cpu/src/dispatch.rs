@@ -1,8 +1,9 @@
 //! From op to kernel: one line per op.
 
 use crate::feed::Feed;
+use crate::images;
 use crate::isa::Isa;
-use crate::kernels::conv::{KernelGradient, Sweep};
+use crate::kernels::conv::{KernelGradient, PooledConv, ScatterInputGradient, ScatterKernelGradient, Sweep};
 use crate::kernels::gemm::{self, Left};
 use crate::kernels::index::{self, Table};
 use crate::kernels::integers::Integers;
@@ -13,7 +14,7 @@ use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
 use crate::kernels::{layout, softmax, stream};
 use crate::target::{is_direct, is_streamed};
-use footlight_graph::ops::{AdamUpdate, ConvKernelGradient, MatMul};
+use footlight_graph::ops::{AdamUpdate, MatMul};
 use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
@@ -45,6 +46,9 @@ pub(crate) enum Kernel {
     Conv { sweep: Box<Sweep>, pack_slot: usize },
     ConvKernelGradient(Box<KernelGradient>),
     MaxPool(Box<Pool>),
+    ConvMaxPool { pooled: Box<PooledConv>, pack_slot: usize },
+    ScatterInputGradient { gradient: Box<ScatterInputGradient>, pack_slot: usize },
+    ScatterKernelGradient(Box<ScatterKernelGradient>),
     AveragePool(Box<Pool>),
     AveragePoolGradient(Box<Pool>),
     PoolGather { extents: [usize; 3] },
@@ -112,14 +116,31 @@ impl Kernel {
             }
             Op::Conv(_) | Op::ConvInputGradient(_) => {
                 *pack_slots += 1;
-                Kernel::Conv { sweep: Box::new(sweep(graph, node)), pack_slot: *pack_slots - 1 }
+                Kernel::Conv { sweep: Box::new(images::sweep(graph, node)), pack_slot: *pack_slots - 1 }
             }
-            Op::ConvKernelGradient(op) => Kernel::ConvKernelGradient(Box::new(kernel_gradient(graph, node, op))),
+            Op::ConvKernelGradient(op) => {
+                Kernel::ConvKernelGradient(Box::new(images::kernel_gradient(graph, node, op)))
+            }
             Op::MaxPool(op) => Kernel::MaxPool(Box::new(Pool::new(&op.windows, &input(0).shape))),
+            Op::ConvMaxPool(op) => {
+                *pack_slots += 1;
+                Kernel::ConvMaxPool {
+                    pooled: Box::new(images::pooled_conv(graph, node, op)),
+                    pack_slot: *pack_slots - 1,
+                }
+            }
+            Op::ScatterInputGradient(op) => {
+                *pack_slots += 1;
+                let gradient = Box::new(images::scatter_input_gradient(graph, node, op));
+                Kernel::ScatterInputGradient { gradient, pack_slot: *pack_slots - 1 }
+            }
+            Op::ScatterKernelGradient(op) => {
+                Kernel::ScatterKernelGradient(Box::new(images::scatter_kernel_gradient(graph, node, op)))
+            }
             Op::AveragePool(op) => Kernel::AveragePool(Box::new(Pool::new(&op.windows, &input(0).shape))),
             Op::AveragePoolGradient(op) => Kernel::AveragePoolGradient(Box::new(Pool::new(&op.windows, &output.shape))),
-            Op::PoolGather(_) => Kernel::PoolGather { extents: pool_extents(input(0), output) },
-            Op::PoolScatter(_) => Kernel::PoolScatter { extents: pool_extents(output, input(0)) },
+            Op::PoolGather(_) => Kernel::PoolGather { extents: images::pool_extents(input(0), output) },
+            Op::PoolScatter(_) => Kernel::PoolScatter { extents: images::pool_extents(output, input(0)) },
             Op::Transpose(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) | Op::Reverse(_) => {
                 let inputs: Vec<&Type> = node.inputs.iter().map(|v| graph.type_of(*v)).collect();
                 Kernel::Moves(Moves::new(&node.op, &inputs, output, access))
@@ -151,6 +172,7 @@ impl Kernel {
     pub(crate) fn pack_slot(&self) -> Option<usize> {
         match self {
             Kernel::MatMul { pack_slot, .. } | Kernel::Conv { pack_slot, .. } => Some(*pack_slot),
+            Kernel::ConvMaxPool { pack_slot, .. } | Kernel::ScatterInputGradient { pack_slot, .. } => Some(*pack_slot),
             _ => None,
         }
     }
@@ -183,7 +205,25 @@ impl Kernel {
                     let scratch = block.block_scratch.cast();
                     gradient.run(isa, [f32_in(0), f32_in(1)], [first_row, rows], f32_out(0), scratch);
                 }
-                Kernel::MaxPool(windows) => pool::max(isa, windows, rows, f32_in(0), f32_out(0), outputs[1].cast()),
+                Kernel::MaxPool(windows) => {
+                    pool::max_of_images(isa, windows, rows, f32_in(0), f32_out(0), outputs[1].cast());
+                }
+                Kernel::ConvMaxPool { pooled, .. } => {
+                    let w = f32_in(1);
+                    let kernel = if pooled.is_unpacked() { w } else { packed(block, |to| pooled.pack(isa, w, to)) };
+                    let scratch = block.block_scratch.cast();
+                    pooled.run(isa, rows, [f32_in(0), kernel], f32_out(0), outputs[1].cast(), scratch);
+                }
+                Kernel::ScatterInputGradient { gradient, .. } => {
+                    let w = f32_in(2);
+                    let kernel = if gradient.is_unpacked() { w } else { packed(block, |to| gradient.pack(isa, w, to)) };
+                    let scratch = block.block_scratch.cast();
+                    gradient.run(isa, rows, [f32_in(0), kernel], inputs[1].cast(), f32_out(0), scratch);
+                }
+                Kernel::ScatterKernelGradient(gradient) => {
+                    let (images, scratch) = ([f32_in(0), f32_in(1)], block.block_scratch.cast());
+                    gradient.run(isa, images, inputs[2].cast(), [first_row, rows], f32_out(0), scratch);
+                }
                 Kernel::AveragePool(windows) => pool::average(isa, windows, rows, f32_in(0), f32_out(0)),
                 Kernel::AveragePoolGradient(windows) => {
                     pool::average_gradient(isa, windows, rows, f32_in(0), f32_out(0));
@@ -298,15 +338,21 @@ unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
         // SAFETY: the operands are matrices of these extents.
         return unsafe { gemm::gemm_direct(block.isa, extents, left, b, n, c, n) };
     }
-    let packed = block.phase_scratch.cast::<f32>();
-    let mark = block.packed.expect("a product has a place to pack");
+    // SAFETY: as above; the phase's scratch has room for the packed operand.
+    unsafe {
+        let packed = packed(block, |to| pack_right(block.isa, op, b, [k, n], to));
+        gemm::gemm_packed(block.isa, extents, left, packed, c, n);
+    }
+}
+
+/// The phase's scratch, where `pack` has packed an operand in this run.
+fn packed(block: &Block<'_>, pack: impl FnOnce(*mut f32)) -> *const f32 {
+    let (mark, to) = (block.packed.expect("the kernel has a place to pack"), block.phase_scratch.cast::<f32>());
     if mark.load(Ordering::Relaxed) != block.run {
-        // SAFETY: the phase's scratch has room for the packed operand.
-        unsafe { pack_right(block.isa, op, b, [k, n], packed) };
+        pack(to);
         mark.store(block.run, Ordering::Relaxed);
     }
-    // SAFETY: as above; the operand is packed.
-    unsafe { gemm::gemm_packed(block.isa, extents, left, packed, c, n) }
+    to
 }
 
 /// `count` products one after another, each of its own matrices.
@@ -347,42 +393,13 @@ unsafe fn pack_right(isa: Isa, op: MatMul, b: *const f32, [k, n]: [usize; 2], pa
     unsafe { gemm::pack_b(isa, b, row_stride, column_stride, [k, n], packed) }
 }
 
-/// The convolution or transposed convolution of `node`, by images.
-pub(crate) fn sweep(graph: &Graph, node: &Node) -> Sweep {
-    let [from, kernel] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
-    let (to, window) = (&graph.type_of(node.outputs[0]).shape, &kernel[..kernel.len() - 2]);
-    match &node.op {
-        Op::Conv(op) => Sweep::forward(&op.geometry, from, window, to),
-        Op::ConvInputGradient(op) => Sweep::turned(&op.geometry, from, window, to),
-        op => unreachable!("{op} is not a convolution"),
-    }
-}
-
-/// The kernel gradient of `node`.
-pub(crate) fn kernel_gradient(graph: &Graph, node: &Node, op: &ConvKernelGradient) -> KernelGradient {
-    let [x, dy] = [0, 1].map(|i: usize| &graph.type_of(node.inputs[i]).shape);
-    let sweep = Sweep::of_kernel(&op.geometry, x, &op.window, dy);
-    KernelGradient { sweep, images: x[0], chunks: op.chunks }
-}
-
-/// Positions of an image, positions of an output, channels.
-fn pool_extents(image: &Type, output: &Type) -> [usize; 3] {
-    let positions = |ty: &Type| ty.shape[1..ty.rank() - 1].iter().product();
-    [positions(image), positions(output), last(output)]
-}
-
 unsafe fn conv(block: &Block<'_>, sweep: &Sweep) {
     let [x, w] = [0, 1].map(|i: usize| block.inputs[i].cast::<f32>().cast_const());
-    let packed = block.phase_scratch.cast::<f32>();
-    let mark = block.packed.expect("a convolution has a place to pack");
-    if mark.load(Ordering::Relaxed) != block.run {
-        // SAFETY: the phase's scratch has room for the packed kernel.
-        unsafe { sweep.pack(block.isa, w, packed) };
-        mark.store(block.run, Ordering::Relaxed);
+    // SAFETY: the phase's scratch has room for the packed kernel, the block's for a band; the operands hold the block's images.
+    unsafe {
+        let kernel = if sweep.is_depthwise() { w } else { packed(block, |to| sweep.pack(block.isa, w, to)) };
+        sweep.run(block.isa, block.rows, x, kernel, block.outputs[0].cast(), block.block_scratch.cast());
     }
-    let kernel = if sweep.is_depthwise() { w } else { packed.cast_const() };
-    // SAFETY: the operands hold the block's images, the block's scratch a band.
-    unsafe { sweep.run(block.isa, block.rows, x, kernel, block.outputs[0].cast(), block.block_scratch.cast()) }
 }
 
 unsafe fn adam(block: &Block<'_>, op: AdamUpdate, [rows, row_len]: [usize; 2]) {

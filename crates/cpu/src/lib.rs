@@ -8,6 +8,7 @@ mod dispatch;
 mod engine;
 mod feed;
 mod frame;
+mod images;
 mod isa;
 mod kernels;
 pub mod naive;

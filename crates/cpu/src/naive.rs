@@ -7,7 +7,8 @@
 mod layout;
 
 use footlight_graph::ops::{
-    AdamUpdate, ArgMax, Binary, Constant, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, Scan, Unary,
+    AdamUpdate, ArgMax, Binary, Constant, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, Scan,
+    ScatterInputGradient, ScatterKernelGradient, Unary,
 };
 use footlight_graph::{Graph, Op, OpRule, Type};
 use footlight_tensor::{DType, RandomKey};
@@ -249,6 +250,15 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
             one(conv::conv_kernel_gradient(&op.geometry, &op.window, op.chunks, [inputs[0], inputs[1]]))
         }
         Op::MaxPool(op) => conv::max_pool(&op.windows, inputs[0]),
+        Op::ConvMaxPool(op) => conv::max_pool(&op.pool.windows, &conv::conv(&op.conv.geometry, inputs[0], inputs[1])),
+        Op::ScatterInputGradient(ScatterInputGradient { of }) => {
+            let dy = conv::scattered(&of.geometry, &of.spatial, conv::window(inputs[2]), [inputs[0], inputs[1]]);
+            one(conv::conv_input_gradient(&of.geometry, &of.spatial, &dy, inputs[2]))
+        }
+        Op::ScatterKernelGradient(ScatterKernelGradient { of }) => {
+            let dy = conv::scattered(&of.geometry, conv::spatial(inputs[0]), &of.window, [inputs[1], inputs[2]]);
+            one(conv::conv_kernel_gradient(&of.geometry, &of.window, of.chunks, [inputs[0], &dy]))
+        }
         Op::PoolGather(_) => one(conv::pool_gather(inputs[0], inputs[1])),
         Op::PoolScatter(op) => one(conv::pool_scatter(&op.spatial, inputs[0], inputs[1])),
         Op::AveragePool(op) => one(conv::average_pool(&op.windows, inputs[0])),

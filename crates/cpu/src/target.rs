@@ -1,11 +1,12 @@
 //! What the planner asks of this backend: scratch, cost and the sizes of blocks.
 
 use crate::dispatch;
+use crate::images;
 use crate::isa::Isa;
 use crate::kernels::reduce::Fold;
 use crate::kernels::{gemm, program, stream};
 use crate::naive::{self, NaiveValue};
-use footlight_graph::ops::{Constant, MatMul, convolution_flops};
+use footlight_graph::ops::{Constant, MatMul, ScatterKernelGradient, convolution_flops};
 use footlight_graph::plan::Target;
 use footlight_graph::simplify;
 use footlight_graph::{Graph, Node, Op, Type};
@@ -72,7 +73,9 @@ impl Target for CpuTarget {
     fn phase_scratch(&self, graph: &Graph, node: &Node) -> usize {
         match &node.op {
             Op::MatMul(op) if !is_batch(graph, node) => packed_bytes(self.isa, graph, node, op),
-            Op::Conv(_) | Op::ConvInputGradient(_) => 4 * dispatch::sweep(graph, node).packed_floats(self.isa),
+            Op::Conv(_) | Op::ConvInputGradient(_) => 4 * images::sweep(graph, node).packed_floats(self.isa),
+            Op::ConvMaxPool(op) => 4 * images::pooled_conv(graph, node, op).packed_floats(self.isa),
+            Op::ScatterInputGradient(op) => 4 * images::scatter_input_gradient(graph, node, op).packed_floats(self.isa),
             _ => 0,
         }
     }
@@ -86,9 +89,16 @@ impl Target for CpuTarget {
                 let floats = if is_streamed(op, [m, n, k]) { stream::scratch_floats(self.isa, rows, k) } else { 0 };
                 return 4 * floats;
             }
-            Op::Conv(_) | Op::ConvInputGradient(_) => return 4 * dispatch::sweep(graph, node).band_floats(),
+            Op::Conv(_) | Op::ConvInputGradient(_) => return 4 * images::sweep(graph, node).band_floats(),
             Op::ConvKernelGradient(op) => {
-                return 4 * dispatch::kernel_gradient(graph, node, op).scratch_floats(self.isa);
+                return 4 * images::kernel_gradient(graph, node, op).scratch_floats(self.isa);
+            }
+            Op::ConvMaxPool(op) => return 4 * images::pooled_conv(graph, node, op).scratch_floats(self.isa),
+            Op::ScatterInputGradient(op) => {
+                return 4 * images::scatter_input_gradient(graph, node, op).scratch_floats();
+            }
+            Op::ScatterKernelGradient(op) => {
+                return 4 * images::scatter_kernel_gradient(graph, node, op).scratch_floats(self.isa, rows);
             }
             op if op.is_elementwise() && graph.type_of(node.outputs[0]).dtype == DType::F32 => {
                 dispatch::alone(op, graph.type_of(node.outputs[0]))
@@ -103,7 +113,8 @@ impl Target for CpuTarget {
         let elements = |v: footlight_graph::Value| graph.type_of(v).len() as f64;
         let moved: f64 = node.inputs.iter().chain(&node.outputs).map(|v| elements(*v)).sum();
         if let Some(flops) = convolution_flops(graph, node) {
-            return flops;
+            // What is scattered is looked up one by one; and a block that holds parts of two chunks would look it up twice.
+            return if matches!(node.op, Op::ScatterKernelGradient(_)) { 4.0 * flops } else { flops };
         }
         match &node.op {
             Op::MatMul(op) => op.flops(&graph.type_of(node.inputs[0]).shape, &graph.type_of(node.inputs[1]).shape),
@@ -128,7 +139,7 @@ impl Target for CpuTarget {
                 if is_streamed(op, [m, n, k]) { streamed_rows([m, n, k]) } else { 16 }
             }
             // Each block reads all images of its chunk; a chunk is cut evenly.
-            Op::ConvKernelGradient(op) => {
+            Op::ConvKernelGradient(op) | Op::ScatterKernelGradient(ScatterKernelGradient { of: op }) => {
                 let rows = graph.type_of(node.outputs[0]).shape[0] / op.chunks;
                 rows.div_ceil(rows.div_ceil(288).max(1))
             }

@@ -109,7 +109,11 @@ fn every_gradient_matches_central_differences() {
                 let is_excused = declared.is_some_and(|reason| !reason.is_empty()) || is_condition(&sample, input);
                 let is_on_purpose = matches!(
                     sample.op,
-                    Op::AdamUpdate(_) | Op::Program(_) | Op::ConvKernelGradient(_) | Op::Unary(Unary::StopGradient)
+                    Op::AdamUpdate(_)
+                        | Op::Program(_)
+                        | Op::ConvKernelGradient(_)
+                        | Op::ScatterKernelGradient(_)
+                        | Op::Unary(Unary::StopGradient)
                 );
                 if !is_excused {
                     failures.push(format!("{name}: no gradient by {input} and no reason given"));
@@ -220,6 +224,7 @@ fn larger_samples() -> Vec<Sample> {
         all.push(sample(ReduceMax { axes, keepdims: true }.into(), &inputs));
     }
     all.extend(larger_images());
+    all.extend(larger_pooled_images());
     for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
         let shape = |is_turned, m, n| if is_turned { uniform(&[n, m]) } else { uniform(&[m, n]) };
         let inputs = [shape(transpose_a, 70, 33), shape(transpose_b, 33, 130)];
@@ -275,6 +280,52 @@ fn larger_images() -> Vec<Sample> {
         },
         Sample { op: AveragePool { windows: windows(2, 2, [0, 1]) }.into(), inputs: vec![uniform(&[3, 11, 8, 37])] },
     ]
+}
+
+/// Convolutions that are pooled and their gradients: lines as long as vectors and shorter, images with padding, regions that
+/// are cut, positions that no window reads, windows that overlap.
+fn larger_pooled_images() -> Vec<Sample> {
+    use footlight_graph::ops::{
+        Conv, ConvGeometry, ConvInputGradient, ConvKernelGradient, ConvMaxPool, MaxPool, ScatterInputGradient,
+        ScatterKernelGradient, Windows,
+    };
+    let uniform = |shape: &[usize]| SampleInput::Uniform(shape.to_vec(), -2.0, 2.0);
+    let even = |size, stride, padding| Windows::Even { size, stride, padding };
+    let plain = ConvGeometry::new;
+    let padded =
+        |low: usize, high: usize, axes: usize| ConvGeometry { padding: vec![[low, high]; axes], ..plain(axes) };
+    let cases: Vec<(ConvGeometry, &[usize], &[usize], Windows)> = vec![
+        (plain(2), &[3, 13, 13, 32], &[3, 3, 32, 64], even(2, 2, [0, 0])),
+        (plain(2), &[3, 28, 28, 1], &[3, 3, 1, 32], even(2, 2, [0, 0])),
+        (padded(1, 1, 2), &[2, 12, 9, 20], &[3, 3, 20, 37], even(2, 2, [1, 0])),
+        (ConvGeometry { strides: vec![2, 1], ..padded(0, 1, 2) }, &[2, 15, 11, 17], &[3, 3, 17, 9], even(3, 2, [1, 1])),
+        (ConvGeometry { dilation: vec![1, 2], ..plain(2) }, &[2, 9, 14, 48], &[3, 3, 48, 8], Windows::Adaptive(3)),
+        (ConvGeometry { groups: 4, ..padded(1, 1, 2) }, &[2, 8, 8, 16], &[3, 3, 4, 36], even(2, 2, [0, 0])),
+        (ConvGeometry { groups: 40, ..padded(1, 1, 2) }, &[2, 8, 8, 40], &[3, 3, 1, 40], even(2, 2, [0, 0])),
+        (plain(2), &[2, 6, 6, 70], &[1, 1, 70, 40], even(2, 2, [0, 0])),
+        (padded(2, 2, 1), &[2, 300, 12], &[5, 12, 96], even(3, 3, [0, 0])),
+        (padded(1, 1, 3), &[2, 5, 7, 8, 10], &[2, 3, 3, 10, 33], even(2, 2, [0, 0])),
+    ];
+    let samples = |(geometry, x, w, windows): (ConvGeometry, &[usize], &[usize], Windows)| {
+        let axes = geometry.axes();
+        let (spatial, window, filters) = (x[1..=axes].to_vec(), w[..axes].to_vec(), w[axes + 1]);
+        let pool = MaxPool { windows: vec![windows; axes] };
+        let fused = ConvMaxPool { conv: Conv { geometry: geometry.clone() }, pool };
+        let dy = fused.infer(&[&Type::f32(x), &Type::f32(w)]).unwrap()[0].shape.clone();
+        let places: usize = geometry.output(&spatial, &window).unwrap().iter().product();
+        assert_eq!(dy[axes + 1], filters);
+        let (dy, positions) = (uniform(&dy), SampleInput::Index(dy, places as i32 + 3));
+        let by_x = ConvInputGradient { geometry: geometry.clone(), spatial };
+        let by_w = |chunks| ConvKernelGradient { geometry: geometry.clone(), window: window.clone(), chunks };
+        let by_w = |chunks| Sample {
+            op: ScatterKernelGradient { of: by_w(chunks) }.into(),
+            inputs: vec![uniform(x), dy.clone(), positions.clone()],
+        };
+        let op = ScatterInputGradient { of: by_x }.into();
+        let by_x = Sample { op, inputs: vec![dy.clone(), positions.clone(), uniform(w)] };
+        [Sample { op: fused.into(), inputs: vec![uniform(x), uniform(w)] }, by_x, by_w(1), by_w(2)]
+    };
+    cases.into_iter().flat_map(samples).collect()
 }
 
 #[test]

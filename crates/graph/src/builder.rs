@@ -541,7 +541,7 @@ impl Builder {
 fn output_count(op: &Op) -> usize {
     match op {
         Op::AdamUpdate(_) => 3,
-        Op::SparseSoftmaxCrossEntropy(_) | Op::MaxPool(_) => 2,
+        Op::SparseSoftmaxCrossEntropy(_) | Op::MaxPool(_) | Op::ConvMaxPool(_) => 2,
         Op::Scan(scan) => scan.body.outputs().len(),
         _ => 1,
     }

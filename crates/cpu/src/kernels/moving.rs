@@ -200,6 +200,17 @@ unsafe fn copy_line(axis: Axis, from: *const u32, to: *mut u32) {
     }
 }
 
+/// `to [columns, rows]` is `from [rows, columns]` turned.
+///
+/// # Safety
+/// Both hold the matrix; they do not overlap.
+pub(super) unsafe fn transpose(isa: Isa, from: *const f32, [rows, columns]: [usize; 2], to: *mut f32) {
+    let across = Axis { extent: columns, from: 1, to: rows };
+    let along = Axis { extent: rows, from: columns as isize, to: 1 };
+    // SAFETY: the caller's contract; elements are moved, not computed with.
+    unsafe { turn(isa, across, along, from.cast(), to.cast()) }
+}
+
 /// A matrix turned: `rows` lie next to each other in the input, the elements of `line` in the output; squares of eight at
 /// a time.
 unsafe fn turn(isa: Isa, rows: Axis, line: Axis, from: *const u32, to: *mut u32) {

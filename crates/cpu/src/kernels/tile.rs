@@ -112,7 +112,7 @@ pub(super) unsafe fn run_tile<const BY_COLUMNS: bool>(isa: Isa, rows: usize, til
 
 /// Some of the lanes of a vector, for the last panel's columns: which they are, and to read and write them.
 #[cfg(target_arch = "x86_64")]
-mod part {
+pub(super) mod part {
     use std::arch::x86_64::*;
 
     /// The first `count` lanes; all of them from 8 on.

@@ -94,6 +94,27 @@ pub(super) fn conv_kernel_gradient<S: Scalar>(
     NaiveValue::float([chunks * size / filters.max(1), filters], sums)
 }
 
+/// The spatial extents of images.
+pub(super) fn spatial<S>(x: &NaiveValue<S>) -> &[usize] {
+    &x.shape[1..x.shape.len() - 1]
+}
+
+/// The spatial extents of a kernel.
+pub(super) fn window<S>(w: &NaiveValue<S>) -> &[usize] {
+    &w.shape[..w.shape.len() - 2]
+}
+
+/// `dy` at positions of a convolution of images of these extents.
+pub(super) fn scattered<S: Scalar>(
+    geometry: &ConvGeometry,
+    spatial: &[usize],
+    window: &[usize],
+    [dy, positions]: [&NaiveValue<S>; 2],
+) -> NaiveValue<S> {
+    let places = geometry.output(spatial, window).expect("shape rules have checked this");
+    pool_scatter(&places, dy, positions)
+}
+
 /// Tells `visit` the elements of `x` and `y` that meet in every term of a pooling and how many positions the window has, by
 /// elements of `y` and by positions in ascending order.
 fn pool_terms(windows: &[Windows], x: &[usize], y: &[usize], mut visit: impl FnMut(usize, usize, usize)) {
@@ -157,7 +178,7 @@ fn targets<'a, S: Scalar>(
 }
 
 pub(super) fn pool_gather<S: Scalar>(x: &NaiveValue<S>, positions: &NaiveValue<S>) -> NaiveValue<S> {
-    let at = targets(&x.shape[1..x.shape.len() - 1], positions);
+    let at = targets(spatial(x), positions);
     let y = at.map(|at| at.map_or(S::from_f64(0.0), |at| x.floats()[at])).collect();
     NaiveValue::float(positions.shape.clone(), y)
 }

@@ -151,7 +151,7 @@ impl ConvGeometry {
 }
 
 /// Multiplications and additions of a convolution or one of its gradients; `None` for other ops. Terms with a zero beyond
-/// the image are counted.
+/// the image are counted, those with a gradient that is scattered once for each of its elements.
 pub fn convolution_flops(graph: &crate::Graph, node: &crate::Node) -> Option<f64> {
     let shape = |v: crate::Value| graph.type_of(v).shape.as_slice();
     let per_output = |kernel: &[usize]| kernel[..kernel.len() - 1].iter().product::<usize>();
@@ -159,6 +159,13 @@ pub fn convolution_flops(graph: &crate::Graph, node: &crate::Node) -> Option<f64
         super::Op::Conv(_) => (node.outputs[0], per_output(shape(node.inputs[1]))),
         super::Op::ConvInputGradient(_) => (node.inputs[0], per_output(shape(node.inputs[1]))),
         super::Op::ConvKernelGradient(op) => (node.inputs[1], shape(node.outputs[0])[0] / op.chunks),
+        super::Op::ConvMaxPool(op) => {
+            let (x, w) = (graph.type_of(node.inputs[0]), graph.type_of(node.inputs[1]));
+            let outputs = op.conv.infer(&[x, w]).map_or(0, |outputs| outputs[0].len());
+            return Some(2.0 * outputs as f64 * per_output(&w.shape) as f64);
+        }
+        super::Op::ScatterInputGradient(_) => (node.inputs[0], per_output(shape(node.inputs[2]))),
+        super::Op::ScatterKernelGradient(op) => (node.inputs[1], shape(node.outputs[0])[0] / op.of.chunks),
         _ => return None,
     };
     Some(2.0 * graph.type_of(outputs).len() as f64 * terms as f64)
@@ -181,16 +188,16 @@ fn expect(what: &str, wanted: usize, got: usize) -> Result<(), String> {
 }
 
 /// The spatial extents of an image or a kernel: all axes but one before and one behind, or two behind.
-fn spatial_of(shape: &[usize], before: usize) -> Vec<usize> {
+pub(super) fn spatial_of(shape: &[usize], before: usize) -> Vec<usize> {
     shape.get(before..shape.len().saturating_sub(2 - before)).unwrap_or_default().to_vec()
 }
 
 /// A geometry with the shapes of an input, a kernel and an output that fit it.
-struct Case {
-    geometry: ConvGeometry,
-    x: Vec<usize>,
-    w: Vec<usize>,
-    y: Vec<usize>,
+pub(super) struct Case {
+    pub geometry: ConvGeometry,
+    pub x: Vec<usize>,
+    pub w: Vec<usize>,
+    pub y: Vec<usize>,
 }
 
 impl Case {
@@ -203,8 +210,8 @@ impl Case {
     }
 }
 
-/// For the samples of all three ops.
-fn cases() -> Vec<Case> {
+/// For the samples of all these ops.
+pub(super) fn cases() -> Vec<Case> {
     let plain = ConvGeometry::new;
     let padded = |padding: &[[usize; 2]]| ConvGeometry { padding: padding.to_vec(), ..plain(padding.len()) };
     let strided =

@@ -242,9 +242,10 @@ impl OpRule for Binary {
                 (da, g.neg(scaled))
             }
             Binary::Maximum | Binary::Minimum => {
+                // Whether y is a, told from y, so that b may be forgotten.
                 let first = match self {
-                    Binary::Maximum => g.binary(Binary::GreaterEqual, a, b),
-                    _ => g.binary(Binary::GreaterEqual, b, a),
+                    Binary::Maximum => g.binary(Binary::GreaterEqual, a, y),
+                    _ => g.binary(Binary::GreaterEqual, y, a),
                 };
                 let da = g.mul(dy, first);
                 (da, g.sub(dy, da))

@@ -10,6 +10,7 @@ mod layout;
 mod loss;
 mod matmul;
 mod pool;
+mod pooled;
 mod program;
 mod random;
 mod reduce;
@@ -26,6 +27,7 @@ pub use layout::{Broadcast, OneHot, Reshape, Transpose};
 pub use loss::{Softmax, SparseSoftmaxCrossEntropy};
 pub use matmul::MatMul;
 pub use pool::{AveragePool, AveragePoolGradient, MaxPool, PoolGather, PoolScatter, Windows};
+pub use pooled::{ConvMaxPool, ScatterInputGradient, ScatterKernelGradient};
 pub use program::{Instruction, Operand, Program};
 pub use random::RandomUniform;
 pub use reduce::{ArgMax, ReduceMax, ReduceSum};
@@ -178,6 +180,12 @@ catalogue! {
     PoolGather,
     /// Sums of elements at given positions of an image.
     PoolScatter,
+    /// The maxima of windows of a convolution and their positions, made by fusion.
+    ConvMaxPool,
+    /// The gradient of a convolution by its input from elements at given positions, made by fusion.
+    ScatterInputGradient,
+    /// The gradient of a convolution by its kernel from elements at given positions, made by fusion.
+    ScatterKernelGradient,
     /// The means of windows.
     AveragePool,
     /// The gradient of the means of windows.

@@ -8,6 +8,7 @@ mod flatten;
 mod fold;
 mod fuse;
 mod merge;
+mod pool;
 mod rewrite;
 mod scan;
 mod share;
@@ -57,7 +58,7 @@ impl fmt::Display for Simplified {
     }
 }
 
-/// Applies every rule once, in this order: fold constants, drop what does nothing, keep the rows of products, merge equal nodes, tighten scans and
+/// Applies every rule once, in this order: fold constants, drop what does nothing, keep the rows of products, merge equal nodes, pool early, tighten scans and
 /// simplify their bodies, share out sums over samples, fuse elementwise ops into programs.
 ///
 /// # Errors
@@ -69,6 +70,7 @@ pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<Simplified, Error> {
         ("drop", Box::new(drop::drop_idle)),
         ("rows", Box::new(flatten::flatten_rows)),
         ("merge", Box::new(merge::merge_equal)),
+        ("pool", Box::new(pool::pool_early)),
         ("scan", Box::new(|g| scan::tighten_scans(g, target))),
         ("share", Box::new(share::share_sums)),
         ("fuse", Box::new(fuse::fuse_elementwise)),
@@ -112,6 +114,7 @@ mod tests {
             "drop      6 ->     4 nodes",
             "rows      4 ->     4 nodes",
             "merge     4 ->     3 nodes",
+            "pool      3 ->     3 nodes",
             "scan      3 ->     3 nodes",
             "share     3 ->     3 nodes",
             "fuse      3 ->     2 nodes",

@@ -16,6 +16,11 @@ impl<'a> Rewrite<'a> {
         Rewrite { old, new: Builder::new(), map: vec![None; old.values().len()] }
     }
 
+    /// The new value that stands for `value`, if there is one yet.
+    pub(crate) fn find(&self, value: Value) -> Option<Value> {
+        self.map[value.index()]
+    }
+
     /// The new value that stands for `value`.
     pub(crate) fn get(&self, value: Value) -> Value {
         self.map[value.index()].expect("nodes are walked in order")

@@ -4,7 +4,7 @@
 //! The parts come from shapes alone and are added in their order, so any number of workers gives the same bytes.
 
 use super::rewrite::Rewrite;
-use crate::ops::ConvKernelGradient;
+use crate::ops::{ConvKernelGradient, ScatterKernelGradient};
 use crate::{Error, Graph, Op};
 
 /// Rows to share out that are enough.
@@ -23,10 +23,17 @@ pub(crate) fn share_sums(graph: &Graph) -> Result<Graph, Error> {
         let x = node.inputs.first().map_or(&[][..], |x| &graph.type_of(*x).shape);
         rewrite.new.enter(&node.path);
         let sum = match &node.op {
-            Op::ConvKernelGradient(op) if op.chunks == 1 && chunks(x[0], output[0]) > 1 => {
+            Op::ConvKernelGradient(op) | Op::ScatterKernelGradient(ScatterKernelGradient { of: op })
+                if op.chunks == 1 && chunks(x[0], output[0]) > 1 =>
+            {
                 let inputs: Vec<_> = node.inputs.iter().map(|v| rewrite.get(*v)).collect();
                 let chunks = chunks(x[0], output[0]);
-                let sums = rewrite.new.push(ConvKernelGradient { chunks, ..op.clone() }, &inputs)[0];
+                let of = ConvKernelGradient { chunks, ..op.clone() };
+                let op: Op = match &node.op {
+                    Op::ScatterKernelGradient(_) => ScatterKernelGradient { of }.into(),
+                    _ => of.into(),
+                };
+                let sums = rewrite.new.push(op, &inputs)[0];
                 let sums = rewrite.new.reshape(sums, [vec![chunks], output].concat());
                 Some(rewrite.new.reduce_sum(sums, &[0], false))
             }

@@ -144,10 +144,12 @@ enum Kind {
     Forward,
     Turned,
     OfKernel,
+    /// Regions of at most so many outputs on each axis.
+    OfRegions([usize; 3]),
 }
 
 /// `shape` as three extents, with ones in front.
-fn three(shape: &[usize]) -> [usize; 3] {
+pub(super) fn three(shape: &[usize]) -> [usize; 3] {
     let mut three = [1; 3];
     three[3 - shape.len()..].copy_from_slice(shape);
     three
@@ -162,6 +164,17 @@ impl Sweep {
     /// The same to be read backwards, from images `x` and `y` to the kernel: always in bands.
     pub(crate) fn of_kernel(geometry: &ConvGeometry, x: &[usize], window: &[usize], y: &[usize]) -> Sweep {
         Sweep::new(geometry, x, window, y, Kind::OfKernel)
+    }
+
+    /// The convolution of images `x` to images `y` with a window, of which regions of at most `most` outputs are worked on.
+    pub(super) fn of_regions(
+        geometry: &ConvGeometry,
+        x: &[usize],
+        window: &[usize],
+        y: &[usize],
+        most: [usize; 3],
+    ) -> Sweep {
+        Sweep::new(geometry, x, window, y, Kind::OfRegions(most))
     }
 
     /// The transposed convolution of images `dy` to images `dx` with a window.
@@ -182,7 +195,8 @@ impl Sweep {
             make(input[a], output[a], window[a], numbers)
         };
         let mut axes = [axis(0), axis(1), axis(2)];
-        let is_pointwise = axes.iter().all(Axis::is_pointwise) && window == [1; 3];
+        let is_by_images = matches!(kind, Kind::OfRegions(_));
+        let is_pointwise = !is_by_images && axes.iter().all(Axis::is_pointwise) && window == [1; 3];
         if is_pointwise {
             let positions = input.iter().product();
             axes = [1, 1, positions].map(|extent| Axis::forward(extent, extent, 1, [1, 1, 0]));
@@ -190,7 +204,7 @@ impl Sweep {
         let channels = [from[from.len() - 1], to[to.len() - 1]];
         let is_inside = axes.iter().all(Axis::is_inside);
         let terms: f64 = axes.iter().map(Axis::terms).product();
-        let is_clipped = kind != Kind::OfKernel
+        let is_clipped = matches!(kind, Kind::Forward | Kind::Turned)
             && !is_inside
             && terms > CLIPPED_FROM
             && channels[0] / geometry.groups >= CLIPPED_CHANNELS[0]
@@ -198,7 +212,10 @@ impl Sweep {
         let is_copied = !is_inside && !is_clipped;
         let counts = [0, 1, 2].map(|a: usize| axes[a].count.max(1));
         let (band, extents) = if is_copied {
-            let band = band(&axes, counts, channels[0]);
+            let band = match kind {
+                Kind::OfRegions(most) => most,
+                _ => band(&axes, counts, channels[0]),
+            };
             (band, [0, 1, 2].map(|a: usize| axes[a].reach(band[a])))
         } else {
             (counts, [0, 1, 2].map(|a: usize| axes[a].input))
@@ -270,37 +287,73 @@ impl Sweep {
         copy: *mut f32,
     ) -> *const f32 {
         if !self.is_copied {
-            let begin: usize = (0..3).map(|a| self.axes[a].low as usize * self.strides[a]).sum();
             // SAFETY: the first position that is read lies inside the image.
-            return unsafe { image.add(begin) };
+            return unsafe { image.add(self.begin(from)) };
         }
-        let begin = [0, 1, 2].map(|a: usize| (from[a] * self.axes[a].stride) as isize + self.axes[a].low);
-        let [depth, height, width] = [0, 1, 2].map(|a: usize| self.axes[a].reach(count[a]));
-        let inside = |a: usize, at: isize| usize::try_from(at).ok().filter(|at| *at < self.axes[a].input);
-        let channels = self.channels[0];
-        // Of a row of `width` positions, those before, inside and behind the image.
-        let before = begin[2].min(0).unsigned_abs().min(width);
-        let end = (self.axes[2].input as isize - begin[2]).clamp(before as isize, width as isize) as usize;
-        for row in 0..depth * height {
-            let [i, j] = [row / height, row % height];
+        for BandRow { at, len, inside, image: position } in self.band_rows(from, count) {
             // SAFETY: the row lies inside the copy; what is copied lies inside the image.
             unsafe {
-                let to = copy.add(i * self.strides[0] + j * self.strides[1]);
-                match (inside(0, begin[0] + i as isize), inside(1, begin[1] + j as isize)) {
-                    (Some(q0), Some(q1)) if end > before => {
-                        let first = (begin[2] + before as isize) as usize;
-                        let position = (q0 * self.axes[1].input + q1) * self.axes[2].input + first;
-                        to.write_bytes(0, before * channels);
-                        let source = image.add(position * channels);
-                        source.copy_to_nonoverlapping(to.add(before * channels), (end - before) * channels);
-                        to.add(end * channels).write_bytes(0, (width - end) * channels);
-                    }
-                    _ => to.write_bytes(0, width * channels),
-                }
+                let to = copy.add(at);
+                to.write_bytes(0, inside.start);
+                image.add(position).copy_to_nonoverlapping(to.add(inside.start), inside.len());
+                to.add(inside.end).write_bytes(0, len - inside.end);
             }
         }
         copy
     }
+
+    /// Where in an image that is not copied the band at outputs `from` begins to read.
+    pub(super) fn begin(&self, from: [usize; 3]) -> usize {
+        let first = |a: usize| from[a] * self.axes[a].stride + self.axes[a].low as usize;
+        (0..3).map(|a| first(a) * self.strides[a]).sum()
+    }
+
+    /// Writes the image that lies in a band of all outputs, without its padding; 0 where the band does not reach.
+    ///
+    /// # Safety
+    /// `band` holds [`Sweep::band_floats`], `image` has room for an input image.
+    pub(super) unsafe fn cut(&self, band: *const f32, image: *mut f32) {
+        // SAFETY: as in `band`.
+        unsafe {
+            image.write_bytes(0, self.image_floats()[0]);
+            for BandRow { at, inside, image: position, .. } in self.band_rows([0; 3], self.band) {
+                band.add(at + inside.start).copy_to_nonoverlapping(image.add(position), inside.len());
+            }
+        }
+    }
+
+    /// The rows of the band at outputs `from`.
+    fn band_rows(&self, from: [usize; 3], count: [usize; 3]) -> impl Iterator<Item = BandRow> + '_ {
+        let begin = [0, 1, 2].map(|a: usize| (from[a] * self.axes[a].stride) as isize + self.axes[a].low);
+        let [depth, height, width] = [0, 1, 2].map(|a: usize| self.axes[a].reach(count[a]));
+        let within = move |a: usize, at: isize| usize::try_from(at).ok().filter(|at| *at < self.axes[a].input);
+        let channels = self.channels[0];
+        // Of a row of `width` positions, those before, inside and behind the image.
+        let before = begin[2].min(0).unsigned_abs().min(width);
+        let end = (self.axes[2].input as isize - begin[2]).clamp(before as isize, width as isize) as usize;
+        (0..depth * height).map(move |row| {
+            let [i, j] = [row / height, row % height];
+            let (at, len) = (i * self.strides[0] + j * self.strides[1], width * channels);
+            match (within(0, begin[0] + i as isize), within(1, begin[1] + j as isize)) {
+                (Some(q0), Some(q1)) if end > before => {
+                    let first = (begin[2] + before as isize) as usize;
+                    let position = (q0 * self.axes[1].input + q1) * self.axes[2].input + first;
+                    BandRow { at, len, inside: before * channels..end * channels, image: position * channels }
+                }
+                _ => BandRow { at, len, inside: 0..0, image: 0 },
+            }
+        })
+    }
+}
+
+/// A row of positions of a band, in floats.
+struct BandRow {
+    /// Where it lies in the band.
+    at: usize,
+    len: usize,
+    /// What of it lies in the image, and where there.
+    inside: Range<usize>,
+    image: usize,
 }
 
 /// The outputs of a band on each axis: all, halved from the first axis on until what they reach fits.

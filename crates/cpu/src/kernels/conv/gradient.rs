@@ -5,6 +5,7 @@ use super::geometry::{Sweep, parts};
 use crate::isa::Isa;
 use crate::kernels::gemm::{K_CHUNK, balanced, pack_b, packed_len};
 use crate::kernels::tile::{Begin, Tile, lies_as_panel, panel_width, run_tile, tile_rows};
+use std::ops::Range;
 
 /// A kernel gradient as the [`Sweep`] whose kernel it is of, and its chunks of images.
 #[derive(Clone, Debug)]
@@ -14,9 +15,18 @@ pub(crate) struct KernelGradient {
     pub chunks: usize,
 }
 
+/// Rows of the gradient of one chunk of images.
+pub(super) struct Part {
+    /// The first, counted from the first of the block.
+    pub at: usize,
+    /// The first, and the row behind the last, of the chunk's matrix.
+    pub rows: [usize; 2],
+    pub images: Range<usize>,
+}
+
 /// Images and gradients of outputs, and the rows of the gradient that they are added to.
 #[derive(Clone, Copy)]
-struct Sums {
+pub(super) struct Sums {
     isa: Isa,
     dw: *mut f32,
     /// First row, and the row behind the last, of one chunk's matrix.
@@ -36,7 +46,7 @@ impl KernelGradient {
     }
 
     /// Rows of one chunk: taps and channels of a group.
-    fn chunk_rows(&self) -> usize {
+    pub(super) fn chunk_rows(&self) -> usize {
         self.sweep.passes[0].taps.len() * self.sweep.per_group()[0]
     }
 
@@ -53,31 +63,46 @@ impl KernelGradient {
         dw: *mut f32,
         scratch: *mut f32,
     ) {
-        let (per_chunk, filters) = (self.chunk_rows(), self.sweep.channels[1]);
+        let filters = self.sweep.channels[1];
         let [x_floats, y_floats] = self.sweep.image_floats();
-        let mut row = first;
-        while row < first + rows {
-            let (chunk, begin) = (row / per_chunk, row % per_chunk);
-            let end = per_chunk.min(begin + first + rows - row);
-            let images = [chunk, chunk + 1].map(|c| c * self.images / self.chunks);
+        for Part { at, rows, images } in self.parts([first, rows]) {
             // SAFETY: the rows lie inside `dw`, the images inside `x` and `dy`.
             unsafe {
-                let dw = dw.add((row - first) * filters);
-                let packed = scratch.add(self.band_floats());
-                let sums = Sums { isa, dw, rows: [begin, end], copy: scratch, packed };
-                dw.write_bytes(0, (end - begin) * filters);
+                let sums = self.sums(isa, rows, dw.add(at * filters), scratch);
                 // Pointwise images are one long row of positions.
-                let joined = if self.sweep.is_pointwise() { (images[1] - images[0]).max(1) } else { 1 };
-                for image in (images[0]..images[1]).step_by(joined) {
+                let joined = if self.sweep.is_pointwise() { images.len().max(1) } else { 1 };
+                for image in images.step_by(joined) {
                     self.add(sums, x.add(image * x_floats), dy.add(image * y_floats), joined);
                 }
             }
-            row += end - begin;
+        }
+    }
+
+    /// Rows `first..first + rows` by chunks.
+    pub(super) fn parts(&self, [first, rows]: [usize; 2]) -> impl Iterator<Item = Part> {
+        let (per_chunk, images) = (self.chunk_rows(), |chunk: usize| chunk * self.images / self.chunks);
+        let chunks = first / per_chunk.max(1)..(first + rows).div_ceil(per_chunk.max(1));
+        chunks.map(move |chunk| {
+            let [begin, end] = [first, first + rows].map(|row| row.clamp(chunk * per_chunk, (chunk + 1) * per_chunk));
+            let rows = [begin - chunk * per_chunk, end - chunk * per_chunk];
+            Part { at: begin - first, rows, images: images(chunk)..images(chunk + 1) }
+        })
+    }
+
+    /// Rows of one chunk, which are 0 now, and what is worked in.
+    ///
+    /// # Safety
+    /// `dw` has room for the rows, `scratch` for [`KernelGradient::scratch_floats`].
+    pub(super) unsafe fn sums(&self, isa: Isa, rows: [usize; 2], dw: *mut f32, scratch: *mut f32) -> Sums {
+        // SAFETY: the caller's contract.
+        unsafe {
+            dw.write_bytes(0, (rows[1] - rows[0]) * self.sweep.channels[1]);
+            Sums { isa, dw, rows, copy: scratch, packed: scratch.add(self.band_floats()) }
         }
     }
 
     /// Adds what `joined` images give.
-    unsafe fn add(&self, sums: Sums, x: *const f32, dy: *const f32, joined: usize) {
+    pub(super) unsafe fn add(&self, sums: Sums, x: *const f32, dy: *const f32, joined: usize) {
         let (sweep, filters) = (&self.sweep, self.sweep.channels[1]);
         for (from, count) in sweep.bands() {
             let position = (from[0] * sweep.axes[1].output + from[1]) * sweep.axes[2].output + from[2];

@@ -7,7 +7,14 @@
 mod depthwise;
 mod geometry;
 mod gradient;
+mod patches;
+mod pooled;
+mod rows;
+mod scatter;
 mod sweep;
+mod winograd;
 
 pub(crate) use geometry::Sweep;
 pub(crate) use gradient::KernelGradient;
+pub(crate) use pooled::PooledConv;
+pub(crate) use scatter::{ScatterInputGradient, ScatterKernelGradient};

@@ -6,6 +6,16 @@ use crate::isa::Isa;
 use crate::kernels::gemm::{K_CHUNK, balanced, pack_b, packed_len};
 use crate::kernels::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
 
+/// Where outputs are written: an image of them, or a part of one.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    pub y: *mut f32,
+    /// The first output that has a place.
+    pub origin: [usize; 3],
+    /// Places on the two inner axes.
+    pub inner: [usize; 2],
+}
+
 impl Sweep {
     /// Packs the kernel `w` for every pass and group; nothing for a depthwise one, which is read as it lies.
     ///
@@ -63,6 +73,7 @@ impl Sweep {
     ) {
         let [from_floats, to_floats] = self.image_floats();
         let (images, joined) = if self.is_pointwise() { (1, images) } else { (images, 1) };
+        let inner = [1, 2].map(|a: usize| self.axes[a].output);
         for image in 0..images {
             if self.is_clipped {
                 // SAFETY: the images lie inside what the caller vouches for.
@@ -76,29 +87,31 @@ impl Sweep {
                     for pass in &self.passes {
                         let count = [0, 1, 2].map(|a: usize| count[a].min(pass.count[a].saturating_sub(from[a])));
                         let count = [count[0], count[1], count[2] * joined];
-                        self.run_pass(isa, pass, band, kernel, y.add(image * to_floats), [from, count]);
+                        let to = Frame { y: y.add(image * to_floats), origin: [0; 3], inner };
+                        self.run_pass(isa, pass, band, kernel, to, [from, count]);
                     }
                 }
             }
         }
     }
 
-    unsafe fn run_pass(
+    /// Outputs `from..from + count` of a pass, which read from `band` on.
+    pub(super) unsafe fn run_pass(
         &self,
         isa: Isa,
         pass: &Pass,
         band: *const f32,
         kernel: *const f32,
-        y: *mut f32,
+        to: Frame,
         [from, count]: [[usize; 3]; 2],
     ) {
-        let (axes, [inner, outer]) = (&self.axes, self.per_group());
-        let at = |a: usize, i: usize| pass.first[a] + (from[a] + i) * axes[a].step;
+        let (axes, [inner, outer], y) = (&self.axes, self.per_group(), to.y);
+        let at = |a: usize, i: usize| pass.first[a] + (from[a] + i) * axes[a].step - to.origin[a];
         // Rows of outputs: where each begins to read, and where to write.
         let rows = || {
             (0..count[0] * count[1]).map(|r| {
                 let (i, j) = (r / count[1], r % count[1]);
-                let position = (at(0, i) * axes[1].output + at(1, j)) * axes[2].output + at(2, 0);
+                let position = (at(0, i) * to.inner[0] + at(1, j)) * to.inner[1] + at(2, 0);
                 (self.rows[i * self.band[1] + j], position * self.channels[1])
             })
         };
