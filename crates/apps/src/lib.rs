@@ -1,0 +1,1 @@
+//! Applications for the entertainment industry, on Footlight's public API alone.
