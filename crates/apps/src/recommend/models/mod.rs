@@ -286,8 +286,8 @@ impl Fitted {
         Fitted { kind, settings, model }
     }
 
+    /// Takes settings that were checked.
     pub(crate) fn load(kind: Kind, settings: Settings, items: usize, tensors: &mut Tensors) -> Result<Fitted> {
-        settings.check(kind)?;
         let model = kind.load(items, &settings, tensors)?;
         Ok(Fitted { kind, settings, model })
     }
