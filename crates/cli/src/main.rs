@@ -9,6 +9,7 @@ mod interruption;
 mod models;
 mod output;
 mod predict;
+mod recommend;
 mod runs;
 mod schema;
 mod summary;
@@ -31,6 +32,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Generate(generate::Generate),
+    Recommend(recommend::Recommend),
     Summary(summary::Summary),
     Schema(schema::Schema),
     Bench(bench::Bench),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Predict(predict) => predict.run(),
         Command::Generate(generate) => generate.run(),
+        Command::Recommend(recommend) => recommend.run(),
         Command::Summary(summary) => summary.run(),
         Command::Schema(schema) => schema.run(),
         Command::Bench(bench) => bench.run(),

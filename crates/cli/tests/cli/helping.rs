@@ -2,7 +2,8 @@
 
 use crate::support::*;
 
-const COMMANDS: [&str; 8] = ["train", "evaluate", "predict", "generate", "summary", "schema", "bench", "completions"];
+const COMMANDS: [&str; 9] =
+    ["train", "evaluate", "predict", "generate", "recommend", "summary", "schema", "bench", "completions"];
 
 #[test]
 fn every_command_has_help_with_an_example() {

@@ -4,6 +4,7 @@ mod descriptions;
 mod errors;
 mod helping;
 mod models;
+mod recommending;
 mod resuming;
 mod support;
 mod tables;

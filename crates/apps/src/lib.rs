@@ -1,0 +1,3 @@
+//! Applications for the entertainment industry, on Footlight's public API alone.
+
+pub mod recommend;
