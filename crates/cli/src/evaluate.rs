@@ -50,7 +50,8 @@ impl Evaluate {
         let text = TextSettings { column: self.text_column, vectorization: model.text().cloned() };
         let (set, label) = (Some(self.data), self.label);
         let settings = DataSettings { set, label, scale: self.scale, text, ..DataSettings::default() };
-        let set = data::dataset(&settings, 0)?;
+        let mut set = data::dataset(&settings, 0)?;
+        set.number_as(model.classes())?;
         let about = data::describe(&set);
         let x = data::fitted(settings.scaled(set.x_test), model.architecture().input_shape())?;
         let y = set.y_test;

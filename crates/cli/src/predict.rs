@@ -6,7 +6,7 @@ use clap::Parser;
 use footlight::data::Picture;
 use footlight::prelude::*;
 use footlight::tensor::{display_shape, npy, npz};
-use footlight::{ErrorKind, write_atomically};
+use footlight::{ErrorKind, is_distribution, write_atomically};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -219,11 +219,6 @@ fn samples(array: Tensor, sample: Option<&[usize]>) -> Result<Tensor> {
             Err(Error::new(ErrorKind::Shape, message).help("reshape the array; N is the number of samples"))
         }
     }
-}
-
-/// Whether these are the probabilities of classes.
-fn is_distribution(row: &[f32]) -> bool {
-    row.len() > 1 && row.iter().all(|p| (0.0..=1.0).contains(p)) && (row.iter().sum::<f32>() - 1.0).abs() < 1e-3
 }
 
 fn numbers(row: &[f32]) -> String {

@@ -55,6 +55,14 @@ impl Run {
         Ok(Run { settings: run, data, fit, model })
     }
 
+    /// What the classes that a saved model answers are called.
+    pub fn classes(&self) -> &[String] {
+        match &self.model {
+            Choice::Saved(model) => model.classes(),
+            _ => &[],
+        }
+    }
+
     /// The model for these data, compiled by the optimizer given or else its own.
     pub fn model(
         &mut self,

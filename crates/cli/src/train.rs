@@ -115,7 +115,8 @@ impl Train {
             .map_err(|_| Error::new(ErrorKind::Config, "--checkpoint-every: a number of seconds is needed"))?;
         let checkpoint = Checkpoint::new(&output, self.checkpoint_dir.as_deref());
         checkpoint.prepare(&output, self.resume)?;
-        let set = data::dataset(&run.data, run.settings.seed)?;
+        let mut set = data::dataset(&run.data, run.settings.seed)?;
+        set.number_as(run.classes())?;
         let mut model = run.model(&set, optimizer, self.learning_rate)?;
         if let Some(threads) = self.threads {
             model = model.threads(threads);

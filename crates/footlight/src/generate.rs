@@ -6,7 +6,7 @@ use footlight_nn::Architecture;
 use footlight_tensor::{Philox, RandomKey};
 use serde_json::{Value as Json, json};
 
-use crate::{Error, ErrorKind, Model, Result};
+use crate::{Error, ErrorKind, Model, Result, is_distribution};
 
 /// What is called with the text of each token.
 type Each<'a> = &'a mut dyn FnMut(&str) -> Result<()>;
@@ -91,8 +91,7 @@ impl<'a> Generate<'a> {
 
     /// The token that follows, of the vocabulary's first `tokens`.
     fn draw(&self, scores: &[f32], tokens: usize, random: &mut Philox) -> usize {
-        let is_probability = scores.iter().all(|p| (0.0..=1.0).contains(p));
-        let is_distribution = is_probability && (scores.iter().sum::<f32>() - 1.0).abs() < 1e-3;
+        let is_distribution = is_distribution(scores);
         let logit = |score: f32| match is_distribution {
             true => f64::from(score).max(f64::MIN_POSITIVE).ln(),
             false => f64::from(score),

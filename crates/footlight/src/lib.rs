@@ -33,6 +33,7 @@ pub mod train;
 pub use error::{Error, ErrorKind};
 pub use generate::Generate;
 pub use model::{Evaluation, Functional, Model, PlanSummary, Sequential};
+pub use reading::is_distribution;
 
 pub use footlight_nn::file::write_atomically;
 

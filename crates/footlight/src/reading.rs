@@ -1,8 +1,9 @@
 //! How the texts that a model reads become numbers, and what the classes that it answers are called: what travels with a
 //! model beside what Keras knows of it.
 
-use footlight_nn::config::{Config, Reader};
-use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 
 use crate::data::{Samples, TextVectorization};
 use crate::{Error, ErrorKind, Model, Result};
@@ -15,39 +16,65 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// As a model's file holds it; null if there is nothing to say.
-    pub fn to_json(&self) -> Json {
-        match (&self.text, &self.classes[..]) {
-            (None, []) => Json::Null,
-            (text, classes) => json!({ "text": text.as_ref().map(TextVectorization::to_config), "classes": classes }),
+    /// As a model's file holds it; nothing if there is nothing to say.
+    pub fn to_json(&self) -> Vec<u8> {
+        if self.text.is_none() && self.classes.is_empty() {
+            return Vec::new();
         }
+        let text = self.text.as_ref().map(TextVectorization::to_config);
+        serde_json::json!({ "text": text, "classes": self.classes }).to_string().into_bytes()
     }
 
-    /// What [`Reading::to_json`] wrote.
+    /// What [`Reading::to_json`] wrote. Texts are read as texts and all else only where it is known, so that a file takes
+    /// little more memory than it has bytes.
     ///
     /// # Errors
     /// `ErrorKind::File` for anything else.
-    pub fn from_json(json: &Json) -> Result<Reading> {
-        let empty = Config::new();
-        let mut reader = match json {
-            Json::Null => Reader::new(&empty),
-            Json::Object(config) => Reader::new(config),
-            _ => return Err(Error::new(ErrorKind::File, "it is no object")),
-        };
-        let text = reader.get("text").map(TextVectorization::from_config).transpose()?;
-        let classes = match reader.get("classes") {
-            None => Vec::new(),
-            Some(classes) => texts(classes)?,
-        };
-        reader.finish().map_err(|fault| Error::new(ErrorKind::File, fault.message()))?;
+    pub fn from_json(bytes: &[u8]) -> Result<Reading> {
+        if bytes.is_empty() {
+            return Ok(Reading::default());
+        }
+        let damaged = |error| Error::new(ErrorKind::File, format!("its {} bytes: {error}", bytes.len()));
+        let mut members: Members<'_> = serde_json::from_slice(bytes).map_err(damaged)?;
+        let text: Option<Members<'_>> = taken(&mut members, "text", serde_json::from_str)?;
+        let text = text.map(TextVectorization::from_members).transpose()?;
+        let classes = taken(&mut members, "classes", serde_json::from_str)?.unwrap_or_default();
+        finish(members)?;
         Ok(Reading { text, classes })
     }
 }
 
-/// A list of texts.
-fn texts(list: &Json) -> Result<Vec<String>> {
-    let texts = list.as_array().and_then(|list| list.iter().map(|text| text.as_str().map(str::to_string)).collect());
-    texts.ok_or_else(|| Error::new(ErrorKind::File, "`classes` is no list of texts"))
+/// The members of an object, unread.
+pub(crate) type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Takes a member out, as `read` reads it; nothing where it is missing or null.
+pub(crate) fn taken<'a, T>(
+    members: &mut Members<'a>,
+    key: &str,
+    read: impl FnOnce(&'a str) -> serde_json::Result<Option<T>>,
+) -> Result<Option<T>> {
+    let Some(value) = members.remove(key) else { return Ok(None) };
+    read(value.get()).map_err(|error| Error::new(ErrorKind::File, format!("`{key}`: {error}")))
+}
+
+/// Complains of members that nobody took.
+pub(crate) fn finish(members: Members<'_>) -> Result<()> {
+    match members.keys().next() {
+        Some(key) => Err(Error::new(ErrorKind::File, format!("`{}` is not known", footlight_nn::suggest::shown(key)))),
+        None => Ok(()),
+    }
+}
+
+/// Whether these are the probabilities of classes: more than one number, all from 0 to 1, of sum 1.
+///
+/// # Examples
+/// ```
+/// assert!(footlight::is_distribution(&[0.25, 0.75]) && !footlight::is_distribution(&[1.0]));
+/// ```
+pub fn is_distribution(answer: &[f32]) -> bool {
+    answer.len() > 1
+        && answer.iter().all(|p| (0.0..=1.0).contains(p))
+        && (answer.iter().sum::<f32>() - 1.0).abs() < 1e-3
 }
 
 impl Model {

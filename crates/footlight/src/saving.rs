@@ -32,11 +32,19 @@ impl Model {
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let bytes = self.to_bytes().map_err(|error| error.at(format!("`{}`", path.display())))?;
+        Ok(write_atomically(path, &bytes)?)
+    }
+
+    /// The bytes of the `.keras` file that [`Model::save`] writes.
+    ///
+    /// # Errors
+    /// `ErrorKind::File` for a vocabulary that is too large to be read again.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let compile = self.compile.as_ref().ok();
         let mut archive = to_archive(&self.architecture, compile, &|name| self.state(name), SystemTime::now());
         archive.footlight = self.reading.to_json();
-        let bytes = archive.write().map_err(|error| error.at(format!("`{}`", path.display())))?;
-        Ok(write_atomically(path, &bytes)?)
+        Ok(archive.write()?)
     }
 
     /// Opens a `.keras` file that Footlight or Keras saved, or a `.h5` file with a whole model of Keras 1, 2 or 3; nothing
@@ -59,14 +67,36 @@ impl Model {
     /// As [`Model::load`].
     pub fn load_with(path: impl AsRef<Path>, custom: &Custom) -> Result<Model> {
         let path = path.as_ref();
-        let saved = SavedModel::open(path, custom)?;
+        let place = |error: Error| error.at(format!("`{}`", path.display()));
+        Model::of_saved(SavedModel::open(path, custom)?, place)
+    }
+
+    /// Reads the bytes of a file as [`Model::load`] does.
+    ///
+    /// # Errors
+    /// As [`Model::load`], without a path.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::prelude::*;
+    /// let model = Sequential::new(layers![Dense::new(3).input_shape([4])])?;
+    /// let again = Model::from_bytes(model.to_bytes()?)?;
+    /// assert_eq!(again.state("dense/kernel"), model.state("dense/kernel"));
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Model> {
+        Model::of_saved(SavedModel::read(bytes, &Custom::new())?, |error| error)
+    }
+
+    /// The model that a file holds; `place` says which.
+    fn of_saved(saved: SavedModel, place: impl Fn(Error) -> Error) -> Result<Model> {
         let mut model = Model::bare(saved.architecture);
-        let place = |error: Error| error.at(format!("`{}`: `{}`", path.display(), Archive::FOOTLIGHT));
-        model.reading = Reading::from_json(&saved.footlight).map_err(place)?;
+        let read = Reading::from_json(&saved.footlight);
+        model.reading = read.map_err(|error| place(error.at(format!("`{}`", Archive::FOOTLIGHT))))?;
         model.has_weights = model.architecture.is_built();
         match saved.compile {
             Some(Ok(compile)) => model.set_compile(compile),
-            Some(Err(error)) => model.compile = Err(error.at(format!("`{}`", path.display())).into()),
+            Some(Err(error)) => model.compile = Err(place(error.into())),
             None => {}
         }
         for (name, role, value) in saved.states {

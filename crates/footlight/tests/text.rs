@@ -560,19 +560,52 @@ fn the_vocabulary_travels_with_the_model() {
         text(r#""vocabulary":["","[UNK]",3]"#),
         text(r#""vocabulary":["","[UNK]"],"output_sequence_length":99999999999"#),
         text(r#""vocabulary":["","[UNK]"],"ngrams":2"#),
-        text(""),
+        text(r#""vocabulary":{"a":1}"#),
+        text(&format!(r#""split":"{}""#, "a".repeat(2_000))),
+        text("").replace("TextVectorization", "StringLookup"),
+        text("").replace("config", "settings"),
+        "[".repeat(100_000),
         r#"{"text":3}"#.into(),
         r#"{"classes":[3]}"#.into(),
         r#"{"klasses":["a"]}"#.into(),
         "3".into(),
     ] {
         let mut archive = footlight::nn::file::Archive::open(&path).unwrap();
-        archive.footlight = serde_json::from_str(&own).unwrap();
+        archive.footlight = own.clone().into_bytes();
         let damaged = scratch.write("damaged.keras", archive.write().unwrap());
         let error = Model::load(damaged).expect_err(&own);
         assert!(
             error.kind() == footlight::ErrorKind::File && error.message().contains("`footlight.json`: "),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_vectorization_without_a_vocabulary_travels_too() {
+    let mut model = letters(8, false);
+    let text = TextVectorization::new().standardize(Standardize::Lower).output_sequence_length(8).max_tokens(20);
+    model.set_text(Some(text.clone()));
+    let again = Model::from_bytes(model.to_bytes().unwrap()).unwrap();
+    assert!(again.text() == Some(&text) && !again.text().unwrap().is_adapted());
+    let error = again.read_texts(["a"]).unwrap_err();
+    assert!(error.message().contains("has no vocabulary yet"), "{error}");
+}
+
+/// Settings may change after the vocabulary was learned.
+#[test]
+fn a_sequence_of_no_token_is_refused_wherever_texts_become_numbers() {
+    let scratch = Scratch::new();
+    let mut text = TextVectorization::new().split(Split::Character);
+    text.adapt(["row your boat"]).unwrap();
+    for length in [0, 1 << 40] {
+        let text = text.clone().output_sequence_length(length);
+        let path = scratch.write("song.txt", "row your boat\n".repeat(20));
+        let options = LoadOptions { text: Some(text.clone()), ..LoadOptions::default() };
+        let windows = load(Some(&path), &options, &mut Vec::new()).map(drop);
+        for told in [text.encode("row").map(drop), text.call(["row"]).map(drop), windows] {
+            let message = told.unwrap_err().to_string();
+            assert!(message.contains(&format!("output_sequence_length = {length} must be in [1, ")), "{message}");
+        }
     }
 }

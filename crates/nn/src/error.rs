@@ -98,6 +98,11 @@ impl Error {
         Error { help, found, ..Error::new(kind, told.join("\n")) }
     }
 
+    /// Nothing if there are no faults, else all as one.
+    pub(crate) fn none_of(faults: Vec<Error>) -> Result<(), Error> {
+        if faults.is_empty() { Ok(()) } else { Err(Error::together(faults)) }
+    }
+
     /// The stable kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -1,5 +1,6 @@
 //! The shape of a sample, as far as it is known.
 
+use serde_json::{Value as Json, json};
 use std::fmt;
 
 /// The extents of a sample; `None` for one that only the samples tell, such as the length of a text.
@@ -25,6 +26,11 @@ impl Extents {
     pub fn fit(&self, shape: &[usize]) -> bool {
         self.0.len() == shape.len()
             && self.0.iter().zip(shape).all(|(extent, d)| extent.is_none_or(|known| known == *d))
+    }
+
+    /// As Keras writes them, after that of the batch.
+    pub(crate) fn batched(&self) -> Json {
+        json!([None].into_iter().chain(self.0.iter().copied()).collect::<Vec<Option<usize>>>())
     }
 
     /// The shape in which every extent that is not known is `extent`.

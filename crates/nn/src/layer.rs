@@ -37,6 +37,11 @@ impl Masked {
     pub fn with(self, value: Value) -> Masked {
         Masked { value, ..self }
     }
+
+    /// What `change` makes of the value and of the mask.
+    pub(crate) fn map(self, mut change: impl FnMut(Value) -> Value) -> Masked {
+        Masked { value: change(self.value), mask: self.mask.map(change) }
+    }
 }
 
 /// A weight that a layer asks for.

@@ -40,8 +40,13 @@ pub(crate) fn of_type<T: ?Sized>() -> &'static str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// A unique name for each layer: its own, or its class in snake case with `_1`, `_2` where that is taken.
-pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
+/// A name for each layer: its own, or its class in snake case with `_1`, `_2` where that is taken.
+pub(crate) fn names(layers: &[Box<dyn Layer>]) -> Vec<String> {
+    layer_names(layers.iter().map(|layer| (layer.class_name(), layer.common().name.as_deref())))
+}
+
+/// What is wrong with the names that layers have of their own.
+pub(crate) fn faults(layers: &[Box<dyn Layer>]) -> Vec<Error> {
     let mut taken: Vec<String> = layers.iter().filter_map(|l| l.common().name.clone()).collect();
     taken.sort_unstable();
     let mut faults = Vec::new();
@@ -58,10 +63,7 @@ pub(crate) fn unique(layers: &[Box<dyn Layer>]) -> Result<Vec<String>, Error> {
             faults.push(Error::config(format!("layer name `{name}` must not contain control characters")));
         }
     }
-    if !faults.is_empty() {
-        return Err(Error::together(faults));
-    }
-    Ok(layer_names(layers.iter().map(|layer| (layer.class_name(), layer.common().name.as_deref()))))
+    faults
 }
 
 /// The name of each layer, of which its class and maybe a name of its own are given: that, or else the class in snake case,
@@ -161,7 +163,7 @@ mod tests {
     #[test]
     fn names_that_steer_a_terminal_are_refused() {
         let layers: [Box<dyn Layer>; 1] = [Box::new(crate::Dense::new(1).name("a\u{1b}[2J"))];
-        let error = unique(&layers).unwrap_err();
-        assert!(error.message().contains("layer name `a\\u{1b}[2J` must not contain"), "{error}");
+        let faults = faults(&layers);
+        assert!(faults[0].message().contains("layer name `a\\u{1b}[2J` must not contain"), "{faults:?}");
     }
 }

@@ -197,7 +197,7 @@ impl Architecture {
         let port = |symbol: &Symbol| Port::Output(graph.calls_of[&key(symbol)], symbol.output);
         let outputs = outputs.iter().map(port).collect();
         let mut inputs = graph.inputs;
-        let names = crate::naming::unique(&graph.layers)?;
+        let names = crate::naming::names(&graph.layers);
         inputs.iter_mut().zip(names).for_each(|(input, name)| input.name = name);
         Architecture::functional(name, graph.layers, graph.calls, inputs, outputs)
     }

@@ -7,8 +7,6 @@ use serde_json::Value;
 const MNIST: &str = include_str!("../../../../examples/runs/mnist.toml");
 const CALLBACKS: &str = include_str!("../../../../examples/runs/callbacks.toml");
 
-const CNN: &str = include_str!("../../../../examples/runs/mnist_cnn.toml");
-
 const RESIDUAL: &str = include_str!("../../../../examples/runs/mnist_residual.toml");
 
 /// A folder with the small set, the examples, and a description whose every part is wrong.
@@ -28,12 +26,6 @@ fn the_example_is_the_article_s_program() {
     folder.run(&format!("train {short} --history b.json")).done();
     assert_eq!(std::fs::read(folder.path("a.json")).unwrap(), std::fs::read(folder.path("b.json")).unwrap());
     assert!(folder.path("mnist.keras").is_file(), "the description says where");
-}
-
-#[test]
-fn the_convolutional_example_describes_a_model_of_mnist_pictures() {
-    let description = footlight::description::Description::parse("mnist_cnn.toml", CNN, &[]);
-    assert!(description.is_ok(), "{}", description.err().unwrap());
 }
 
 #[test]

@@ -39,6 +39,29 @@ fn a_table_is_learned_and_its_classes_are_told() {
     assert!((json["accuracy"].as_f64().unwrap() - accuracy).abs() < 1e-3);
 }
 
+/// The rows without those of `kind`, and with other names for the others.
+fn without(kind: &str, renamed: &[(&str, &str)]) -> String {
+    let text: String = flowers().split_inclusive('\n').filter(|row| !row.contains(kind)).collect();
+    renamed.iter().fold(text, |text, (old, new)| text.replace(old, new))
+}
+
+/// The labels of another table are numbered anew, by which they would be other classes.
+#[test]
+fn classes_are_known_by_their_names_whatever_their_numbers() {
+    let folder = folder();
+    folder.run(&format!("train {FLOWERS} --epochs 40 --batch-size 16 --learning-rate 0.01")).done();
+    std::fs::write(folder.path("two.csv"), without("setosa", &[])).unwrap();
+    let two = "--data two.csv --label species";
+    let json = folder.run(&format!("evaluate model.keras {two} --json")).done().out;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!(json["accuracy"].as_f64().unwrap() > 0.8, "{json}");
+    assert_eq!(json["confusion_matrix"][0], serde_json::json!([0, 0, 0]), "there is no setosa");
+    let run = folder.run(&format!("train model.keras {two} --epochs 1 --output more.keras")).done();
+    assert!(run.out.contains("\nClasses: 0 setosa, 1 versicolor, 2 virginica\n"), "{}", run.out);
+    let accuracy: f64 = run.last_line().strip_prefix("Accuracy: ").unwrap().parse().unwrap();
+    assert!(accuracy > 0.8, "{accuracy}");
+}
+
 #[test]
 fn a_description_names_the_label_and_a_loss_of_numbers() {
     let folder = folder();
@@ -92,6 +115,7 @@ fn messages_are_as_reviewed() {
     std::fs::write(folder.path("names.npz"), npz::write([("inputs", &x), ("labels", &y)]).unwrap()).unwrap();
     std::fs::write(folder.path("lengths.npz"), npz::write([("x", &x), ("y", &y)]).unwrap()).unwrap();
     write("text.npz", "x y");
+    write("others.csv", &without("setosa", &[("virginica", "iris virginica")]));
     let text = [
         ("cells that cannot be used", "train --data gaps.csv --label species"),
         ("more than ten of them", "train --data many.csv --label species"),
@@ -107,6 +131,8 @@ fn messages_are_as_reviewed() {
         ("arrays of other names", "train --data names.npz"),
         ("arrays of other lengths", "train --data lengths.npz"),
         ("a text for arrays", "evaluate model.keras --data text.npz"),
+        ("classes that the model does not know", "evaluate model.keras --data others.csv --label species"),
+        ("classes that the model was not trained on", "train model.keras --data others.csv --label species"),
     ];
     folder.run(&format!("train {FLOWERS} --epochs 1 --progress none")).done();
     reviewed("tables.txt", &text.map(|(what, arguments)| told(&folder, what, arguments)).concat());

@@ -1,7 +1,6 @@
 //! Models of texts: trained on tables, folders and a running text, asked, and writing by themselves.
 
 use crate::support::*;
-use footlight::description::Description;
 use serde_json::Value;
 use std::process::Stdio;
 
@@ -125,6 +124,18 @@ fn a_song_is_learned_and_goes_on_as_it_does() {
     assert!(folder.run("generate song.keras --length 3").done().out.starts_with("\nrow"));
 }
 
+/// States that are carried are those of so many samples: what is tested in other batches is refused, after the training.
+#[test]
+fn a_stateful_model_is_saved_before_it_is_tested() {
+    let folder = folder();
+    let stateful = "train song.toml --set model.layers.1.stateful=true --epochs 2 --progress none";
+    folder.run(&format!("{stateful} --batch-size 8")).done();
+    std::fs::remove_file(folder.path("song.keras")).unwrap();
+    let run = folder.run(&format!("{stateful} --batch-size 16"));
+    assert!(run.code == Some(1) && run.err.contains("gru/rnn_state_0"), "{:?} {}", run.code, run.err);
+    folder.run("generate song.keras --prompt ro --length 3").done();
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_a_text() {
@@ -141,19 +152,6 @@ fn ctrl_c_ends_a_text() {
     let run = Run::of(child.wait_with_output().unwrap());
     assert_eq!((run.code, run.out.ends_with('\n')), (Some(0), true), "{}", run.err);
     assert_eq!(run.err, "note: finishing the token; Ctrl-C again ends at once\n");
-}
-
-#[test]
-fn the_examples_describe_models_of_their_texts() {
-    for (name, text) in [
-        ("imdb-conv.toml", include_str!("../../../../examples/runs/imdb-conv.toml")),
-        ("imdb-bilstm.toml", include_str!("../../../../examples/runs/imdb-bilstm.toml")),
-        ("shakespeare-lstm.toml", include_str!("../../../../examples/runs/shakespeare-lstm.toml")),
-        ("shakespeare-transformer.toml", include_str!("../../../../examples/runs/shakespeare-transformer.toml")),
-    ] {
-        let read = Description::parse(name, text, &[]);
-        assert!(read.is_ok_and(|read| read.data.text.vectorization.is_some()), "{name}");
-    }
 }
 
 #[cfg(target_os = "linux")]

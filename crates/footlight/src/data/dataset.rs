@@ -5,6 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use footlight_nn::suggest;
+use footlight_tensor::Tensor;
+
 use super::{Samples, TextVectorization};
 use crate::{Error, ErrorKind, Result};
 
@@ -30,6 +33,55 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Numbers the labels by `classes`, such as those that a model answers, in place of the classes of the data; where
+    /// either have no names the numbers stay.
+    ///
+    /// # Errors
+    /// `ErrorKind::Data` for a class of the data that is none of `classes`; both are told.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::data::{Dataset, Origin, Samples};
+    /// use footlight::tensor::Tensor;
+    /// let y = Samples::from(Tensor::new([3], vec![0i64, 1, 0])?);
+    /// let mut set = Dataset {
+    ///     name: "films".into(),
+    ///     x_train: y.clone(),
+    ///     y_train: y.clone(),
+    ///     x_test: y.clone(),
+    ///     y_test: y,
+    ///     classes: vec!["drama".into(), "comedy".into()],
+    ///     text: None,
+    ///     origin: Origin::Generated { seed: 0 },
+    /// };
+    /// set.number_as(&["comedy".into(), "drama".into(), "crime".into()])?;
+    /// assert_eq!((set.y_test.label(0), set.y_test.label(1), set.classes.len()), (1, 0, 3));
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn number_as(&mut self, classes: &[String]) -> Result<()> {
+        if classes.is_empty() || self.classes.is_empty() || self.classes == classes {
+            return Ok(());
+        }
+        let place = |class: &String| classes.iter().position(|known| known == class).map(|place| place as i64);
+        let places: Option<Vec<i64>> = self.classes.iter().map(place).collect();
+        let Some(places) = places else {
+            let list = |names: &[String]| suggest::list(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            let (data, model) = (list(&self.classes), list(classes));
+            let message =
+                format!("`{}`: its classes are not those of the model\n  data:  {data}\n  model: {model}", self.name);
+            let help = "name the classes as the model does, or train a new model on these";
+            return Err(Error::new(ErrorKind::Data, message).help(help));
+        };
+        for y in [&mut self.y_train, &mut self.y_test] {
+            let renamed = |label: i64| usize::try_from(label).ok().and_then(|label| places.get(label)).copied();
+            let labels: Vec<i64> = (0..y.len()).map(|index| y.label(index)).map(|l| renamed(l).unwrap_or(l)).collect();
+            let shape = [&[labels.len()], y.sample_shape()].concat();
+            *y = Tensor::new(shape, labels)?.into();
+        }
+        self.classes = classes.to_vec();
+        Ok(())
+    }
+
     /// A set of one file, of which the last samples are held out for the test.
     ///
     /// # Errors

@@ -37,9 +37,10 @@ pub fn schema() -> Json {
     let text = keys_of(|read| TextSettings::read(read).map(|_| Config::new()));
     let fit = keys_of(|read| FitSettings::read(read).map(|_| Config::new()));
     graph(&mut defs);
+    let one_input = json!({ "anyOf": [{ "type": "string" }, input()] });
     let model = [
         ("name", json!({ "type": "string", "default": "sequential" })),
-        ("inputs", json!({ "type": "array", "items": { "anyOf": [{ "type": "string" }, input()] } })),
+        ("inputs", json!({ "anyOf": [{ "type": "string" }, input(), { "type": "array", "items": one_input }] })),
         ("layers", list("entry")),
         ("outputs", one_or_list("string")),
     ];
@@ -257,6 +258,37 @@ mod tests {
             let rate = full(&schema, schedule, schedule);
             read(&format!("{{ class = \"SGD\", learning_rate = {rate} }}"), "MeanSquaredError");
         }
+    }
+
+    /// Whether a value is of one of the kinds that the schema says.
+    fn is_said(schema: &Json, value: &Json) -> bool {
+        let any = schema["anyOf"].as_array().map_or_else(|| vec![schema], |any| any.iter().collect());
+        any.iter().any(|one| match value {
+            Json::String(_) => one["type"] == "string",
+            Json::Array(list) => one["type"] == "array" && list.iter().all(|item| is_said(&one["items"], item)),
+            Json::Object(table) => table.keys().all(|key| one["properties"].get(key).is_some()),
+            _ => false,
+        })
+    }
+
+    #[test]
+    fn inputs_are_said_in_every_way_that_is_read() {
+        let said = &schema()["properties"]["model"]["properties"]["inputs"];
+        let table = json!({ "name": "x", "shape": [4] });
+        for inputs in [json!("x"), json!(["x"]), table.clone(), json!([table, "z"]), json!(["x", "z"])] {
+            let layers = match inputs.as_array().is_some_and(|list| list.len() > 1) {
+                true => "{ class = 'Add', inputs = ['x', 'z'] }, { class = 'Dense', units = 2 }",
+                false => "{ class = 'Dense', units = 2 }",
+            };
+            let text = format!(
+                "[model]\ninputs = {}\nlayers = [{layers}]\n[compile]\noptimizer = 'sgd'\nloss = 'mse'\n",
+                toml(&inputs)
+            );
+            let read = Description::parse("inputs", &text, &[]);
+            assert!(read.is_ok(), "{}\n{text}", read.err().unwrap());
+            assert!(is_said(said, &inputs), "{inputs}");
+        }
+        assert!(!is_said(said, &json!([3])));
     }
 
     #[test]

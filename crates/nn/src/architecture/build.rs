@@ -1,17 +1,17 @@
 //! How a model learns the shapes of its values and the weights of its layers.
 
-use super::{Architecture, Port, Weight, numbers};
+use super::{Architecture, Port, Weight};
 use crate::layer::{Layer, WeightSpec};
 use crate::{Error, ErrorKind, Extents, Regularizer};
 use footlight_graph::Type;
 use footlight_tensor::display_shape;
+use std::collections::HashSet;
 
-/// What stands for extents that are not known, the first that fits: many, so that windows fit into them, and multiples of
-/// 16 first, which halve and double well.
-const STAND_INS: std::ops::Range<usize> = 1024..1040;
-
-/// To this is what does not depend on them equal: further by a multiple of small numbers.
-const FURTHER: usize = 960;
+/// What stands for extents that are not known, the first of so many from here on that fits, and how much further what does
+/// not depend on them is still the same: many, so that windows fit into them, and multiples of 16 first, which halve and
+/// double well. Where values of so many would be beyond all measure, there are fewer.
+const STAND_INS: [(usize, usize); 3] = [(1024, 960), (128, 120), (16, 60)];
+const TRIES: usize = 16;
 
 impl Architecture {
     /// Fixes all shapes for samples of `shape` (without the batch) of the one input.
@@ -49,10 +49,11 @@ impl Architecture {
             if let Some(axis) = shape.iter().position(|d| *d == 0) {
                 return Err(Error::new(ErrorKind::Shape, format!("axis {axis} of the samples is empty: {shape:?}")));
             }
-            check_size("the samples", shape)?;
         }
-        let built = self.built(shapes)?;
-        if !self.is_built {
+        let built = self.built(shapes).checked()?;
+        if self.is_built {
+            self.check_weights(&built.weights)?;
+        } else {
             for (input, shape) in self.inputs.iter_mut().zip(shapes) {
                 input.extents.get_or_insert_with(|| Extents::from(*shape));
             }
@@ -85,35 +86,69 @@ impl Architecture {
         }
     }
 
+    /// Refuses weights that samples ask for and that are not those of the model.
+    fn check_weights(&self, asked: &[Weight]) -> Result<(), Error> {
+        let fault = |(known, asked): (&Weight, &Weight)| {
+            let (name, known_shape, asked) = (&known.spec.name, &known.spec.shape, &asked.spec.shape);
+            let [of_samples, of_model] = [asked, known_shape].map(|shape| display_shape(shape));
+            let fault =
+                Error::new(ErrorKind::Shape, format!("{name} would have shape {of_samples}, it has {of_model}"));
+            (known_shape != asked).then(|| self.in_layer(known.layer, fault.help("give the inputs fixed shapes")))
+        };
+        Error::none_of(self.weights.iter().zip(asked).filter_map(fault).collect())
+    }
+
     /// Finds weights and shapes for inputs of which some extents are not known: those that are the same whatever these are.
     fn build_open(&mut self, extents: &[Extents]) -> Result<(), Error> {
-        let built = |extent: usize| {
-            let shapes: Vec<Vec<usize>> = extents.iter().map(|extents| extents.with(extent)).collect();
-            self.built(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())
-        };
-        let with =
-            |extent: usize| built(extent).map_err(|e| e.at(format!("with {extent} for each extent that is not known")));
-        let first = with(STAND_INS.start);
-        let fits = match first {
-            Ok(first) => Ok((STAND_INS.start, first)),
-            Err(fault) => STAND_INS.skip(1).find_map(|extent| Some((extent, built(extent).ok()?))).ok_or(fault),
-        };
-        let (extent, one) = fits?;
-        let other = with(extent + FURTHER)?;
-        let mut weights = one.weights.iter().zip(&other.weights);
-        if let Some((a, b)) = weights.find(|(a, b)| a.spec.shape != b.spec.shape) {
-            let (layer, name) = (self.layers[a.layer].as_ref(), &self.names[a.layer]);
-            let shape = Extents::common_to(&a.spec.shape, &b.spec.shape);
-            let message = format!("{} would have shape {shape}, which the inputs leave open", a.spec.name);
-            let help = "give the inputs fixed shapes, or pool over what is open, such as by GlobalAveragePooling1D";
-            let fault = Error::new(ErrorKind::Shape, message).help(help);
-            return Err(fault.at_layer(name, layer.class_name()));
-        }
-        for (call, (one, other)) in self.calls.iter_mut().zip(one.shapes.iter().zip(&other.shapes)) {
+        let [one, other] = self.stood_in(extents);
+        let mut faults = faults_of(&one, &other);
+        let weights = one.built.weights.iter().zip(&other.built.weights).filter(|_| faults.is_empty());
+        let open: Vec<Error> = weights.filter_map(|(a, b)| self.open_weight(a, b)).collect();
+        faults.extend(open);
+        Error::none_of(faults)?;
+        for (call, (one, other)) in self.calls.iter_mut().zip(one.built.shapes.iter().zip(&other.built.shapes)) {
             call.extents = one.iter().zip(other).map(|(a, b)| Extents::common_to(a, b)).collect();
         }
-        (self.stand_in, self.weights, self.is_built) = (extent, one.weights, true);
+        (self.stand_in, self.weights, self.is_built) = (one.extent, one.built.weights, true);
         Ok(())
+    }
+
+    /// The fault of a weight whose shape depends on extents that are not known.
+    fn open_weight(&self, a: &Weight, b: &Weight) -> Option<Error> {
+        let shape = Extents::common_to(&a.spec.shape, &b.spec.shape);
+        let message = format!("{} would have shape {shape}, which the inputs leave open", a.spec.name);
+        let help = "give the inputs fixed shapes, or pool over what is open, such as by GlobalAveragePooling1D";
+        let fault = Error::new(ErrorKind::Shape, message).help(help);
+        (a.spec.shape != b.spec.shape).then(|| self.in_layer(a.layer, fault))
+    }
+
+    /// What building finds where two numbers stand for extents that are not known.
+    fn stood_in(&self, extents: &[Extents]) -> [StoodIn; 2] {
+        let built = |extent: usize| {
+            let shapes: Vec<Vec<usize>> = extents.iter().map(|extents| extents.with(extent)).collect();
+            StoodIn { extent, built: self.built(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>()) }
+        };
+        let both = |(first, further): (usize, usize)| {
+            let mut one = built(first);
+            for extent in first + 1..first + TRIES {
+                if one.built.faults.is_empty() {
+                    break;
+                }
+                let next = built(extent);
+                if next.built.faults.len() < one.built.faults.len() {
+                    one = next;
+                }
+            }
+            let other = built(one.extent + further);
+            [one, other]
+        };
+        let is_measured = |both: &[StoodIn; 2]| !both.iter().any(|one| one.built.is_too_large);
+        let [many, fewer @ ..] = STAND_INS;
+        let first = both(many);
+        match is_measured(&first) {
+            true => first,
+            false => fewer.into_iter().map(both).find(is_measured).unwrap_or(first),
+        }
     }
 
     /// Finds the weights anew, after a setting of a layer was changed.
@@ -122,68 +157,77 @@ impl Architecture {
             input.shape.clone().or_else(|| Some(input.extents.as_ref()?.with(self.stand_in))).unwrap_or_default()
         };
         let shapes: Vec<Vec<usize>> = self.inputs.iter().map(shape).collect();
-        self.weights = self.built(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?.weights;
+        self.weights = self.built(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>()).checked()?.weights;
         Ok(())
     }
 
-    /// The shapes of all calls and the weights of all layers, or all faults.
-    fn built(&self, shapes: &[&[usize]]) -> Result<Built, Error> {
-        let mut built = Built { shapes: Vec::new(), weights: Vec::new() };
+    /// The shapes of all calls and the weights of all layers, as far as there are no faults.
+    fn built(&self, shapes: &[&[usize]]) -> Built {
+        let mut built = Built { shapes: vec![], weights: vec![], faults: vec![], is_too_large: false };
+        built.faults.extend(shapes.iter().find_map(|shape| too_large("the samples", shape)));
+        if !built.faults.is_empty() {
+            return Built { is_too_large: true, ..built };
+        }
         let mut of_layer: Vec<Option<Vec<Weight>>> = vec![None; self.layers.len()];
-        let mut faults = Vec::new();
+        let mut is_told = vec![false; self.layers.len()];
         for call in &self.calls {
-            let (layer, name) = (self.layers[call.layer].as_ref(), &self.names[call.layer]);
-            let place = |e: Error| e.at_layer(name, layer.class_name());
+            let layer = self.layers[call.layer].as_ref();
+            let place = |error: Error| self.in_layer(call.layer, error);
             let given = |port: &Port| match port {
                 Port::Input(input) => Some(shapes[*input].to_vec()),
                 Port::Output(call, output) => built.shapes.get(*call).and_then(|shapes| shapes.get(*output)).cloned(),
             };
             let read: Option<Vec<Vec<usize>>> = call.inputs.iter().map(given).collect();
-            let numbers = numbers::check(layer);
+            let settings = self.settings[call.layer].as_ref();
+            if !std::mem::replace(&mut is_told[call.layer], true) {
+                built.faults.extend(settings.map(|fault| fault.error.clone()));
+            }
             // What follows a fault would be told about a shape that is not there.
-            let (Some(read), Ok(())) = (read, &numbers) else {
-                faults.extend(numbers.and_then(|()| layer.check()).map_err(place).err());
+            let Some(read) = read.filter(|_| !settings.is_some_and(|fault| fault.hides_shapes)) else {
                 built.shapes.push(vec![]);
                 continue;
             };
-            match self.weights_of_call(call.layer, &read) {
-                Err(error) => faults.push(place(error)),
-                Ok(weights) => match &of_layer[call.layer] {
+            let weights = if settings.is_none() { self.weights_of_call(call.layer, &read) } else { Ok(vec![]) };
+            let large = |weight: &Weight| too_large(&weight.spec.name, &weight.spec.shape);
+            match weights.map(|weights| (weights.iter().find_map(large), weights)) {
+                Err(error) => built.fault(place(error)),
+                Ok((Some(error), _)) => built.fault_of_size(place(error)),
+                Ok((None, weights)) => match &of_layer[call.layer] {
                     None => of_layer[call.layer] = Some(weights),
                     Some(first) if shapes_of(first) != shapes_of(&weights) => {
                         let message =
                             "is called on samples of another shape than the first time, which its weights fit";
-                        faults.push(place(Error::new(ErrorKind::Shape, message).help("use a layer for each")));
+                        built.fault(place(Error::new(ErrorKind::Shape, message).help("use a layer for each")));
                     }
                     Some(_) => {}
                 },
             }
-            let outputs = layer.output_shapes(&read).and_then(|outputs| {
-                outputs.iter().try_for_each(|shape| check_size("its output", shape)).map(|()| outputs)
-            });
-            built.shapes.push(outputs.unwrap_or_else(|error| {
-                faults.push(place(error));
-                vec![]
-            }));
+            let large = |shape: &Vec<usize>| too_large("its output", shape);
+            let mut shapes = Vec::new();
+            match layer.output_shapes(&read).map(|outputs| (outputs.iter().find_map(large), outputs)) {
+                Err(error) => built.fault(place(error)),
+                Ok((Some(error), _)) => built.fault_of_size(place(error)),
+                Ok((None, outputs)) => shapes = outputs,
+            }
+            built.shapes.push(shapes);
         }
         for port in &self.outputs {
+            // A call that makes nothing is at fault itself.
             if let Port::Output(call, output) = port
-                && faults.is_empty()
-                && built.shapes[*call].len() <= *output
+                && built.shapes.get(*call).is_some_and(|made| !made.is_empty() && made.len() <= *output)
             {
                 let name = &self.names[self.calls[*call].layer];
-                faults.push(Error::config(format!("layer `{name}` has no output {output}, which the model puts out")));
+                let message = format!("layer `{name}` has no output {output}, which the model puts out");
+                built.faults.push(Error::config(message));
             }
         }
-        faults.dedup();
         built.weights = of_layer.into_iter().flatten().flatten().collect();
-        if faults.is_empty() { Ok(built) } else { Err(Error::together(faults)) }
+        built
     }
 
     fn weights_of_call(&self, index: usize, shapes: &[Vec<usize>]) -> Result<Vec<Weight>, Error> {
         let (layer, name) = (self.layers[index].as_ref(), &self.names[index]);
-        let specs = layer.check().and_then(|()| layer.weights_for(shapes)).and_then(|specs| check(layer, specs))?;
-        specs.iter().try_for_each(|spec| check_size(&spec.name, &spec.shape))?;
+        let specs = layer.weights_for(shapes).and_then(|specs| check(layer, specs))?;
         let weight = |mut spec: WeightSpec| {
             spec.trainable &= layer.common().trainable;
             Weight { path: format!("{name}/{}", spec.name), layer: index, spec }
@@ -196,21 +240,62 @@ impl Architecture {
 struct Built {
     shapes: Vec<Vec<Vec<usize>>>,
     weights: Vec<Weight>,
+    faults: Vec<Error>,
+    /// Whether a value is beyond all measure.
+    is_too_large: bool,
+}
+
+impl Built {
+    /// Adds a fault that was not told just now.
+    fn fault(&mut self, fault: Error) {
+        if self.faults.last() != Some(&fault) {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Adds the fault of a value beyond all measure.
+    fn fault_of_size(&mut self, fault: Error) {
+        self.is_too_large = true;
+        self.fault(fault);
+    }
+
+    /// The same without faults, or all of them.
+    fn checked(self) -> Result<Built, Error> {
+        Error::none_of(self.faults.clone()).map(|()| self)
+    }
+}
+
+/// What building finds where `extent` stands for extents that are not known.
+struct StoodIn {
+    extent: usize,
+    built: Built,
+}
+
+/// The faults of two such: those of both as they are, others with what stood for the extents.
+fn faults_of(one: &StoodIn, other: &StoodIn) -> Vec<Error> {
+    let (more, less) = if one.built.faults.is_empty() { (other, one) } else { (one, other) };
+    let known: HashSet<&str> = less.built.faults.iter().map(Error::message).collect();
+    let place = format!("with {} for each extent that is not known", more.extent);
+    let told = |fault: &Error| match known.contains(fault.message()) {
+        true => fault.clone(),
+        false => fault.clone().at(&place),
+    };
+    more.built.faults.iter().map(told).collect()
 }
 
 fn shapes_of(weights: &[Weight]) -> Vec<&[usize]> {
     weights.iter().map(|weight| weight.spec.shape.as_slice()).collect()
 }
 
-/// Refuses what no machine holds, so that nobody has to think of the product of extents as larger than a number.
-fn check_size(what: &str, shape: &[usize]) -> Result<(), Error> {
+/// The fault of what no machine holds, so that nobody has to think of the product of extents as larger than a number.
+fn too_large(what: &str, shape: &[usize]) -> Option<Error> {
     let count = shape.iter().try_fold(1usize, |count, extent| count.checked_mul(*extent));
     if count.is_some_and(|count| count <= Type::LARGEST) {
-        return Ok(());
+        return None;
     }
     let (shape, largest) = (display_shape(shape), Type::LARGEST);
     let message = format!("{what} of shape {shape} would be more than {largest} numbers");
-    Err(Error::new(ErrorKind::Shape, message).help("make the model smaller"))
+    Some(Error::new(ErrorKind::Shape, message).help("make the model smaller"))
 }
 
 /// Complains of what does not suit the layer's weights, and of a penalty that does not suit its output.

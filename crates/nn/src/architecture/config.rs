@@ -1,20 +1,14 @@
 //! A model's configuration as Keras writes it.
 
-use super::{Architecture, Kind, LayerCall, ModelInput, Port};
+use super::{Architecture, Kind, LayerCall, ModelInput, Port, order, settings};
 use crate::config::{Config, Reader, config, object, open};
 use crate::layer::{Form, Layer, one_or_all};
 use crate::{Custom, Error, Extents, layers, naming};
 use serde_json::{Value as Json, json};
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 
 /// The deepest networks that were ever described have some thousand layers.
 pub(super) const LAYER_LIMIT: usize = 10_000;
-
-/// Extents as Keras writes them, after that of the batch.
-fn batched(extents: &Extents) -> Json {
-    json!([None].into_iter().chain(extents.0.iter().copied()).collect::<Vec<Option<usize>>>())
-}
 
 impl Architecture {
     /// The configuration as Keras writes it.
@@ -34,10 +28,10 @@ impl Architecture {
         }
         for (call, (layer, name)) in self.calls.iter().zip(self.layers.iter().zip(&self.names)) {
             let is_input = layer.class_name() == "InputLayer";
-            let shape = self.extents_of(call.inputs[0]).filter(|_| self.is_built && !is_input).map(batched);
+            let shape = self.extents_of(call.inputs[0]).filter(|_| self.is_built && !is_input).map(Extents::batched);
             let mut value = layers::to_config(layer.as_ref(), name, shape);
             if let (true, Some(extents)) = (is_input, extents) {
-                value["config"]["batch_shape"] = batched(extents);
+                value["config"]["batch_shape"] = extents.batched();
             }
             list.push(value);
         }
@@ -45,8 +39,8 @@ impl Architecture {
         let config = config! { "name": self.name, "trainable": true, "dtype": policy, "layers": list };
         let mut value = object("keras", "Sequential", config);
         if let Some(extents) = extents {
-            value["config"]["build_input_shape"] = batched(extents);
-            value["build_config"] = json!({ "input_shape": batched(extents) });
+            value["config"]["build_input_shape"] = extents.batched();
+            value["build_config"] = json!({ "input_shape": extents.batched() });
         }
         value
     }
@@ -72,12 +66,12 @@ impl Architecture {
         let is_input = own.class_name() == "InputLayer";
         let shape =
             calls().next().filter(|_| !is_input && own.form() == Form::Layer).and_then(|call| match *call.inputs {
-                [port] => self.extents_of(port).map(batched),
+                [port] => self.extents_of(port).map(Extents::batched),
                 _ => None,
             });
         let mut value = layers::to_config(own, name, shape);
         if let (true, Some(extents)) = (is_input, calls().next().and_then(|call| self.extents_of(call.inputs[0]))) {
-            value["config"]["batch_shape"] = batched(extents);
+            value["config"]["batch_shape"] = extents.batched();
         }
         value["name"] = json!(name);
         let nodes: Vec<Json> = calls().filter(|_| !is_input).map(|call| self.node(own, call)).collect();
@@ -100,7 +94,7 @@ impl Architecture {
     }
 
     fn tensor(&self, port: Port) -> Json {
-        let shape = self.extents_of(port).map_or(json!([null]), batched);
+        let shape = self.extents_of(port).map_or(json!([null]), Extents::batched);
         let config = json!({ "shape": shape, "dtype": "float32", "keras_history": self.history(port) });
         json!({ "class_name": "__keras_tensor__", "config": config })
     }
@@ -157,8 +151,8 @@ fn read_sequential(config: &Config, custom: &Custom) -> Result<Architecture, Err
     let list = list_of_layers(&mut read)?;
     let extents = read.get("build_input_shape").and_then(crate::layers::samples_of);
     read.finish()?;
-    let list: Vec<Box<dyn Layer>> =
-        list.iter().map(|layer| layers::from_config_with(layer, custom)).collect::<Result<_, _>>()?;
+    let (list, faults) = apart(list.iter().map(|layer| layers::from_config_with(layer, custom)));
+    Error::none_of(faults)?;
     let mut architecture = Architecture::named(&name, list)?;
     if let (false, Some(extents)) = (architecture.is_built, extents) {
         architecture.inputs[0].extents = Some(extents);
@@ -193,34 +187,51 @@ fn read_functional(config: &Config, custom: &Custom) -> Result<Architecture, Err
     let list = list_of_layers(&mut read)?;
     let (inputs, outputs) = (read.get("input_layers"), read.get("output_layers"));
     read.finish()?;
-    let (mut layers, mut waiting) = (Vec::new(), Vec::new());
-    for entry in list {
-        let (layer, calls) = read_entry(entry, layers.len(), custom)?;
-        layers.push(layer);
-        waiting.extend(calls);
+    let (entries, faults) = apart(list.iter().map(|entry| read_entry(entry, custom)));
+    Error::none_of(faults)?;
+    let (layers, nodes): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
+    let names = naming::names(&layers);
+    let mut faults = naming::faults(&layers);
+    if !faults.is_empty() {
+        // Of two layers with one name nobody knows which of them is read.
+        faults.extend(settings::Fault::of_all(&layers, &names).into_iter().flatten().map(|fault| fault.error));
+        return Err(Error::together(faults));
     }
-    let names = naming::unique(&layers)?;
     let mut calls = Calls::new(&names);
     let mut model_inputs = Vec::new();
     for (name, ..) in histories(inputs, "input_layers")? {
         let layer = names.iter().position(|known| *known == name);
         let Some(layer) = layer.filter(|layer| layers[*layer].class_name() == "InputLayer") else {
-            return Err(Error::config(format!("`input_layers` names `{name}`, which is no input layer")));
+            faults.push(Error::config(format!("`input_layers` names `{name}`, which is no input layer")));
+            continue;
         };
         let inputs = vec![Port::Input(model_inputs.len())];
         calls.push(LayerCall::new(layer, inputs, vec![], false), 0);
         model_inputs.push(ModelInput::new(name, layers[layer].common().input_shape.clone()));
     }
-    calls.take(waiting)?;
+    let of_layer = |(layer, nodes): (usize, Vec<Waiting>)| nodes.into_iter().map(move |call| Waiting { layer, ..call });
+    for (layer, error) in calls.take(nodes.into_iter().enumerate().flat_map(of_layer).collect()) {
+        faults.push(error.at_layer(&names[layer], layers[layer].class_name()));
+    }
     let outputs = histories(outputs, "output_layers")?;
-    let port = |history: &History| calls.port(history).ok_or_else(|| unknown(history));
-    let outputs: Vec<Port> = outputs.iter().map(port).collect::<Result<_, _>>()?;
+    let port = |history| calls.port(history).ok_or_else(|| faults.push(unknown(history).at("the model")));
+    let outputs = outputs.iter().map(port).map(|port| port.unwrap_or(Port::NOWHERE)).collect();
     let calls = calls.all;
-    Architecture::functional(&name, layers, calls, model_inputs, outputs)
+    Architecture::functional_with(&name, layers, calls, model_inputs, outputs, faults)
+}
+
+/// What could be read, and what is wrong with the others.
+fn apart<T>(read: impl Iterator<Item = Result<T, Error>>) -> (Vec<T>, Vec<Error>) {
+    let (mut made, mut faults) = (Vec::new(), Vec::new());
+    read.for_each(|one| match one {
+        Ok(one) => made.push(one),
+        Err(fault) => faults.push(fault),
+    });
+    (made, faults)
 }
 
 fn unknown((layer, call, output): &History) -> Error {
-    Error::config(format!("output {output} of call {call} of layer `{layer}` is read, and is never made"))
+    Error::config(format!("reads output {output} of call {call} of layer `{layer}`, which is never made"))
 }
 
 /// The calls of a model so far.
@@ -247,47 +258,33 @@ impl<'a> Calls<'a> {
         Some(Port::Output(*self.place.get(&(layer, *number))?, *output))
     }
 
-    /// Adds all calls, each after those it reads, in the order they are written as far as that goes.
-    fn take(&mut self, waiting: Vec<Waiting>) -> Result<(), Error> {
+    /// Adds all calls, each after those it reads, in the order they are written as far as that goes; where they read each
+    /// other in a cycle, one comes before what it reads. Answers what is read and never made, with the layer that reads it.
+    fn take(&mut self, waiting: Vec<Waiting>) -> Vec<(usize, Error)> {
         let index: HashMap<(usize, usize), usize> =
             waiting.iter().enumerate().map(|(index, call)| ((call.layer, call.number), index)).collect();
-        let mut missing = vec![0; waiting.len()];
-        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waiting.len()];
-        for (reader, call) in waiting.iter().enumerate() {
-            for history in call.reads().filter(|history| self.port(history).is_none()) {
-                let source = self.layers.get(history.0.as_str()).and_then(|layer| index.get(&(*layer, history.1)));
-                readers[*source.ok_or_else(|| unknown(history))?].push(reader);
-                missing[reader] += 1;
-            }
+        let source = |history: &History| index.get(&(*self.layers.get(history.0.as_str())?, history.1)).copied();
+        let sources = waiting.iter().map(|call| call.reads().filter_map(source).collect()).collect();
+        let order = order::sources_first(sources);
+        for (place, call) in order.iter().zip(self.all.len()..).map(|(call, place)| (place, &waiting[*call])) {
+            self.place.insert((call.layer, call.number), place);
         }
-        let mut ready: BinaryHeap<Reverse<usize>> =
-            (0..waiting.len()).filter(|call| missing[*call] == 0).map(Reverse).collect();
-        let count = self.all.len() + waiting.len();
-        while let Some(Reverse(next)) = ready.pop() {
-            let call = &waiting[next];
-            let ports =
-                |list: &[History]| -> Vec<Port> { list.iter().filter_map(|history| self.port(history)).collect() };
-            let named = call.named.iter().map(|(key, list)| (key.clone(), ports(list))).collect();
+        let mut faults = Vec::new();
+        for call in order.into_iter().map(|call| &waiting[call]) {
+            let mut ports = |list: &[History]| -> Vec<Port> {
+                let mut port = |history| self.port(history).ok_or_else(|| faults.push((call.layer, unknown(history))));
+                list.iter().map(|history| port(history).unwrap_or(Port::NOWHERE)).collect()
+            };
             let inputs = ports(&call.inputs);
-            self.push(LayerCall::new(call.layer, inputs, named, call.infers), call.number);
-            for reader in &readers[next] {
-                missing[*reader] -= 1;
-                if missing[*reader] == 0 {
-                    ready.push(Reverse(*reader));
-                }
-            }
+            let named = call.named.iter().map(|(key, list)| (key.clone(), ports(list))).collect();
+            self.all.push(LayerCall::new(call.layer, inputs, named, call.infers));
         }
-        if self.all.len() == count {
-            return Ok(());
-        }
-        let stuck = missing.iter().position(|missing| *missing > 0).map(|call| waiting[call].layer);
-        let name = self.layers.iter().find(|(_, layer)| Some(**layer) == stuck).map_or("", |(name, _)| name);
-        Err(Error::config(format!("layer `{name}` is called on what depends on it")).help("break the cycle"))
+        faults
     }
 }
 
 /// A layer and the calls of it.
-fn read_entry(entry: &Json, index: usize, custom: &Custom) -> Result<(Box<dyn Layer>, Vec<Waiting>), Error> {
+fn read_entry(entry: &Json, custom: &Custom) -> Result<(Box<dyn Layer>, Vec<Waiting>), Error> {
     let nodes = entry.get("inbound_nodes").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
     if nodes.len() > LAYER_LIMIT {
         return Err(Error::config(format!("a layer is called {} times, at most {LAYER_LIMIT} are read", nodes.len())));
@@ -303,10 +300,10 @@ fn read_entry(entry: &Json, index: usize, custom: &Custom) -> Result<(Box<dyn La
     for (count, node) in nodes.iter().enumerate() {
         let place = |e: Error, layer: &dyn Layer| {
             let name = layer.common().name.clone().unwrap_or_default();
-            e.at(format!("layer `{name}` ({})", layer.class_name()))
+            e.at_layer(&name, layer.class_name())
         };
         let call = read_node(node, layer.as_mut(), count == 0).map_err(|e| place(e, layer.as_ref()))?;
-        calls.push(Waiting { layer: index, number: first + count, ..call });
+        calls.push(Waiting { number: first + count, ..call });
     }
     Ok((layer, calls))
 }

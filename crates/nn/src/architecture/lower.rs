@@ -90,7 +90,7 @@ impl Architecture {
     }
 
     /// Where the weights of a layer lie among all.
-    fn range_of(&self, layer: usize) -> Range<usize> {
+    pub(super) fn range_of(&self, layer: usize) -> Range<usize> {
         let begin = self.weights.partition_point(|weight| weight.layer < layer);
         let end = self.weights.partition_point(|weight| weight.layer <= layer);
         begin..end

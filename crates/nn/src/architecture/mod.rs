@@ -3,8 +3,8 @@
 mod build;
 mod config;
 mod lower;
-mod numbers;
 mod order;
+mod settings;
 
 pub(crate) use lower::Lowered;
 pub use lower::Recorded;
@@ -53,6 +53,11 @@ pub enum Port {
     Input(usize),
     /// An output of a call, by their positions.
     Output(usize, usize),
+}
+
+impl Port {
+    /// What stands in a model at fault for a value that is never made.
+    const NOWHERE: Port = Port::Output(usize::MAX, 0);
 }
 
 /// One call of a layer.
@@ -104,6 +109,8 @@ pub struct Architecture {
     kind: Kind,
     layers: Vec<Box<dyn Layer>>,
     names: Vec<String>,
+    /// What is wrong with the settings of each layer.
+    settings: Vec<Option<settings::Fault>>,
     calls: Vec<LayerCall>,
     inputs: Vec<ModelInput>,
     outputs: Vec<Port>,
@@ -130,7 +137,7 @@ impl Architecture {
         if !layers.iter().any(|l| l.class_name() != "InputLayer") {
             return Err(Error::config("a model needs at least one layer").help("add one, such as Dense::new(10)"));
         }
-        let names = naming::unique(&layers)?;
+        let names = naming::names(&layers);
         let extents = layers.first().and_then(|layer| layer.common().input_shape.clone());
         let is_input = layers.first().is_some_and(|layer| layer.class_name() == "InputLayer");
         let input = if is_input { names[0].clone() } else { "input_layer".into() };
@@ -138,9 +145,11 @@ impl Architecture {
             let inputs = vec![layer.checked_sub(1).map_or(Port::Input(0), |before| Port::Output(before, 0))];
             LayerCall::new(layer, inputs, vec![], false)
         };
-        let mut architecture = Architecture {
+        let faults = naming::faults(&layers);
+        let architecture = Architecture {
             name: name.into(),
             kind: Kind::Sequential,
+            settings: settings::Fault::of_all(&layers, &names),
             calls: (0..layers.len()).map(call).collect(),
             outputs: vec![Port::Output(layers.len() - 1, 0)],
             inputs: vec![ModelInput::new(input, extents)],
@@ -150,8 +159,7 @@ impl Architecture {
             is_built: false,
             stand_in: 1,
         };
-        architecture.build_early()?;
-        Ok(architecture)
+        architecture.finished(faults)
     }
 
     /// A graph of calls between inputs and outputs; the layers may stand in any order, the calls in one in which each
@@ -166,19 +174,33 @@ impl Architecture {
         inputs: Vec<ModelInput>,
         outputs: Vec<Port>,
     ) -> Result<Architecture, Error> {
+        Architecture::functional_with(name, layers, calls, inputs, outputs, vec![])
+    }
+
+    /// As [`Architecture::functional`], where some faults are known already.
+    fn functional_with(
+        name: &str,
+        layers: Vec<Box<dyn Layer>>,
+        mut calls: Vec<LayerCall>,
+        inputs: Vec<ModelInput>,
+        outputs: Vec<Port>,
+        mut faults: Vec<Error>,
+    ) -> Result<Architecture, Error> {
         if outputs.is_empty() || inputs.is_empty() {
-            return Err(Error::config(format!("model `{name}` needs at least one input and one output")));
+            let none = || Error::config(format!("model `{name}` needs at least one input and one output"));
+            return Err(if faults.is_empty() { none() } else { Error::together(faults) });
         }
-        let names = naming::unique(&layers)?;
-        let positional = |call: LayerCall| {
-            let layer = &layers[call.layer];
-            let place = format!("layer `{}` ({})", names[call.layer], layer.class_name());
-            by_position(layer.input_names(), call).map_err(|e| e.at(place))
-        };
-        let calls = calls.into_iter().map(positional).collect::<Result<_, _>>()?;
+        let names = naming::names(&layers);
+        faults.extend(naming::faults(&layers));
+        for call in &mut calls {
+            let (layer, name) = (&layers[call.layer], &names[call.layer]);
+            let fault = by_position(layer.input_names(), call).err();
+            faults.extend(fault.map(|error| error.at_layer(name, layer.class_name())));
+        }
         let mut architecture = Architecture {
             name: name.into(),
             kind: Kind::Functional,
+            settings: settings::Fault::of_all(&layers, &names),
             layers,
             names,
             calls,
@@ -188,9 +210,24 @@ impl Architecture {
             is_built: false,
             stand_in: 1,
         };
-        order::arrange(&mut architecture)?;
-        architecture.build_early()?;
-        Ok(architecture)
+        faults.extend(order::cycles(&architecture));
+        if faults.is_empty() {
+            order::arrange(&mut architecture);
+        }
+        architecture.finished(faults)
+    }
+
+    /// The model, built as far as its inputs tell the shapes.
+    ///
+    /// # Errors
+    /// `faults` and all that building finds.
+    fn finished(mut self, mut faults: Vec<Error>) -> Result<Architecture, Error> {
+        match self.build_early() {
+            Ok(()) if faults.is_empty() => return Ok(self),
+            Ok(()) => faults.extend(self.settings.into_iter().flatten().map(|fault| fault.error)),
+            Err(error) => faults.extend_from_slice(error.parts()),
+        }
+        Err(Error::together(faults))
     }
 
     /// Lets gradients change the weights of a layer, or not any more.
@@ -304,7 +341,7 @@ impl Architecture {
 
     /// The weights of the layer at `index`.
     pub fn weights_of(&self, index: usize) -> impl Iterator<Item = &Weight> {
-        self.weights.iter().filter(move |weight| weight.layer == index)
+        self.weights[self.range_of(index)].iter()
     }
 
     /// The key of each layer in a file of weights; `None` where it has no place there.
@@ -337,6 +374,11 @@ impl Architecture {
         None
     }
 
+    /// The fault of a layer.
+    fn in_layer(&self, layer: usize, error: Error) -> Error {
+        error.at_layer(&self.names[layer], self.layers[layer].class_name())
+    }
+
     /// Refuses a model that was given no samples yet and does not know their shape.
     fn require_shapes(&self) -> Result<(), Error> {
         let Some(input) = self.inputs.iter().find(|input| input.shape.is_none()) else { return Ok(()) };
@@ -366,108 +408,22 @@ impl Architecture {
     }
 }
 
-/// A call whose inputs that were given by name stand in their places.
-fn by_position(names: &[&str], mut call: LayerCall) -> Result<LayerCall, Error> {
-    let (inputs, named) = call.named.into_iter().partition(|(name, _)| names.contains(&name.as_str()));
-    let mut inputs: Vec<(String, Vec<Port>)> = inputs;
+/// Puts the inputs that a call was given by name in their places; one that has none there is never made.
+fn by_position(names: &[&str], call: &mut LayerCall) -> Result<(), Error> {
+    let (mut inputs, named): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut call.named).into_iter().partition(|(name, _)| names.contains(&name.as_str()));
     call.named = named;
     inputs.sort_by_key(|(name, _)| names.iter().position(|known| known == name));
     for (name, ports) in inputs {
         if names.get(call.inputs.len()) != Some(&name.as_str()) {
+            call.inputs = vec![Port::NOWHERE];
             let message = format!("is given `{name}` in another place, or without what comes before it");
             return Err(Error::config(message).help(format!("its inputs are {}", names.join(", "))));
         }
         call.inputs.extend(ports);
     }
-    Ok(call)
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Activation, Dense, Dropout, Flatten};
-    use config::LAYER_LIMIT;
-    use serde_json::json;
-
-    fn article() -> Architecture {
-        Architecture::sequential(crate::layers![
-            Flatten::new().input_shape([28, 28]),
-            Dense::new(128).activation(Activation::Relu),
-            Dropout::new(0.2),
-            Dense::new(10).activation("softmax"),
-        ])
-        .unwrap()
-    }
-
-    #[test]
-    fn names_shapes_and_weights_are_those_of_keras() {
-        let model = article();
-        assert_eq!(model.layer_names(), ["flatten", "dense", "dropout", "dense_1"]);
-        let weights: Vec<(String, Vec<usize>)> =
-            model.weights().iter().map(|w| (w.path.clone(), w.spec.shape.clone())).collect();
-        assert_eq!(weights[0], ("dense/kernel".into(), vec![784, 128]));
-        assert_eq!(weights[3], ("dense_1/bias".into(), vec![10]));
-        assert_eq!(model.output_shape(), Some(&[10][..]));
-    }
-
-    #[test]
-    fn the_answering_graph_has_no_dropout() {
-        let text = article().lower_infer(4).unwrap().to_string();
-        assert!(!text.contains("random_uniform"), "{text}");
-    }
-
-    #[test]
-    fn all_faults_are_reported_together() {
-        let error = Architecture::sequential(crate::layers![
-            Dense::new(4).activation("rleu").input_shape([3]),
-            Dropout::new(1.5),
-        ])
-        .unwrap_err()
-        .to_string();
-        assert!(error.contains("layer `dense` (Dense): unknown activation `rleu`"), "{error}");
-        assert!(error.contains("layer `dropout` (Dropout): rate = 1.5"), "{error}");
-    }
-
-    #[test]
-    fn shapes_beyond_all_measure_are_refused_and_never_overflow() {
-        let huge = usize::MAX / 2;
-        let error = |layers| Architecture::sequential(layers).unwrap_err().to_string();
-        let message = error(crate::layers![Flatten::new().input_shape([huge, huge])]);
-        assert!(message.starts_with("the samples of shape [9223372036854775807, 922"), "{message}");
-        let message = error(crate::layers![Dense::new(huge).input_shape([4]), Dropout::new(2.0)]);
-        assert!(message.contains("layer `dense` (Dense): units = 9223372036854775807 must be in"), "{message}");
-        assert!(message.contains("layer `dropout` (Dropout): rate = 2"), "{message}");
-        let largest = i32::MAX as usize;
-        let message = error(crate::layers![Dense::new(largest).input_shape([4096])]);
-        assert!(message.contains("layer `dense` (Dense): kernel of shape [4096, 2147483647] would be"), "{message}");
-        let target = [largest as i64, largest as i64, 4];
-        let message = error(crate::layers![crate::Reshape::new(target).input_shape([4])]);
-        assert!(message.contains("cannot take shape"), "{message}");
-    }
-
-    #[test]
-    fn of_many_faults_ten_are_told() {
-        let layers: Vec<Box<dyn Layer>> = (0..1000).map(|_| Box::new(Dense::new(0)) as Box<dyn Layer>).collect();
-        let mut model = Architecture::sequential(layers).unwrap();
-        let error = model.build(&[3]).unwrap_err();
-        assert_eq!(error.message().lines().count(), 11, "{error}");
-        assert!(error.message().ends_with("and 990 more"), "{error}");
-    }
-
-    #[test]
-    fn a_description_of_endless_layers_is_refused() {
-        let layer = json!({ "class_name": "Flatten" });
-        let value = json!({ "class_name": "Sequential", "config": { "layers": vec![layer; LAYER_LIMIT + 1] } });
-        let error = Architecture::from_config(&value).unwrap_err();
-        assert!(error.message().contains("has 10001 layers, at most 10000 are read"), "{error}");
-    }
-
-    #[test]
-    fn configurations_round_trip() {
-        let model = article();
-        let again = Architecture::from_config(&model.to_config()).unwrap();
-        assert_eq!(again.to_config()["config"]["layers"][1], model.to_config()["config"]["layers"][1]);
-        assert_eq!(again.weights().len(), model.weights().len());
-        assert_eq!(again.input_shape(), model.input_shape());
-    }
-}
+mod tests;

@@ -9,16 +9,9 @@ use std::collections::HashMap;
 /// Layers stand by their distance to the outputs, the farthest first; at the same distance in the order in which a walk
 /// from the outputs through the arguments of calls meets them. An input that nothing reads stands last.
 ///
-/// # Errors
-/// A call that reads one which comes after it.
-///
 /// # References
 /// Keras 3.15.1, `keras/src/ops/function.py`, `map_graph`.
-pub(super) fn arrange(model: &mut Architecture) -> Result<(), Error> {
-    if let Some(call) = (0..model.calls.len()).find(|call| sources(&model.calls[*call]).any(|source| source >= *call)) {
-        let name = &model.names[model.calls[call].layer];
-        return Err(Error::config(format!("layer `{name}` is called on what depends on it")).help("break the cycle"));
-    }
+pub(super) fn arrange(model: &mut Architecture) {
     let walk = walk(model);
     let depths = depths(model, &walk.finished);
     let mut layers: Vec<(usize, usize)> = Vec::new();
@@ -54,17 +47,46 @@ pub(super) fn arrange(model: &mut Architecture) -> Result<(), Error> {
     model.outputs = model.outputs.iter().map(port).collect();
     model.calls = calls;
     model.names = layers.iter().map(|(old, _)| std::mem::take(&mut model.names[*old])).collect();
+    model.settings = layers.iter().map(|(old, _)| std::mem::take(&mut model.settings[*old])).collect();
     let mut old: Vec<_> = std::mem::take(&mut model.layers).into_iter().map(Some).collect();
     model.layers = layers.iter().filter_map(|(layer, _)| old[*layer].take()).collect();
-    Ok(())
+}
+
+/// The faults of calls that read one which does not come before them.
+pub(super) fn cycles(model: &Architecture) -> Vec<Error> {
+    let fault = |(at, call): (usize, &LayerCall)| {
+        sources(call).find(|source| *source >= at)?;
+        let fault = Error::config("is called on what depends on it").help("break the cycle");
+        Some(model.in_layer(call.layer, fault))
+    };
+    model.calls.iter().enumerate().filter_map(fault).collect()
+}
+
+/// All of a list, each after its `sources`, in their order as far as that goes; of those that are sources of each other one
+/// comes before its source.
+pub(super) fn sources_first(mut sources: Vec<Vec<usize>>) -> Vec<usize> {
+    sources.iter_mut().for_each(|own| own.reverse());
+    let (mut order, mut is_begun) = (Vec::new(), vec![false; sources.len()]);
+    for first in 0..sources.len() {
+        let mut open: Vec<usize> = Some(first).filter(|first| !is_begun[*first]).into_iter().collect();
+        while let Some(call) = open.last().copied() {
+            is_begun[call] = true;
+            match sources[call].pop() {
+                Some(source) if is_begun[source] => {}
+                Some(source) => open.push(source),
+                None => order.extend(open.pop()),
+            }
+        }
+    }
+    order
 }
 
 /// The calls whose outputs a call reads, in the order of its arguments.
 fn sources(call: &LayerCall) -> impl Iterator<Item = usize> {
     let named = call.named.iter().flat_map(|(_, ports)| ports);
     call.inputs.iter().chain(named).filter_map(|port| match port {
-        Port::Output(call, _) => Some(*call),
-        Port::Input(_) => None,
+        Port::Output(call, _) if *port != Port::NOWHERE => Some(*call),
+        _ => None,
     })
 }
 

@@ -39,8 +39,8 @@ pub struct Archive {
     pub config: Value,
     /// The variables.
     pub weights: Group,
-    /// What Keras has no place for and passes over, such as a vocabulary; `null` for nothing.
-    pub footlight: Value,
+    /// What Keras has no place for and passes over, such as a vocabulary, as JSON; empty for nothing.
+    pub footlight: Vec<u8>,
 }
 
 impl Archive {
@@ -58,7 +58,7 @@ impl Archive {
     /// ```
     pub fn new(config: Value, weights: Group, time: SystemTime) -> Archive {
         let metadata = json!({ "keras_version": KERAS_VERSION, "date_saved": date_saved(time) });
-        Archive { metadata, config, weights, footlight: Value::Null }
+        Archive { metadata, config, weights, footlight: Vec::new() }
     }
 
     /// Opens the archive at `path`, or the folder with the same files unpacked.
@@ -110,8 +110,7 @@ impl Archive {
     pub fn write(&self) -> Result<Vec<u8>, Error> {
         let weights = hdf5::write(&self.weights).map_err(|error| error.at(WEIGHTS))?;
         let (metadata, config) = (self.metadata.to_string(), self.config.to_string());
-        let own = Some(self.footlight.to_string()).filter(|_| !self.footlight.is_null());
-        let own = own.as_ref().map(|own| (Archive::FOOTLIGHT, own.as_bytes()));
+        let own = Some((Archive::FOOTLIGHT, self.footlight.as_slice())).filter(|(_, own)| !own.is_empty());
         own.map_or(Ok(()), |(name, bytes)| check_limit(name, bytes.len() as u64, OWN_LIMIT_BYTES))?;
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         let members = [(METADATA, metadata.as_bytes()), (CONFIG, config.as_bytes()), (WEIGHTS, &weights)];
@@ -140,8 +139,7 @@ impl Archive {
             });
         };
         let weights = hdf5::read(weights).map_err(|error| error.at(WEIGHTS))?;
-        let own = get(Archive::FOOTLIGHT, OWN_LIMIT_BYTES)?;
-        let footlight = own.map_or(Ok(Value::Null), |bytes| parse(Archive::FOOTLIGHT, &bytes))?;
+        let footlight = get(Archive::FOOTLIGHT, OWN_LIMIT_BYTES)?.unwrap_or_default();
         Ok(Archive { metadata, config, weights, footlight })
     }
 }

@@ -31,7 +31,7 @@ pub struct SavedModel {
     /// Weights, and the optimizer's states if it is known and has taken a step.
     pub states: States,
     /// What [`Archive::footlight`] holds.
-    pub footlight: Value,
+    pub footlight: Vec<u8>,
 }
 
 impl SavedModel {
@@ -48,16 +48,24 @@ impl SavedModel {
         }
         let bytes = fs::read(path).map_err(|error| place(cannot_read(error).into()))?;
         let is_named_hdf5 = path.extension().is_some_and(|ending| ending == "h5" || ending == "hdf5");
-        let saved = match bytes.starts_with(hdf5::SIGNATURE) || is_named_hdf5 && !bytes.starts_with(b"PK") {
-            true => hdf5::read(bytes)
-                .map_err(advised)
-                .map_err(Error::from)
-                .and_then(|tree| SavedModel::from_hdf5(&tree, custom)),
-            false => {
-                Archive::read(&bytes).map_err(Error::from).and_then(|found| SavedModel::from_archive(found, custom))
-            }
-        };
-        saved.map_err(place)
+        SavedModel::of_bytes(bytes, is_named_hdf5, custom).map_err(place)
+    }
+
+    /// Reads the bytes of a file of Keras, as [`SavedModel::open`] does.
+    ///
+    /// # Errors
+    /// `ErrorKind::File`: as [`Archive::read`] and [`hdf5::read`], and as [`SavedModel::from_archive`].
+    pub fn read(bytes: impl Into<Vec<u8>>, custom: &Custom) -> Result<SavedModel, Error> {
+        SavedModel::of_bytes(bytes.into(), false, custom)
+    }
+
+    /// What is no zip archive is HDF5 if its first bytes or its name say so.
+    fn of_bytes(bytes: Vec<u8>, is_named_hdf5: bool, custom: &Custom) -> Result<SavedModel, Error> {
+        if bytes.starts_with(hdf5::SIGNATURE) || is_named_hdf5 && !bytes.starts_with(b"PK") {
+            let tree = hdf5::read(bytes).map_err(advised)?;
+            return SavedModel::from_hdf5(&tree, custom);
+        }
+        SavedModel::from_archive(Archive::read(&bytes)?, custom)
     }
 
     /// Takes a model out of an archive; `custom` are the classes of one's own that it may name.
@@ -117,7 +125,7 @@ impl SavedModel {
             _ => Err(Error::new(ErrorKind::File, "`compile_config` is no object")),
         });
         let architecture = Architecture::from_config_with(&model, custom).map_err(in_file)?;
-        Ok(SavedModel { architecture, compile, states: Vec::new(), footlight: Value::Null })
+        Ok(SavedModel { architecture, compile, states: Vec::new(), footlight: Vec::new() })
     }
 }
 

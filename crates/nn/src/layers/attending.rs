@@ -1,11 +1,15 @@
 //! What all layers of attention share: the settings of a call, and masks of pairs of steps.
 
 use crate::config::Config;
+use crate::layers::masks::{covers, misfit};
 use crate::{Error, suggest};
 use footlight_graph::ops::{Binary, Unary};
 use footlight_graph::{Builder, Value};
-use footlight_tensor::{DType, display_shape};
+use footlight_tensor::DType;
 use serde_json::Value as Json;
+
+/// The mask of pairs of steps that a call may be given.
+pub(crate) const ATTENTION_MASK: &str = "attention_mask";
 
 /// What every layer of attention is asked for beside its sizes.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -95,21 +99,24 @@ pub(crate) fn joined(g: &mut Builder, masks: impl IntoIterator<Item = Option<Val
     masks.into_iter().flatten().reduce(|all, mask| g.mul(all, mask))
 }
 
-/// A mask of pairs of steps with `axes` axes each, with or without one of heads, as `[N, 1 or A, T, S]`.
-pub(crate) fn over_heads(g: &mut Builder, mask: Value, axes: usize) -> Value {
+/// A mask of pairs of the steps of queries `to`, `[N, T...]`, and of keys `from`, `[N, S...]`, with or without an axis of
+/// heads, as `[N, 1 or A, T, S]`; else a fault that tells both shapes.
+pub(crate) fn over_heads(g: &mut Builder, mask: Value, heads: usize, [to, from]: [&[usize]; 2]) -> Value {
+    if g.is_poison(mask) {
+        return mask;
+    }
+    let (batch, to, from) = (&to[..1], &to[1..], &from[1..]);
+    let [plain, by_head] = [[batch, to, from].concat(), [batch, &[heads], to, from].concat()];
     let shape = g.shape(mask);
-    let (lead, pairs) = shape.split_at(shape.len().saturating_sub(2 * axes));
-    let extents = match *lead {
-        [batch] => [batch, 1],
-        [batch, heads] => [batch, heads],
-        _ if g.is_poison(mask) => return mask,
-        _ => {
-            let message = format!("an attention mask {} has no axes [N, T, S] or [N, A, T, S]", display_shape(&shape));
-            return g.fault(footlight_graph::ErrorKind::Shape, &message, None);
-        }
+    let lead = match [&plain, &by_head].map(|wanted| covers(&shape, wanted)) {
+        [true, _] => [shape[0], 1],
+        [_, true] => [shape[0], shape[1]],
+        _ => return misfit(g, ATTENTION_MASK, mask, &[&plain, &by_head], "give it an element for each query and key"),
     };
-    let (to, from) = pairs.split_at(axes);
-    g.reshape(mask, [&extents[..], &[to.iter().product(), from.iter().product()]].concat())
+    let pairs = shape.len() - to.len() - from.len();
+    let mask = g.reshape(mask, [&lead[..], &shape[pairs..]].concat());
+    let mask = g.broadcast(mask, [&lead[..], to, from].concat());
+    g.reshape(mask, [&lead[..], &[to.iter().product(), from.iter().product()]].concat())
 }
 
 /// 1 where two steps are less than `steps` apart, `[T, S]`.

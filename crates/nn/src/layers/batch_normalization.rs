@@ -146,19 +146,17 @@ impl Layer for BatchNormalization {
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
         let is_training = cx.mode == Mode::Train && self.common.trainable;
         let (g, weights) = (&mut *cx.graph, cx.weights);
-        let rank = g.shape(input.value).len();
-        let Ok(axes) = places(&self.axis, rank) else { return input };
-        let mask = input.mask.filter(|_| is_training);
-        if let Some(mask) = mask.filter(|_| axes != [rank - 1]) {
-            let steps = g.shape(input.value)[..rank - 1].to_vec();
-            let mask = fitting(g, mask, &steps);
+        let shape = g.shape(input.value);
+        let Ok(axes) = places(&self.axis, shape.len()) else { return input };
+        let last = shape.len() - 1;
+        let mask = input.mask.map(|mask| fitting(g, mask, &shape[..last]));
+        if let Some(poison) = mask.filter(|mask| g.is_poison(*mask)) {
+            return input.with(poison);
+        }
+        let mask = mask.filter(|_| is_training);
+        if mask.is_some() && axes != [last] {
             let message = "a mask leaves out steps, whose features must be the last axis";
-            let is_told = g.is_poison(mask);
-            return input.with(if is_told {
-                mask
-            } else {
-                g.fault(ErrorKind::Shape, message, Some("normalize along axis -1"))
-            });
+            return input.with(g.fault(ErrorKind::Shape, message, Some("normalize along axis -1")));
         }
         input.with(along(g, input.value, &axes, |g, x| self.normalized(g, x, mask, weights, is_training)))
     }
@@ -218,10 +216,7 @@ impl Batch {
     fn of(g: &mut Builder, x: Value, mask: Option<Value>) -> Batch {
         let mut steps = g.shape(x);
         steps.pop();
-        let mask = mask.map(|mask| {
-            let mask = fitting(g, mask, &steps);
-            g.reshape(mask, [steps.as_slice(), &[1]].concat())
-        });
+        let mask = mask.map(|mask| g.reshape(mask, [steps.as_slice(), &[1]].concat()));
         Batch { axes: (0..steps.len()).collect(), mask }
     }
 

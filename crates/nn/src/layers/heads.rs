@@ -2,7 +2,7 @@
 
 use crate::config::{Config, NULL, Reader, config, within};
 use crate::layer::{Call, Masked, WeightSpec};
-use crate::layers::attending::{Asked, causal, joined, over_heads, truth, window};
+use crate::layers::attending::{ATTENTION_MASK, Asked, causal, joined, over_heads, truth, window};
 use crate::layers::masks::fitting;
 use crate::layers::softmax::hidden;
 use crate::layers::weight::{Weight, keys};
@@ -265,7 +265,6 @@ impl Heads {
     /// The queries of all heads that share a key follow one another, so that each group is one product.
     fn attend(&self, cx: &mut Call<'_>, [q, k, v]: [Value; 3], inputs: &[Masked], is_fused: bool) -> (Value, Value) {
         let g = &mut *cx.graph;
-        let axes = g.shape(q).len() - 3;
         let [q, k, v] = [q, k, v].map(|x| heads_first(g, x));
         let (to, from) = (g.shape(q), g.shape(k));
         let (batch, t, s) = (to[0], to[2], from[2]);
@@ -274,7 +273,7 @@ impl Heads {
         let q = g.mul_scalar(q, 1.0 / (self.key_dim as f32).sqrt());
         let scores = g.matmul_with(q, k, false, true);
         let scores = g.reshape(scores, [batch, self.count, t, s]);
-        let mask = self.mask(cx, inputs, axes, [batch, t, s]);
+        let mask = self.mask(cx, inputs, [batch, t, s]);
         let g = &mut *cx.graph;
         let hidden = mask.map_or(scores, |mask| hidden(g, scores, mask));
         let mut weights = g.softmax(hidden);
@@ -292,11 +291,11 @@ impl Heads {
     }
 
     /// 1 where a query may attend to a key, of a shape that broadcasts to `[N, count, T, S]`.
-    fn mask(&self, cx: &mut Call<'_>, inputs: &[Masked], axes: usize, [batch, t, s]: [usize; 3]) -> Option<Value> {
+    fn mask(&self, cx: &mut Call<'_>, inputs: &[Masked], [batch, t, s]: [usize; 3]) -> Option<Value> {
         let own = |at: usize| inputs.get(at).and_then(|input| input.mask);
         let given = |name: &str, own: Option<Value>| cx.get(name).map(|mask| mask.value).or(own);
         let (value, key) = (given("value_mask", own(1)), given("key_mask", own(2)));
-        let pairs = cx.get("attention_mask").map(|mask| mask.value);
+        let pairs = cx.get(ATTENTION_MASK).map(|mask| mask.value);
         let g = &mut *cx.graph;
         let of = [inputs[0], inputs[inputs.len() - 1]].map(|input| g.shape(input.value));
         let [queries, keys] = of.each_ref().map(|shape| &shape[..shape.len() - 1]);
@@ -305,7 +304,7 @@ impl Heads {
         let query = query.map(|mask| g.reshape(mask, [batch, 1, t, 1]));
         let [value, key] = [value, key].map(|mask| mask.map(|mask| g.reshape(mask, [batch, 1, 1, s])));
         let pairs = pairs.map(|mask| {
-            let mask = over_heads(g, mask, axes);
+            let mask = over_heads(g, mask, self.count, [queries, keys]);
             truth(g, mask)
         });
         let causal = self.asked.use_causal_mask.then(|| causal(g, t, s));

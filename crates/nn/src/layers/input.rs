@@ -4,7 +4,7 @@ use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, layer_basics};
 use crate::{Error, ErrorKind, Extents};
 use footlight_tensor::display_shape;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Says which shape a sample has; the first in a list of layers, if it is there.
 ///
@@ -82,10 +82,8 @@ impl Layer for Input {
     layer_basics!("InputLayer");
 
     fn config(&self) -> Config {
-        let extents = self.common.input_shape.iter().flat_map(|extents| &extents.0);
-        let batch_shape: Vec<Value> = [Value::Null].into_iter().chain(extents.map(|extent| json!(extent))).collect();
         crate::config::config! {
-            "batch_shape": batch_shape,
+            "batch_shape": self.common.input_shape.as_ref().map(Extents::batched),
             "dtype": "float32",
             "sparse": false,
             "ragged": false,

@@ -2,9 +2,9 @@
 
 use crate::config::{Config, Reader};
 use crate::layer::{Call, Common, Layer, Masked, WeightSpec, common_methods, layer_basics, several_inputs};
-use crate::layers::attending::asked_options;
+use crate::layers::attending::{ATTENTION_MASK, asked_options};
 use crate::layers::heads::{Heads, heads_methods};
-use crate::layers::masks::fitting;
+use crate::layers::masks::{covers, fitting, misfit};
 use crate::{Error, ErrorKind};
 use footlight_graph::{Builder, Value};
 use footlight_tensor::display_shape;
@@ -178,8 +178,12 @@ impl Layer for MultiHeadAttention {
                     .named
                     .iter()
                     .map(|(key, masks)| {
-                        let fold = |mask: &Masked| Masked::new(divided.fold_mask(cx.graph, key, mask.value, &shape));
-                        (key.clone(), masks.iter().map(fold).collect())
+                        let of = inputs.last().map_or(shape.clone(), |key| cx.graph.shape(key.value));
+                        let mut fold = |mask: &Masked| match key.as_str() {
+                            ATTENTION_MASK => divided.fold_pairs(cx.graph, mask.value, self.heads.count, [&shape, &of]),
+                            _ => divided.fold_steps(cx.graph, mask.value, &of),
+                        };
+                        (key.clone(), masks.iter().map(|mask| Masked::new(fold(mask))).collect())
                     })
                     .collect();
                 let mut own = Call { named: &named, mode: cx.mode, ..Call::new(cx.graph, cx.weights, cx.step, cx.key) };
@@ -234,12 +238,19 @@ impl Divided {
         let turned_shape = g.shape(turned);
         let (lead, rest) = turned_shape.split_at(1 + self.others.len());
         let value = g.reshape(turned, [&[lead.iter().product()], rest].concat());
-        let steps = [&lead[..1], &rest[..rest.len() - 1]].concat();
-        let mask = input.mask.map(|mask| {
-            let mask = fitting(g, mask, &steps);
-            self.repeated(g, mask, lead)
-        });
-        Masked { value, mask }
+        Masked { value, mask: input.mask.map(|mask| self.fold_steps(g, mask, &shape)) }
+    }
+
+    /// The extents of the batch and of the other axes of a value.
+    fn lead_of(&self, shape: &[usize]) -> Vec<usize> {
+        [&shape[..1], &self.others_of(&shape[1..])].concat()
+    }
+
+    /// The extents of the batch and of the axes that are attended over, of a value that ends with features.
+    fn steps_of(&self, shape: &[usize]) -> Vec<usize> {
+        let mut steps = [&shape[..1], &self.attended(&shape[1..])].concat();
+        steps.pop();
+        steps
     }
 
     /// What is said of samples, said of all that they are cut into.
@@ -252,31 +263,39 @@ impl Divided {
         g.reshape(all, [&[lead.iter().product()], rest].concat())
     }
 
-    /// A mask that the call was given, of which that of pairs may speak of the other axes too, and of heads.
-    fn fold_mask(&self, g: &mut Builder, key: &str, mask: Value, query: &[usize]) -> Value {
-        let lead = [&query[..1], &self.others_of(&query[1..])].concat();
+    /// A mask of the steps that are attended over, of a value of `shape`.
+    fn fold_steps(&self, g: &mut Builder, mask: Value, shape: &[usize]) -> Value {
+        let mask = fitting(g, mask, &self.steps_of(shape));
+        if g.is_poison(mask) { mask } else { self.repeated(g, mask, &self.lead_of(shape)) }
+    }
+
+    /// A mask of pairs of steps, which may speak of the other axes too, and of heads; `query` and `key` are the shapes of
+    /// the values.
+    fn fold_pairs(&self, g: &mut Builder, mask: Value, heads: usize, [query, key]: [&[usize]; 2]) -> Value {
+        let lead = self.lead_of(query);
+        let pairs = [&self.steps_of(query)[1..], &self.steps_of(key)[1..]].concat();
+        let [plain, apart] = [[&lead[..1], &pairs].concat(), [lead.as_slice(), &pairs].concat()];
+        let by_head = [lead.as_slice(), &[heads], &pairs].concat();
         let shape = g.shape(mask);
-        let of_pairs = if key == "attention_mask" { 2 * self.axes.len() } else { shape.len().saturating_sub(1) };
-        let (own, rest) = shape.split_at(shape.len().saturating_sub(of_pairs));
-        match own.len() {
-            1 => self.repeated(g, mask, &lead),
-            count if count >= lead.len() => {
-                let (own, heads) = own.split_at(lead.len());
-                let rest = [heads, rest].concat();
-                let all = if own == lead { mask } else { g.broadcast(mask, [lead.as_slice(), &rest].concat()) };
-                g.reshape(all, [&[lead.iter().product()], rest.as_slice()].concat())
-            }
-            _ => {
-                let message = format!("an attention mask {} does not fit attention_axes", display_shape(&shape));
-                g.fault(footlight_graph::ErrorKind::Shape, &message, None)
-            }
+        if covers(&shape, &plain) {
+            return self.repeated(g, mask, &lead);
         }
+        if !covers(&shape, &apart) && !covers(&shape, &by_head) {
+            if g.is_poison(mask) {
+                return mask;
+            }
+            let help = "give it an element for each query and key";
+            return misfit(g, ATTENTION_MASK, mask, &[&plain, &apart, &by_head], help);
+        }
+        let rest = &shape[lead.len()..];
+        let all = g.broadcast(mask, [lead.as_slice(), rest].concat());
+        g.reshape(all, [&[lead.iter().product()], rest].concat())
     }
 
     /// What was made of a folded value, with the axis of the batch and the other axes of steps apart.
     fn apart(&self, g: &mut Builder, value: Value, query: &[usize]) -> Value {
         let folded = g.shape(value);
-        let lead = [&query[..1], &self.others_of(&query[1..])].concat();
+        let lead = self.lead_of(query);
         match folded.get(1..) {
             Some(rest) => g.reshape(value, [&lead, rest].concat()),
             None => value,

@@ -27,14 +27,20 @@ impl Part<'_> {
 
     /// Records its ops, with its share of the weights and what the call was given by name.
     pub fn record(&self, cx: &mut Call<'_>, weights: &[Value], inputs: &[Masked]) -> Vec<Masked> {
+        let outputs = self.record_ops(cx, weights, inputs);
+        let own = self.layer.common().activity_regularizer;
+        cx.penalties.extend(own.into_iter().flat_map(|p| outputs.iter().map(move |output| (p, output.value))));
+        outputs
+    }
+
+    /// As [`Part::record`], without a penalty on what the layer itself puts out: Keras' `call` beneath `__call__`.
+    pub fn record_ops(&self, cx: &mut Call<'_>, weights: &[Value], inputs: &[Masked]) -> Vec<Masked> {
         cx.graph.enter(&self.name);
         let key = cx.key.child(&self.name);
         let mut own = Call { named: cx.named, ..Call::new(&mut *cx.graph, weights, cx.step, key) };
         let outputs = self.layer.call_all(&mut own, inputs);
-        let mut penalties = own.penalties;
+        let penalties = own.penalties;
         cx.graph.leave();
-        let own = self.layer.common().activity_regularizer;
-        penalties.extend(own.into_iter().flat_map(|p| outputs.iter().map(move |output| (p, output.value))));
         cx.penalties.extend(penalties);
         outputs
     }

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::config::{Axes, Config, Reader, Setting, config};
 use crate::layer::{Call, Common, Layer, Masked, common_methods, layer_basics};
 use crate::layers::along::{along, places};
+use crate::layers::masks::{covers, misfit};
 use footlight_graph::{Builder, Value};
 
 /// The softmax as a layer: Keras' layer `Softmax`, along one axis or several together.
@@ -15,7 +16,7 @@ use footlight_graph::{Builder, Value};
 /// `axis`: one axis or several, counted with that of the batch; default the last, as in Keras.
 ///
 /// # Numerics
-/// Where a mask of the input's own shape comes along, what it leaves out has probability 0.
+/// What a mask leaves out has probability 0. A mask has the input's own shape, or one element along an axis for all of it.
 ///
 /// # Examples
 /// ```
@@ -68,9 +69,15 @@ impl Layer for SoftmaxLayer {
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
         let g = &mut *cx.graph;
         let shape = g.shape(input.value);
-        let mask = input.mask.filter(|mask| g.shape(*mask) == shape);
-        let x = mask.map_or(input.value, |mask| hidden(g, input.value, mask));
         let Ok(axes) = places(&self.axis, shape.len()) else { return input };
+        let mask = input.mask.map(|mask| match covers(&g.shape(mask), &shape) || g.is_poison(mask) {
+            true => mask,
+            false => misfit(g, "a mask", mask, &[&shape], "give it an element for each number, or take it off before"),
+        });
+        if let Some(poison) = mask.filter(|mask| g.is_poison(*mask)) {
+            return input.with(poison);
+        }
+        let x = mask.map_or(input.value, |mask| hidden(g, input.value, mask));
         let y = along(g, x, &axes, |g, x| g.softmax(x));
         input.with(mask.map_or(y, |mask| g.mul(y, mask)))
     }

@@ -4,7 +4,7 @@ use super::part::Part;
 use crate::config::{self, Config, Reader, config};
 use crate::layer::{Call, Common, Layer, Masked, Mode, WeightSpec, common_methods, layer_basics};
 use crate::{Error, ErrorKind, naming};
-use footlight_graph::Value;
+use footlight_graph::{Builder, Value};
 use footlight_tensor::display_shape;
 
 /// A layer on every step of a sequence, with the same weights.
@@ -14,7 +14,11 @@ use footlight_tensor::display_shape;
 ///
 /// # Train and infer
 /// A layer that keeps statistics, such as [`BatchNormalization`](super::BatchNormalization), moves them once for each step
-/// while it trains, as in Keras; others see all steps at once.
+/// while it trains, as in Keras; others see all steps at once. An `activity_regularizer` of the layer within counts nothing,
+/// as in Keras 3.15.1; one of this layer does.
+///
+/// # Masks
+/// A mask `[N, T, ...]` goes on with the output; the layer is given that of its step, `[N, ...]`, as in Keras.
 ///
 /// # Errors
 /// A layer of several outputs.
@@ -92,16 +96,33 @@ impl Layer for TimeDistributed {
     fn call(&self, cx: &mut Call<'_>, input: Masked) -> Masked {
         let shape = cx.graph.shape(input.value);
         let &[samples, steps, ref step @ ..] = &shape[..] else { return input };
-        if cx.mode == Mode::Train && self.moves_statistics(step) {
-            return input.with(self.step_by_step(cx, input.value, samples, steps, step));
-        }
-        let rows = cx.graph.reshape(input.value, [&[samples * steps], step].concat());
+        let input = Masked { mask: input.mask.map(|mask| of_steps(cx.graph, mask, [samples, steps])), ..input };
         // What is given by name, such as a mask, is of the whole sequence.
         cx.named = &[];
-        let y = self.part().record(cx, cx.weights, &[Masked::new(rows)])[0].value;
+        if cx.mode == Mode::Train && self.moves_statistics(step) {
+            return input.with(self.step_by_step(cx, input, [samples, steps]));
+        }
+        let rows = input.map(|x| joined(cx.graph, x, samples * steps));
+        let y = self.part().record_ops(cx, cx.weights, &[rows])[0].value;
         let output = cx.graph.shape(y).get(1..).unwrap_or_default().to_vec();
         input.with(cx.graph.reshape(y, [&[samples, steps], output.as_slice()].concat()))
     }
+}
+
+/// The mask of samples and steps, `[N, T, ...]`, else a fault that tells its shape.
+fn of_steps(g: &mut Builder, mask: Value, wanted: [usize; 2]) -> Value {
+    if g.is_poison(mask) || g.shape(mask).starts_with(&wanted) {
+        return mask;
+    }
+    let (got, [samples, steps]) = (display_shape(&g.shape(mask)), wanted);
+    let message = format!("a mask has shape {got}, expected [{samples}, {steps}, ...]");
+    g.fault(footlight_graph::ErrorKind::Shape, message, Some("give it an element for each step of each sample"))
+}
+
+/// A value or mask `[N, T, ...]` as rows, `[N T, ...]`.
+fn joined(g: &mut Builder, x: Value, rows: usize) -> Value {
+    let rest = g.shape(x).get(2..).unwrap_or_default().to_vec();
+    g.reshape(x, [&[rows], rest.as_slice()].concat())
 }
 
 impl TimeDistributed {
@@ -112,15 +133,20 @@ impl TimeDistributed {
     }
 
     /// One call for each step, each of which goes on from the statistics that the one before leaves.
-    fn step_by_step(&self, cx: &mut Call<'_>, x: Value, samples: usize, steps: usize, step: &[usize]) -> Value {
+    fn step_by_step(&self, cx: &mut Call<'_>, input: Masked, [samples, steps]: [usize; 2]) -> Value {
         let mut weights = cx.weights.to_vec();
         let mut outputs = Vec::new();
         for index in 0..steps {
-            let part = cx.graph.slice_axis(x, 1, index..index + 1);
-            let part = cx.graph.reshape(part, [&[samples], step].concat());
+            let part = input.map(|x| {
+                let part = cx.graph.slice_axis(x, 1, index..index + 1);
+                joined(cx.graph, part, samples)
+            });
             let mut own = Call::new(&mut *cx.graph, &weights, cx.step, cx.key.at(index as u64));
-            let y = self.part().record(&mut own, &weights, &[Masked::new(part)])[0].value;
+            let y = self.part().record_ops(&mut own, &weights, &[part])[0].value;
             cx.penalties.extend(own.penalties);
+            if cx.graph.is_poison(y) {
+                return y;
+            }
             let shape = cx.graph.shape(y);
             outputs.push(cx.graph.reshape(y, [&[samples, 1], shape.get(1..).unwrap_or_default()].concat()));
             weights.iter_mut().for_each(|weight| *weight = cx.graph.next_of(*weight));

@@ -107,9 +107,13 @@ fn ranks(boxes: &[Extent], lines: &[(usize, usize)]) -> Vec<usize> {
     for (from, to) in sorted {
         ranks[to] = ranks[to].max(ranks[from] + 1);
     }
+    let mut nearest = vec![None; boxes.len()];
+    for (from, to) in lines {
+        let rank = nearest[*from].get_or_insert(ranks[*to]);
+        *rank = ranks[*to].min(*rank);
+    }
     for input in (0..boxes.len()).filter(|index| boxes[*index].is_input) {
-        let readers = lines.iter().filter(|(from, _)| *from == input).map(|(_, to)| ranks[*to]);
-        let near = readers.min().map_or(0, |first: usize| first.saturating_sub(1));
+        let near = nearest[input].map_or(0, |first: usize| first.saturating_sub(1));
         ranks[input] = ranks[input].max(near);
     }
     ranks
@@ -179,10 +183,31 @@ fn crossings(rows: &[Vec<usize>], slots: &[Slot]) -> usize {
             ends.sort_unstable();
             ends
         };
-        let ends: Vec<usize> = pair[0].iter().flat_map(ends).collect();
-        ends.iter().enumerate().map(|(at, end)| ends[at + 1..].iter().filter(|next| *next < end).count()).sum::<usize>()
+        inversions(pair[0].iter().flat_map(ends), pair[1].len())
     };
     rows.windows(2).map(between).sum()
+}
+
+/// How many pairs of numbers below `limit` stand the larger first: for each, those before it that are larger are counted in
+/// sums over ranges whose lengths are powers of two (Fenwick's tree).
+fn inversions(numbers: impl Iterator<Item = usize>, limit: usize) -> usize {
+    let mut sums = vec![0; limit + 1];
+    let mut count = 0;
+    for (before, number) in numbers.enumerate() {
+        let mut place = number + 1;
+        let mut not_larger = 0;
+        while place > 0 {
+            not_larger += sums[place];
+            place &= place - 1;
+        }
+        count += before - not_larger;
+        place = number + 1;
+        while place <= limit {
+            sums[place] += 1;
+            place += place & place.wrapping_neg();
+        }
+    }
+    count
 }
 
 /// Moves the slots of each row towards what they are tied to, in their order and with gaps between them.
@@ -289,6 +314,25 @@ mod tests {
         let lines: Vec<(usize, usize)> = chain.chain((1..count).map(|to| (0, to))).collect();
         let layout = place(&boxes(count), &lines);
         assert!(layout.places.len() == count && layout.routes.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn what_thousands_of_lines_lead_to_is_placed_in_good_time() {
+        let count = 20_000;
+        let mut all = boxes(count + 1);
+        all[..count].iter_mut().for_each(|input| input.is_input = true);
+        let lines: Vec<(usize, usize)> = (0..count).map(|from| (from, count)).collect();
+        let begin = std::time::Instant::now();
+        let layout = place(&all, &lines);
+        assert!(begin.elapsed() < std::time::Duration::from_secs(2), "{:?}", begin.elapsed());
+        assert!(layout.places[..count].iter().all(|(_, top)| *top < layout.places[count].1));
+    }
+
+    #[test]
+    fn crossings_are_counted_as_pairs_are() {
+        let numbers = [3, 1, 4, 1, 5, 2, 6, 5, 3, 5, 0];
+        let pairs = numbers.iter().enumerate().flat_map(|(at, a)| numbers[at + 1..].iter().filter(move |b| *b < a));
+        assert_eq!(inversions(numbers.into_iter(), 7), pairs.count());
     }
 
     #[test]

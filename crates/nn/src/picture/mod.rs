@@ -7,6 +7,7 @@ use crate::summary::{batched, grouped};
 use crate::svg::{self, FONT_SIZE, escaped, width_of};
 use crate::{Architecture, Layer, LayerCall, Port};
 use layout::{Extent, place};
+use std::collections::HashSet;
 use std::fmt::Write;
 
 const LINE_HEIGHT: f64 = 17.0;
@@ -95,6 +96,8 @@ impl Scene {
         // A list of layers may leave its input out.
         let mut of_inputs = vec![None; model.inputs().len()];
         let mut of_calls = Vec::new();
+        let (mut totals, mut numbers) = (vec![0; model.layers().len()], vec![0; model.layers().len()]);
+        model.calls().iter().for_each(|call| totals[call.layer] += 1);
         for call in model.calls() {
             let reads = call.inputs.iter().map(|port| (port, String::new()));
             let named = call.named.iter().flat_map(|(key, ports)| ports.iter().map(move |port| (port, key.clone())));
@@ -115,7 +118,8 @@ impl Scene {
                 }
             }
             let to = nodes.len();
-            nodes.push(Node::of_call(model, call));
+            nodes.push(Node::of_call(model, call, numbers[call.layer], totals[call.layer]));
+            numbers[call.layer] += 1;
             let arrow = |(input, (from, label))| Arrow { from, to, input, label };
             arrows.extend(sources.into_iter().enumerate().map(arrow));
             of_calls.push(to);
@@ -152,15 +156,14 @@ impl Node {
         Node::card(lines, INPUT, true)
     }
 
-    fn of_call(model: &Architecture, call: &LayerCall) -> Node {
+    /// The call of that number, from 0, among `total` of its layer.
+    fn of_call(model: &Architecture, call: &LayerCall, number: usize, total: usize) -> Node {
         let (layer, name) = (model.layers()[call.layer].as_ref(), &model.layer_names()[call.layer]);
-        let own: Vec<&LayerCall> = model.calls().iter().filter(|other| other.layer == call.layer).collect();
-        let number = own.iter().position(|other| std::ptr::eq(*other, call)).unwrap_or_default();
         let count: usize = model.weights_of(call.layer).map(|w| w.spec.shape.iter().product::<usize>()).sum();
-        let again = format!("call {} of {}", number + 1, own.len());
+        let again = format!("call {} of {total}", number + 1);
         let is_input = layer.class_name() == "InputLayer";
         let mut told = told_params(layer, count, number);
-        if own.len() > 1 {
+        if total > 1 {
             told.push(again);
         }
         // A model that is called again is drawn once, or pictures of pictures would have no end.
@@ -215,10 +218,10 @@ fn draw(nodes: &[Node], arrows: &[Arrow], inputs: &[usize], outputs: &[(usize, u
     };
     let mut drawn = String::new();
     let ends = arrivals(nodes, arrows, &layout.places);
-    for (index, ((arrow, route), end)) in arrows.iter().zip(&layout.routes).zip(ends).enumerate() {
+    let mut named = HashSet::new();
+    for ((arrow, route), end) in arrows.iter().zip(&layout.routes).zip(ends) {
         // Several values of one name are named once.
-        let is_named = arrows[..index].iter().all(|other| (other.to, &other.label) != (arrow.to, &arrow.label));
-        let label = if is_named { arrow.label.as_str() } else { "" };
+        let label = if named.insert((arrow.to, &arrow.label)) { arrow.label.as_str() } else { "" };
         draw_arrow(&mut drawn, leaving(arrow.from), route, end, label);
         let (x, y) = leaving(arrow.from);
         if arrow.from.1 > 0 && matches!(nodes[arrow.from.0].shown, Shown::Card(..)) {
@@ -244,26 +247,24 @@ fn draw(nodes: &[Node], arrows: &[Arrow], inputs: &[usize], outputs: &[(usize, u
 
 /// Where each arrow ends: at the top of its box, side by side in the order they come from, or at an input within a frame.
 fn arrivals(nodes: &[Node], arrows: &[Arrow], places: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let middle = |index: usize| places[index].0 + nodes[index].width / 2.0;
-    let end = |(position, arrow): (usize, &Arrow)| {
-        let (node, (left, top)) = (&nodes[arrow.to], places[arrow.to]);
-        if let Shown::Frame(_, scene) = &node.shown
-            && let Some((x, y)) = scene.inputs.get(arrow.input)
-        {
-            let (dx, dy) = node.offset(scene);
-            return (left + dx + x, top + dy + y);
+    let middle = |arrow: usize| places[arrows[arrow].from.0].0 + nodes[arrows[arrow].from.0].width / 2.0;
+    let mut coming = vec![Vec::new(); nodes.len()];
+    arrows.iter().enumerate().for_each(|(index, arrow)| coming[arrow.to].push(index));
+    let mut ends = vec![(0.0, 0.0); arrows.len()];
+    for ((node, (left, top)), mut all) in nodes.iter().zip(places).zip(coming) {
+        all.sort_by(|a, b| middle(*a).total_cmp(&middle(*b)));
+        for (place, arrow) in all.iter().enumerate() {
+            let within = match &node.shown {
+                Shown::Frame(_, scene) => scene.inputs.get(arrows[*arrow].input).map(|end| (end, node.offset(scene))),
+                Shown::Card(..) => None,
+            };
+            ends[*arrow] = match within {
+                Some(((x, y), (dx, dy))) => (left + dx + x, top + dy + y),
+                None => (left + node.width * (place + 1) as f64 / (all.len() + 1) as f64, *top),
+            };
         }
-        let mut all: Vec<(f64, usize)> = arrows
-            .iter()
-            .enumerate()
-            .filter(|(_, other)| other.to == arrow.to)
-            .map(|(position, other)| (middle(other.from.0), position))
-            .collect();
-        all.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let place = all.iter().position(|(_, other)| *other == position).unwrap_or_default();
-        (left + node.width * (place + 1) as f64 / (all.len() + 1) as f64, top)
-    };
-    arrows.iter().enumerate().map(end).collect()
+    }
+    ends
 }
 
 impl Node {
@@ -366,6 +367,17 @@ mod tests {
         // An input and seven further calls on each level, the one layer within and its input, the output.
         assert_eq!(svg.matches("class=\"card\"").count(), 7 * 8 + 2 + 1);
         assert_eq!(svg.matches("stroke-dasharray").count(), 7);
+    }
+
+    #[test]
+    fn a_layer_that_reads_thousands_of_values_is_drawn_in_good_time() {
+        let inputs: Vec<crate::Symbol> = (0..5_000).map(|_| Input::new([2]).symbol()).collect();
+        let y = Add::new().on(&inputs[..]);
+        let model = Architecture::of_symbols("m", &inputs[..], [&y]).unwrap();
+        let begin = std::time::Instant::now();
+        let svg = model.to_svg();
+        assert!(begin.elapsed() < std::time::Duration::from_secs(1), "{:?}", begin.elapsed());
+        assert_eq!(svg.matches("class=\"head\"").count(), 5_001);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
 use footlight_nn::config::{Config, Reader};
-use footlight_nn::{Error as Fault, grouped};
+use footlight_nn::{Error as Fault, grouped, suggest};
 use footlight_tensor::Tensor;
-use serde_json::{Value as Json, json};
+use serde_json::{Value as Json, json, value::RawValue};
 
 use super::{End, Split, Standardize};
+use crate::reading::{Members, finish, taken};
 use crate::{Error, ErrorKind, Result};
 
 /// Stands for nothing: sequences are filled up with it.
@@ -16,6 +17,9 @@ const PADDING: &str = "";
 const UNKNOWN: &str = "[UNK]";
 /// No sequence is as long.
 const LONGEST: usize = 1 << 24;
+const CLASS: &str = "TextVectorization";
+/// No setting but the vocabulary takes as many bytes.
+const SETTINGS_BYTES: usize = 1 << 10;
 
 /// Turns texts into sequences of whole numbers, and numbers back into texts; Keras' `TextVectorization`.
 ///
@@ -177,7 +181,7 @@ impl TextVectorization {
 
     /// The settings and the vocabulary, with Keras' keys.
     pub(crate) fn to_config(&self) -> Json {
-        json!({ "class_name": "TextVectorization", "config": {
+        json!({ "class_name": CLASS, "config": {
             "max_tokens": self.max_tokens,
             "standardize": self.standardization().name(),
             "split": self.split.name(),
@@ -192,15 +196,22 @@ impl TextVectorization {
     ///
     /// # Errors
     /// `ErrorKind::File` for anything else.
-    pub(crate) fn from_config(config: &Json) -> Result<TextVectorization> {
+    pub(crate) fn from_members(mut entry: Members<'_>) -> Result<TextVectorization> {
         let file = |message: String| Error::new(ErrorKind::File, message);
-        let empty = Config::new();
-        let mut reader = Reader::new(config["config"].as_object().unwrap_or(&empty));
+        let class: Option<String> = taken(&mut entry, "class_name", serde_json::from_str)?;
+        let mut members: Members<'_> = taken(&mut entry, "config", serde_json::from_str)?.unwrap_or_default();
+        finish(entry)?;
+        if let Some(class) = class.filter(|class| class != CLASS) {
+            return Err(file(format!("texts are read by a `{}`, which is not known", suggest::shown(&class))));
+        }
+        let tokens: Vec<String> = taken(&mut members, "vocabulary", serde_json::from_str)?.unwrap_or_default();
+        let settings = settings(members)?;
+        let mut reader = Reader::new(&settings);
         let made = TextVectorization::read(&mut reader).map_err(|fault| file(fault.message().into()))?;
-        let tokens = reader.get("vocabulary").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-        let tokens: Option<Vec<String>> = tokens.iter().map(|token| token.as_str().map(str::to_string)).collect();
-        let tokens = tokens.ok_or_else(|| file("the vocabulary holds what is no text".into()))?;
         reader.finish().map_err(|fault| file(fault.message().into()))?;
+        if tokens.is_empty() {
+            return Ok(made);
+        }
         if !tokens.starts_with(&[PADDING.into(), UNKNOWN.into()]) {
             return Err(file("the vocabulary does not begin with padding and the unknown token".into()));
         }
@@ -258,6 +269,7 @@ impl TextVectorization {
     }
 
     fn known(&self) -> Result<&Vocabulary> {
+        self.check()?;
         self.vocabulary.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Invalid, "the text vectorization has no vocabulary yet")
                 .help("call adapt(texts) first")
@@ -267,7 +279,7 @@ impl TextVectorization {
     /// The numbers of all tokens of a text.
     ///
     /// # Errors
-    /// No vocabulary.
+    /// No vocabulary, and settings out of range.
     pub fn encode(&self, text: &str) -> Result<Vec<i32>> {
         let vocabulary = self.known()?;
         let number = |token: &str| vocabulary.indices.get(token).copied().unwrap_or(1);
@@ -313,7 +325,7 @@ impl TextVectorization {
     /// Texts as numbers of one length, `[N, T]`.
     ///
     /// # Errors
-    /// No vocabulary, and texts without a token where no length is set.
+    /// No vocabulary, settings out of range, and texts without a token where no length is set.
     pub fn call<T: AsRef<str>>(&self, texts: impl IntoIterator<Item = T>) -> Result<Tensor> {
         let sequences: Vec<Vec<i32>> =
             texts.into_iter().map(|text| self.encode(text.as_ref())).collect::<Result<_>>()?;
@@ -362,6 +374,17 @@ impl TextVectorization {
             (Split::Character, _) => "characters",
         }
     }
+}
+
+/// Settings as a reader takes them; they are few and short.
+fn settings(members: Members<'_>) -> Result<Config> {
+    let len_bytes: usize = members.iter().map(|(key, value)| key.len() + value.get().len()).sum();
+    if len_bytes > SETTINGS_BYTES {
+        let message = format!("the settings of `{CLASS}` take {len_bytes} bytes, more than {SETTINGS_BYTES}");
+        return Err(Error::new(ErrorKind::File, message));
+    }
+    let read = |(key, value): (String, &RawValue)| Some((key, serde_json::from_str(value.get()).ok()?));
+    Ok(members.into_iter().filter_map(read).collect())
 }
 
 /// Such as `20,000 tokens (words, padding and the unknown one), 400 in a sequence`.
