@@ -300,7 +300,7 @@ fn names_that_are_not_known() {
 const NAMES: &str = r"
 an optimizer
 error[config]: unknown optimizer `adm`
-  known: sgd, rmsprop, adam, adamw, adadelta, adagrad, adamax, adafactor, nadam, ftrl, lion, lamb
+  known: sgd, rmsprop, adam, adamw, adadelta, adagrad, adamax, adafactor, nadam, ftrl, lion, lamb, lazyadam
   help: did you mean `adam`?
 
 a loss
@@ -316,7 +316,7 @@ error[config]: unknown metric `acuracy`
 
 an optimizer, a loss and a metric
 error[config]: unknown optimizer `adm`
-  known: sgd, rmsprop, adam, adamw, adadelta, adagrad, adamax, adafactor, nadam, ftrl, lion, lamb
+  known: sgd, rmsprop, adam, adamw, adadelta, adagrad, adamax, adafactor, nadam, ftrl, lion, lamb, lazyadam
 unknown loss `mean_square_error`
   known: mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error, huber, log_cosh, cosine_similarity, binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy, categorical_focal_crossentropy, sparse_categorical_crossentropy, categorical_generalized_cross_entropy, kl_divergence, poisson, hinge, squared_hinge, categorical_hinge, dice, tversky
 unknown metric `acuracy`

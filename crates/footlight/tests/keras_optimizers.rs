@@ -83,7 +83,9 @@ fn trainings_of_keras_go_on_with_the_same_numbers() {
         let record = record(backend);
         let cases = record["cases"].as_array().unwrap();
         let is_there = |name: &str| cases.iter().any(|case| case["file"] == format!("{name}_{backend}.keras"));
-        assert!(footlight::nn::optimizers::NAMES.iter().all(|name| is_there(name)), "{backend} lacks an optimizer");
+        // Keras has no lazy Adam.
+        let mut of_keras = footlight::nn::optimizers::NAMES.iter().filter(|name| **name != "lazyadam");
+        assert!(of_keras.all(|name| is_there(name)), "{backend} lacks an optimizer");
         faults.extend(cases.iter().flat_map(|case| check(case, &record)));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
