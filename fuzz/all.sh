@@ -15,6 +15,7 @@ one() {
     case $target in
     config) length=16384 words=-dict=corpus/config.dict ;;
     keras) words=-dict=corpus/config.dict ;;
+    reading) words=-dict=corpus/reading.dict ;;
     csv | toml) length=16384 words=-dict=corpus/$target.dict ;;
     esac
     mkdir -p "artifacts/$target" "corpus/$target" target/running
@@ -27,7 +28,7 @@ one() {
     echo "$target: $(grep '^#' "logs/$target.log" | tail -n 1), $(find "artifacts/$target" -type f | wc -l) findings"
 }
 
-[ $# -gt 0 ] || set -- idx npy npz hdf5 keras config picture checkpoint csv toml
+[ $# -gt 0 ] || set -- idx npy npz hdf5 keras config reading picture checkpoint csv toml
 while [ $# -gt 0 ]; do
     one "$1" &
     if [ $# -gt 1 ]; then

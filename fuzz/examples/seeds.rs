@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flate2::{Compression, write::GzEncoder};
+use footlight::data::{End, Split, TextVectorization};
+use footlight::nn::file::Archive;
+use footlight::prelude::{Flatten, Sequential, layers};
 use footlight::tensor::{Data, Tensor, idx, npy, npz};
 use footlight_fuzz::{paste, training::train};
 use hdf5_pure::{AttrValue, FileBuilder, LibVer, MaxExtent};
@@ -21,6 +24,7 @@ fn main() -> Done {
     fixtures()?;
     pictures()?;
     texts()?;
+    reading()?;
     checkpoint()
 }
 
@@ -211,6 +215,23 @@ fn texts() -> Done {
     collect_words(&footlight::description::schema(), &mut words);
     let marks = ["[[", "]]", "{ ", "\"\"\"", "'''", "0x", "1979-05-27T07:32:00Z", "nan", "-inf", "\0"];
     dictionary("toml", words.into_iter().chain(marks.map(str::to_string)))
+}
+
+/// What a model of texts keeps beside what Keras knows, and its words as a dictionary.
+fn reading() -> Done {
+    let mut model = Sequential::new(layers![Flatten::new().input_shape([2])])?;
+    let mut words = BTreeSet::new();
+    let plain = TextVectorization::new().max_tokens(9);
+    let mut characters = TextVectorization::new().split(Split::Character).padding(End::Pre).output_sequence_length(4);
+    characters.adapt(["row your boat"])?;
+    for (name, text) in [("plain", plain), ("characters", characters)] {
+        model.set_text(Some(text));
+        let own = Archive::read(&model.to_bytes()?)?.footlight;
+        collect_words(&serde_json::from_slice(&own)?, &mut words);
+        seed("reading", name, &own)?;
+        model.set_classes(["no", "yes"]);
+    }
+    dictionary("reading", words.into_iter().map(|word| format!("\"{word}\"")))
 }
 
 /// Writes the words that a fuzzer may put into the inputs of a target.

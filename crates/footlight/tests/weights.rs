@@ -1,4 +1,4 @@
-//! Weights of samples and classes, against Keras (`crates/nn/tests/keras/metrics.py` wrote the record).
+//! Weights of samples and classes, against Keras (`fixtures/gen/metrics.py` wrote the record).
 
 use footlight::metrics::BinaryAccuracy;
 use footlight::prelude::*;
@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use std::time::Duration;
 
 fn record() -> Json {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../nn/tests/keras/metrics.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/metrics.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! The whole crate against what Keras computes and writes, and against its own laws; run by the naive interpreter.
 //!
-//! Numbers of Keras come from `/fixtures` and from `keras.json`, which `fixtures.py` wrote.
+//! Numbers of Keras come from `/fixtures`.
 
 mod calls;
 mod compiling;

@@ -57,7 +57,7 @@ impl Running {
 }
 
 fn record() -> Json {
-    crate::support::record("crates/nn/tests/keras/metrics.json")
+    crate::support::record("fixtures/metrics.json")
 }
 
 /// Rows `from..to` of a tensor.
@@ -79,8 +79,8 @@ fn cases(record: &Json) -> Vec<(String, Metric, &Json)> {
 
 /// Targets, predictions, and if asked the weights of the samples that a case is about.
 fn data(record: &Json, case: &Json) -> [NaiveValue<f32>; 3] {
-    let columns = &record["data"][text(&case["data"])];
-    [tensor(&columns["y_true"]), tensor(&columns["y_pred"]), tensor(&record["weight"])]
+    let columns = list(&record["data"]).iter().find(|columns| columns["name"] == case["data"]).expect("its data");
+    [tensor(&columns["y_true"]), tensor(&columns["y_pred"]), tensor(&record["stream"][0]["weight"])]
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn streams_of_batches_are_those_of_keras() {
         let [y, p, w] = data(&record, case);
         for (kind, weight) in [("plain", None), ("weighted", Some(&w))] {
             let (mut running, mut from) = (Running::new(&metric), 0);
-            for (size, want) in extents(&record["batches"]).into_iter().zip(list(&case[kind])) {
+            for (size, want) in extents(&record["stream"][0]["batches"]).into_iter().zip(list(&case[kind])) {
                 let part = |x: &NaiveValue<f32>| rows(x, from, from + size);
                 running.update(&part(&y), &part(&p), weight.map(part).as_ref());
                 from += size;

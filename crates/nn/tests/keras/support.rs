@@ -19,9 +19,9 @@ pub fn record(path: &str) -> Json {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// What `fixtures.py` beside this file wrote.
+/// Configurations, summaries, names and optimizer trajectories of Keras.
 pub fn keras() -> Json {
-    record("crates/nn/tests/keras/keras.json")
+    record("fixtures/configs.json")
 }
 
 pub fn list(value: &Json) -> &[Json] {
