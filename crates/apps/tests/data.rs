@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use footlight_apps::recommend::{self, Columns, EventKind, Interactions, Reading};
 
+/// A name and what is in the file.
+type File<'a> = (&'a str, &'a [u8]);
+
 /// A folder with these files, removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str, files: &[(&str, &[u8])]) -> Folder {
+    fn new(name: &str, files: &[File]) -> Folder {
         let path = std::env::temp_dir().join(format!("footlight-apps-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         files.iter().for_each(|(name, bytes)| std::fs::write(path.join(name), bytes).unwrap());
@@ -36,7 +39,7 @@ fn told(all: &Interactions) -> Vec<String> {
 #[test]
 fn every_format_says_the_same() {
     let latin = b"10|Caf\xe9 (1999)||x|y|0|1|0\n20|B|||z|0|0|1\n";
-    let sets: [(&str, Vec<(&str, &[u8])>); 5] = [
+    let sets: [(&str, Vec<File>); 5] = [
         ("hundred", vec![
             ("u.data", b"1\t10\t5\t100\n1\t20\t3\t50\n2\t10\t4\t70\n"),
             ("u.item", latin),
@@ -91,6 +94,14 @@ fn malformed_lines_are_counted_and_shown() {
             "7: the value is no number",
         ]
     );
+}
+
+#[test]
+fn an_item_that_is_described_twice_is_told() {
+    let files: [File; 2] = [("events.csv", b"user,item\nann,x\n"), ("items.csv", b"item,title\nx,One\nx,Two\ny\n")];
+    let (all, reading) = Folder::new("twice", &files).open();
+    assert_eq!((all.catalogue[0].title.as_str(), reading.malformed), ("Two", 2));
+    assert!(reading.to_string().contains("items.csv:3: the item is there twice"), "{reading}");
 }
 
 #[test]

@@ -21,7 +21,11 @@ fn report(data: &Interactions, protocol: Protocol, kind: Kind, settings: &[(&str
     let settings = settings.iter().fold(all, |all, (name, value)| all.with(name, *value));
     let evaluation = Evaluation { protocol, kinds: vec![kind], splits: 2, settings, threads: 2 };
     let mut reports = Vec::new();
-    evaluation.run(data, &mut |report| Ok(reports.push(report))).unwrap();
+    let mut keep = |report| {
+        reports.push(report);
+        Ok(())
+    };
+    evaluation.run(data, &mut keep).unwrap();
     reports.swap_remove(0)
 }
 

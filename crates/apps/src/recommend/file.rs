@@ -108,6 +108,7 @@ fn model(about: &Json, prefix: &str, items: usize, tensors: &mut Tensors) -> Res
     let kind = about["kind"].as_str().ok_or_else(|| fault("the model has no kind"))?;
     let kind = Kind::from_name(kind).map_err(|error| fault(error.message()))?;
     let settings = Settings::from_json(&about["settings"]).ok_or_else(|| fault("the settings are no numbers"))?;
+    settings.check(kind).map_err(|error| fault(error.message()))?;
     let mut own = Tensors::default();
     let members = about["members"].as_array().filter(|_| kind == Kind::Blend);
     for (index, about) in members.into_iter().flatten().enumerate() {

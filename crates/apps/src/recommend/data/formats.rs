@@ -159,12 +159,15 @@ fn json_text(value: &Json) -> String {
     }
 }
 
-/// Calls `each` with the line number, the line and its cells in the order of `names`, which may be read from the first
-/// line; what is no row of this format is passed over.
+/// The positions of the cells that are wanted, in the order in which they are.
+type Picks = Vec<Option<usize>>;
+
+/// Calls `each` with the cells of each row that `names` picks, by the names in the first line if there are any; what is no
+/// row of this format is passed over.
 fn rows(
     file: &File,
     reading: &mut Reading,
-    names: &mut dyn FnMut(Option<&[&str]>) -> Result<Vec<Option<usize>>>,
+    names: &mut dyn FnMut(Option<&[&str]>) -> Result<Picks>,
     each: &mut dyn FnMut(&[&str]) -> Result<(), String>,
 ) -> Result<()> {
     let text = text(&file.bytes);
@@ -298,7 +301,9 @@ fn read_items(file: &File, genres: &[String], reading: &mut Reading) -> HashMap<
             }
             false => categories(cells[2], file.name.ends_with(".item")),
         };
-        known.insert(cells[0].to_string(), Item { title: cells[1].into(), categories });
+        if known.insert(cells[0].to_string(), Item { title: cells[1].into(), categories }).is_some() {
+            return Err("the item is there twice, the last one counts".into());
+        }
         Ok(())
     });
     if let Err(error) = result {

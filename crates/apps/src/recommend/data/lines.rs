@@ -48,7 +48,7 @@ impl Reading {
         if self.events > 0 {
             return Ok(());
         }
-        let lines = if self.malformed == 0 { "there are no lines".into() } else { self.to_string() };
+        let lines = if self.malformed == 0 { "  there are no lines".into() } else { self.to_string() };
         Err(Error::new(ErrorKind::Data, format!("no event could be read\n{lines}"))
             .help("a line needs at least a user and an item; name the columns if they are called otherwise"))
     }

@@ -83,7 +83,7 @@ fn settings(kind: Kind, of: &Evaluation, seed: u64, validation: &Split) -> Resul
             }
         }
         let Some(setting) = next.find(|setting| !setting.candidates.is_empty()) else { return Ok(best) };
-        let now = best.settings.get(kind, setting.name);
+        let now = best.settings.value(kind, setting.name);
         let others = setting.candidates.iter().filter(|value| **value != now);
         candidates = others.map(|value| best.settings.clone().with(setting.name, *value)).collect();
     }

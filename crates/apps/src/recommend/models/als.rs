@@ -31,9 +31,9 @@ pub(super) const SETTINGS: &[Setting] = &[
 pub(super) struct Als;
 
 pub(super) fn cost(counts: Counts, settings: &Settings) -> Cost {
-    let (size, rows) = (f64::from(settings.get(KIND, "factors")), (counts.users + counts.items) as f64);
+    let (size, rows) = (f64::from(settings.value(KIND, "factors")), (counts.users + counts.items) as f64);
     let step = 2.0 * counts.events as f64 * size.powi(2) + rows * (size.powi(3) / 3.0 + size.powi(2));
-    Cost { bytes: 4.0 * rows * size, operations: step * f64::from(settings.get(KIND, "iterations")) }
+    Cost { bytes: 4.0 * rows * size, operations: step * f64::from(settings.value(KIND, "iterations")) }
 }
 
 impl Als {
@@ -50,7 +50,8 @@ impl Als {
         let data = (0..data.items.len() * size).map(|_| 0.1 * draw.normal() as f32).collect();
         let mut items = Matrix { rows: of_item.len(), columns: size, data };
         let half = |fixed: &Matrix, seen: &[Vec<(u32, f32)>]| -> Result<Matrix> {
-            let (unobserved, regularization) = (settings.get(KIND, "unobserved"), settings.get(KIND, "regularization"));
+            let (unobserved, regularization) =
+                (settings.value(KIND, "unobserved"), settings.value(KIND, "regularization"));
             let squares = Squares { fixed, gram: &fixed.gram(), unobserved, regularization };
             let rows = parallel::map(seen.len(), fitting.threads, || (), |(), row| squares.solve(&seen[row]));
             let data = rows.into_iter().collect::<Result<Vec<_>>>()?.concat();

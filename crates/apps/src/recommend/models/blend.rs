@@ -57,13 +57,8 @@ impl Blend {
         Ok(Blend { members })
     }
 
-    /// Calls `each` with the weight of a member, divided by the deviation of its scores, and these scores.
-    fn each(
-        &self,
-        history: &[Event],
-        items: usize,
-        each: &mut dyn FnMut(f32, f32, &[f32], &Fitted) -> Result<()>,
-    ) -> Result<()> {
+    /// Calls `each` for each member.
+    fn each(&self, history: &[Event], items: usize, each: &mut Each<'_>) -> Result<()> {
         let mut scores = vec![0.0; items];
         for (weight, member) in &self.members {
             member.score(history, &mut scores)?;
@@ -73,6 +68,9 @@ impl Blend {
         Ok(())
     }
 }
+
+/// Takes the weight of a member divided by the deviation of its scores, the mean of these, the scores and the member.
+type Each<'a> = dyn FnMut(f32, f32, &[f32], &Fitted) -> Result<()> + 'a;
 
 /// Mean and deviation; 1 in place of a deviation of 0.
 fn moments(scores: &[f32]) -> (f32, f32) {

@@ -34,8 +34,8 @@ pub(super) const SETTINGS: &[Setting] = &[
 pub(super) struct Bpr;
 
 pub(super) fn cost(counts: Counts, settings: &Settings) -> Cost {
-    let (size, rows) = (f64::from(settings.get(KIND, "factors")), (counts.users + counts.items) as f64);
-    let steps = counts.events as f64 * f64::from(settings.get(KIND, "epochs"));
+    let (size, rows) = (f64::from(settings.value(KIND, "factors")), (counts.users + counts.items) as f64);
+    let steps = counts.events as f64 * f64::from(settings.value(KIND, "epochs"));
     Cost { bytes: 4.0 * rows * size, operations: 60.0 * steps * size }
 }
 
@@ -53,7 +53,7 @@ impl Bpr {
             data.histories().iter().map(|h| h.iter().map(|event| event.item).collect()).collect();
         seen.iter_mut().for_each(|items| items.sort_unstable());
         let mut order: Vec<(u32, u32)> = data.events().map(|event| (event.user, event.item)).collect();
-        let (rate, decay) = (settings.get(KIND, "learning_rate"), settings.get(KIND, "decay"));
+        let (rate, decay) = (settings.value(KIND, "learning_rate"), settings.value(KIND, "decay"));
         for _ in 0..settings.count(KIND, "epochs") {
             draw.shuffle(&mut order);
             for (user, item) in &order {
@@ -65,12 +65,12 @@ impl Bpr {
                 let p = users.row_mut(*user as usize);
                 let difference = dot(p, items.row(i)) - dot(p, items.row(j));
                 let slope = 1.0 / (1.0 + difference.exp());
-                for f in 0..size {
+                for (f, p) in p.iter_mut().enumerate() {
                     let (at_i, at_j) = (i * size + f, j * size + f);
-                    let (pf, qi, qj) = (p[f], items.data[at_i], items.data[at_j]);
-                    p[f] += rate * (slope * (qi - qj) - decay * pf);
-                    items.data[at_i] += rate * (slope * pf - decay * qi);
-                    items.data[at_j] += rate * (-slope * pf - decay * qj);
+                    let (before, qi, qj) = (*p, items.data[at_i], items.data[at_j]);
+                    *p += rate * (slope * (qi - qj) - decay * before);
+                    items.data[at_i] += rate * (slope * before - decay * qi);
+                    items.data[at_j] += rate * (-slope * before - decay * qj);
                 }
             }
         }

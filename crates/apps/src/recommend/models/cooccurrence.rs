@@ -27,7 +27,7 @@ impl<'a> Cooccurrence<'a> {
                 of_item[event.item as usize].push((user as u32, place as u32));
             }
         }
-        let (window, share) = (settings.get(kind, "window"), settings.get(kind, "window_share"));
+        let (window, share) = (settings.value(kind, "window"), settings.value(kind, "window_share"));
         let longest = data.histories().iter().map(Vec::len).max().unwrap_or(0);
         let near = |distance: usize| if window > 0.0 { (-(distance as f32) / window).exp() } else { 1.0 };
         let kernel = (0..longest).map(|distance| 1.0 - share + share * near(distance)).collect();

@@ -42,7 +42,7 @@ impl Ease {
         let (data, items) = (fitting.data, fitting.data.items.len());
         let weighting = Weighting::new(KIND, settings, data);
         let pairs = Cooccurrence::new(data, KIND, settings, &weighting);
-        let regularization = settings.get(KIND, "regularization");
+        let regularization = settings.value(KIND, "regularization");
         let mut gram = Matrix::zeros(items, items);
         parallel::each_row(&mut gram, fitting.threads, |item, row| {
             pairs.add_row(item, row);

@@ -59,7 +59,7 @@ pub(super) struct Factors {
 impl Factors {
     /// Of the settings `unobserved` and `regularization`.
     pub fn new(kind: Kind, settings: &Settings, items: Matrix, weighting: Weighting) -> Factors {
-        let (unobserved, regularization) = (settings.get(kind, "unobserved"), settings.get(kind, "regularization"));
+        let (unobserved, regularization) = (settings.value(kind, "unobserved"), settings.value(kind, "regularization"));
         Factors { gram: items.gram(), items, unobserved, regularization, weighting }
     }
 

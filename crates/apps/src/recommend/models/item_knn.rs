@@ -39,7 +39,7 @@ pub(super) struct ItemKnn {
 }
 
 pub(super) fn cost(counts: Counts, settings: &Settings) -> Cost {
-    let kept = settings.get(KIND, "neighbors").min(counts.items as f32);
+    let kept = settings.value(KIND, "neighbors").min(counts.items as f32);
     let bytes = 8.0 * counts.items as f64 * f64::from(kept);
     Cost { bytes, operations: 2.0 * counts.pairs as f64 + 10.0 * (counts.items as f64).powi(2) }
 }
@@ -48,9 +48,10 @@ impl ItemKnn {
     pub fn fit(fitting: Fitting<'_>, settings: &Settings) -> Result<ItemKnn> {
         let (data, items) = (fitting.data, fitting.data.items.len());
         let weighting = Weighting::new(KIND, settings, data);
-        let pairs = Cooccurrence::new(data, KIND, settings, &weighting).directed(settings.get(KIND, "directed") > 0.5);
+        let pairs =
+            Cooccurrence::new(data, KIND, settings, &weighting).directed(settings.value(KIND, "directed") > 0.5);
         let kept = settings.count(KIND, "neighbors").min(items);
-        let (exponent, shrinkage) = (settings.get(KIND, "exponent"), settings.get(KIND, "shrinkage"));
+        let (exponent, shrinkage) = (settings.value(KIND, "exponent"), settings.value(KIND, "shrinkage"));
         let size = |item: usize, exponent: f32| (pairs.count(item) as f32 + shrinkage).powf(-exponent);
         let sizes: Vec<f32> = (0..items).map(|item| size(item, exponent)).collect();
         let nearest = |row: &mut Vec<f32>, item: usize| {

@@ -129,19 +129,24 @@ pub(crate) struct Tensors {
 }
 
 impl Tensors {
-    /// The tensor of this name, which has to have this shape; an extent of 0 fits any.
+    /// Makes sure that there is a tensor of this name and shape; an extent of 0 fits any.
     ///
     /// # Errors
-    /// `ErrorKind::File` for one that is missing or of another shape or type.
-    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+    /// `ErrorKind::File` for one that is missing or of another shape.
+    pub fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
         let missing = || Error::new(ErrorKind::File, format!("the tensor `{name}` is missing"));
-        let tensor = self.all.remove(name).ok_or_else(missing)?;
-        let fits = tensor.shape().len() == shape.len();
-        if !fits || !tensor.shape().iter().zip(shape).all(|(got, wanted)| *wanted == 0 || got == wanted) {
-            let message = format!("the tensor `{name}` has shape {:?}, expected {shape:?}", tensor.shape());
-            return Err(Error::new(ErrorKind::File, message));
+        let got = self.all.get(name).ok_or_else(missing)?.shape();
+        if got.len() == shape.len() && got.iter().zip(shape).all(|(got, wanted)| *wanted == 0 || got == wanted) {
+            return Ok(());
         }
-        Ok(tensor)
+        let message = format!("the tensor `{name}` has shape {got:?}, expected {shape:?}");
+        Err(Error::new(ErrorKind::File, message))
+    }
+
+    /// The tensor of this name, as [`Tensors::check`] says.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.check(name, shape)?;
+        Ok(self.all.remove(name).expect("it was checked"))
     }
 
     /// As [`Tensors::take`], of floats that are finite.
@@ -281,8 +286,8 @@ impl Fitted {
         Fitted { kind, settings, model }
     }
 
+    /// Takes settings that were checked.
     pub(crate) fn load(kind: Kind, settings: Settings, items: usize, tensors: &mut Tensors) -> Result<Fitted> {
-        settings.check(kind)?;
         let model = kind.load(items, &settings, tensors)?;
         Ok(Fitted { kind, settings, model })
     }

@@ -31,7 +31,7 @@ impl Setting {
 /// ```
 /// use footlight_apps::recommend::{Kind, Settings};
 /// let settings = Settings::default().with("regularization", 300.0);
-/// assert_eq!(settings.get(Kind::Ease, "regularization"), 300.0);
+/// assert_eq!(settings.get(Kind::Ease, "regularization"), Some(300.0));
 /// assert!(Settings::default().with("regularisation", 1.0).check(Kind::Ease).is_err());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,19 +45,21 @@ impl Settings {
         self
     }
 
-    /// The value for a model; its default where nothing else is set.
-    ///
-    /// # Panics
-    /// A name that the model does not have: the names are those of its own list.
-    pub fn get(&self, kind: Kind, name: &str) -> f32 {
+    /// The value for a model, which is its default where nothing else is set; none for a name that the model does not have.
+    pub fn get(&self, kind: Kind, name: &str) -> Option<f32> {
+        let setting = kind.settings().iter().find(|setting| setting.name == name)?;
         let given = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
-        let of_kind = || kind.settings().iter().find(|setting| setting.name == name).map(|setting| setting.default);
-        given.or_else(of_kind).unwrap_or_else(|| panic!("{} has no setting `{name}`", kind.name()))
+        Some(given.unwrap_or(setting.default))
     }
 
-    /// As [`Settings::get`], of a whole number.
+    /// The value of a setting that the model has.
+    pub(crate) fn value(&self, kind: Kind, name: &str) -> f32 {
+        self.get(kind, name).unwrap_or_else(|| unreachable!("{} has no setting `{name}`", kind.name()))
+    }
+
+    /// As [`Settings::value`], of a whole number.
     pub(super) fn count(&self, kind: Kind, name: &str) -> usize {
-        self.get(kind, name).round().max(0.0) as usize
+        self.value(kind, name).round().max(0.0) as usize
     }
 
     /// Those of a model that has not all of them.

@@ -27,7 +27,7 @@ impl Weighting {
 
     /// Of the settings, with the numbers of [`Weighting::tensor`].
     pub fn of(kind: Kind, settings: &Settings, numbers: &[f32]) -> Weighting {
-        let (rating_weight, half_life) = (settings.get(kind, "rating_weight"), settings.get(kind, "half_life"));
+        let (rating_weight, half_life) = (settings.value(kind, "rating_weight"), settings.value(kind, "half_life"));
         Weighting { rating_weight, half_life, mean: numbers[0], deviation: numbers[1] }
     }
 

@@ -93,8 +93,11 @@ impl Integrated {
     }
 }
 
+/// Answers and gradients at shares of the way.
+type Run<'a> = dyn FnMut(&[f64]) -> Result<(Vec<f32>, Vec<f32>)> + 'a;
+
 /// The integral along the way from nothing to `x`, cut into parts.
-fn integral(x: &[f32], parts: usize, run: &mut dyn FnMut(&[f64]) -> Result<(Vec<f32>, Vec<f32>)>) -> Result<Vec<f64>> {
+fn integral(x: &[f32], parts: usize, run: &mut Run<'_>) -> Result<Vec<f64>> {
     let mut sums = vec![0.0; x.len()];
     let half = 0.5 / parts as f64;
     for part in 0..parts {

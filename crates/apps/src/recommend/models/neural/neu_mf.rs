@@ -18,8 +18,8 @@ use crate::recommend::models::{Cost, Counts, Explanation, Fitting, Kind, Setting
 const KIND: Kind = Kind::NeuMf;
 
 pub(in crate::recommend::models) const SETTINGS: &[Setting] = &[
-    Setting::new("size", 32.0, [1.0, 4096.0], &[]),
-    Setting::new("length", 50.0, [1.0, 4096.0], &[]),
+    Setting::new("size", 32.0, [1.0, 1024.0], &[]),
+    Setting::new("length", 50.0, [1.0, 1024.0], &[]),
     Setting::new("negatives", 4.0, [1.0, 1000.0], &[]),
     Setting::new("epochs", 10.0, [0.0, 10_000.0], &[]),
     Setting::new("batch_size", 256.0, [1.0, 65_536.0], &[]),
@@ -49,7 +49,7 @@ pub(in crate::recommend::models) struct NeuMf {
 const NAMES: [&str; 4] = ["read", "items", "mlp", "out"];
 
 pub(in crate::recommend::models) fn cost(counts: Counts, settings: &Settings) -> Cost {
-    let get = |name: &str| f64::from(settings.get(KIND, name));
+    let get = |name: &str| f64::from(settings.value(KIND, name));
     let (size, candidates, items) = (get("size"), 1.0 + get("negatives"), counts.items as f64);
     let bytes = 64.0 * size * items + 4.0 * get("batch_size") * (6.0 * size * get("length") + 30.0 * size * candidates);
     let per_step = 6.0 * candidates * 3.0 * size * size + 12.0 * size * get("length");
@@ -109,7 +109,7 @@ impl NeuMf {
         let Fitting { data, threads, seed } = fitting;
         let count = |name: &str| settings.count(KIND, name);
         let shape = [count("size"), count("length"), data.items.len(), count("negatives")];
-        let rate = settings.get(KIND, "learning_rate");
+        let rate = settings.value(KIND, "learning_rate");
         let mut models = parts(data.items.len(), settings, seed)?;
         models[0] = std::mem::replace(&mut models[0], embedding(1, 1, 0)?).threads(threads);
         let mut step = TrainStep::new(seed, NAMES.into_iter().zip(&models), move |s| {
@@ -153,6 +153,7 @@ impl NeuMf {
     }
 
     pub fn load(items: usize, settings: &Settings, tensors: &mut Tensors) -> Result<NeuMf> {
+        tensors.check("items/embedding/embeddings", &[items + 1, 2 * settings.count(KIND, "size")])?;
         let mut models = parts(items, settings, 0)?;
         for (name, model) in NAMES.iter().zip(&mut models) {
             set_weights(name, model, tensors)?;

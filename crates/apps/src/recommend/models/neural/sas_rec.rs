@@ -18,10 +18,10 @@ use crate::recommend::models::{Cost, Counts, Explanation, Fitting, Kind, Setting
 const KIND: Kind = Kind::SasRec;
 
 pub(in crate::recommend::models) const SETTINGS: &[Setting] = &[
-    Setting::new("size", 64.0, [1.0, 4096.0], &[]),
-    Setting::new("blocks", 2.0, [1.0, 64.0], &[]),
+    Setting::new("size", 64.0, [1.0, 1024.0], &[]),
+    Setting::new("blocks", 2.0, [1.0, 12.0], &[]),
     Setting::new("heads", 2.0, [1.0, 64.0], &[]),
-    Setting::new("length", 100.0, [1.0, 4096.0], &[]),
+    Setting::new("length", 100.0, [1.0, 1024.0], &[]),
     Setting::new("dropout", 0.3, [0.0, 0.99], &[]),
     Setting::new("epochs", 25.0, [0.0, 10_000.0], &[]),
     Setting::new("batch_size", 16.0, [1.0, 65_536.0], &[]),
@@ -53,7 +53,7 @@ pub(in crate::recommend::models) struct SasRec {
 }
 
 pub(in crate::recommend::models) fn cost(counts: Counts, settings: &Settings) -> Cost {
-    let get = |name: &str| f64::from(settings.get(KIND, name));
+    let get = |name: &str| f64::from(settings.value(KIND, name));
     let (size, length, batch) = (get("size"), get("length"), get("batch_size"));
     let scored = if get("negatives") > 0.0 { get("negatives") } else { counts.items as f64 };
     let weights = 16.0 * size * (counts.items as f64 + length) + 16.0 * get("blocks") * 6.0 * size * size;
@@ -166,11 +166,11 @@ impl SasRec {
         let Fitting { data, threads, seed } = fitting;
         let count = |name: &str| settings.count(KIND, name);
         let (length, size, items) = (count("length"), count("size"), data.items.len());
-        let [mut table, mut places, mut blocks] = parts(items, settings, settings.get(KIND, "dropout"), seed)?;
+        let [mut table, mut places, mut blocks] = parts(items, settings, settings.value(KIND, "dropout"), seed)?;
         table = table.threads(threads);
         let (sequences, negatives) = (sequences(data, length)?, count("negatives"));
         let batch = count("batch_size").min(sequences.len()).max(1);
-        let rate = settings.get(KIND, "learning_rate");
+        let rate = settings.value(KIND, "learning_rate");
         let models = [("items", &table), ("places", &places), ("blocks", &blocks)];
         let mut step = TrainStep::new(seed, models, move |s| {
             let loss = loss(s, [length, size, items, negatives]);
@@ -218,7 +218,8 @@ impl SasRec {
     }
 
     pub fn load(items: usize, settings: &Settings, tensors: &mut Tensors) -> Result<SasRec> {
-        let mut models = parts(items, settings, settings.get(KIND, "dropout"), 0)?;
+        tensors.check("items/embedding/embeddings", &[items + 1, settings.count(KIND, "size")])?;
+        let mut models = parts(items, settings, settings.value(KIND, "dropout"), 0)?;
         for (name, model) in ["items", "places", "blocks"].iter().zip(&mut models) {
             set_weights(name, model, tensors)?;
         }

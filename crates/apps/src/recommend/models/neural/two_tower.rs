@@ -17,8 +17,8 @@ use std::sync::{Mutex, PoisonError};
 const KIND: Kind = Kind::TwoTower;
 
 pub(in crate::recommend::models) const SETTINGS: &[Setting] = &[
-    Setting::new("size", 64.0, [1.0, 4096.0], &[]),
-    Setting::new("length", 50.0, [1.0, 4096.0], &[]),
+    Setting::new("size", 64.0, [1.0, 1024.0], &[]),
+    Setting::new("length", 50.0, [1.0, 1024.0], &[]),
     Setting::new("epochs", 10.0, [0.0, 10_000.0], &[]),
     Setting::new("batch_size", 256.0, [1.0, 65_536.0], &[]),
     Setting::new("learning_rate", 0.001, [1e-7, 1.0], &[]),
@@ -48,7 +48,7 @@ pub(in crate::recommend::models) struct TwoTower {
 const NAMES: [&str; 4] = ["read", "user", "items", "tower"];
 
 pub(in crate::recommend::models) fn cost(counts: Counts, settings: &Settings) -> Cost {
-    let get = |name: &str| f64::from(settings.get(KIND, name));
+    let get = |name: &str| f64::from(settings.value(KIND, name));
     let (size, batch, items) = (get("size"), get("batch_size"), counts.items as f64);
     let bytes = 32.0 * size * items + 4.0 * batch * (3.0 * items + 3.0 * size * get("length"));
     let steps = counts.events as f64 * get("epochs");
@@ -83,7 +83,7 @@ impl TwoTower {
         let Fitting { data, threads, seed } = fitting;
         let count = |name: &str| settings.count(KIND, name);
         let (size, length, items, rate) =
-            (count("size"), count("length"), data.items.len(), settings.get(KIND, "learning_rate"));
+            (count("size"), count("length"), data.items.len(), settings.value(KIND, "learning_rate"));
         let mut models = parts(items, settings, seed)?;
         models[0] = std::mem::replace(&mut models[0], embedding(1, 1, 0)?).threads(threads);
         let mut step = TrainStep::new(seed, NAMES.into_iter().zip(&models), move |s| {
@@ -128,6 +128,7 @@ impl TwoTower {
     }
 
     pub fn load(items: usize, settings: &Settings, tensors: &mut Tensors) -> Result<TwoTower> {
+        tensors.check("items/embedding/embeddings", &[items + 1, settings.count(KIND, "size")])?;
         let mut models = parts(items, settings, 0)?;
         for (name, model) in NAMES.iter().zip(&mut models) {
             set_weights(name, model, tensors)?;
