@@ -140,12 +140,17 @@ fn as_json(report: &Report) -> Json {
     line
 }
 
+/// A number with the digits that it was written with.
+fn number(value: f32) -> Json {
+    value.to_string().parse::<f64>().map_or(Json::Null, Json::from)
+}
+
 /// What was chosen on validation.
 fn chosen(chosen: &Chosen) -> Json {
     let settings = |settings: &Settings| {
-        settings.entries().iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>()
+        settings.entries().iter().map(|(name, value)| (name.clone(), number(*value))).collect::<serde_json::Map<_, _>>()
     };
-    let member = |(weight, member): &(f32, Chosen)| json!({ "model": member.kind.name(), "weight": weight, "settings": settings(&member.settings) });
+    let member = |(weight, member): &(f32, Chosen)| json!({ "model": member.kind.name(), "weight": number(*weight), "settings": settings(&member.settings) });
     json!({
         "settings": settings(&chosen.settings),
         "members": chosen.members.iter().map(member).collect::<Vec<_>>(),
