@@ -4,6 +4,7 @@ mod ask;
 mod evaluate;
 mod input;
 mod quickstart;
+mod serve;
 mod train;
 mod update;
 
@@ -20,7 +21,8 @@ Examples:
   footlight recommend for new films.npz --history 1,260,1196
   footlight recommend similar 260 films.npz
   footlight recommend update films.npz --events today.csv
-  footlight recommend evaluate --data ml-100k")]
+  footlight recommend evaluate --data ml-100k
+  footlight recommend serve films.npz")]
 pub struct Recommend {
     #[command(subcommand)]
     command: Command,
@@ -34,6 +36,7 @@ enum Command {
     Similar(ask::Similar),
     Update(update::Update),
     Evaluate(evaluate::Evaluate),
+    Serve(serve::Serve),
 }
 
 impl Recommend {
@@ -45,6 +48,7 @@ impl Recommend {
             Command::Similar(similar) => similar.run(),
             Command::Update(update) => update.run(),
             Command::Evaluate(evaluate) => evaluate.run(),
+            Command::Serve(serve) => serve.run(),
         }
     }
 }

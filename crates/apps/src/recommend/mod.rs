@@ -22,6 +22,7 @@ mod linear;
 mod models;
 mod parallel;
 mod recommender;
+pub mod serve;
 
 pub use data::{
     Columns, Event, EventKind, Filter, Interactions, Item, Malformed, NamedEvent, Names, Reading, embedded, open,

@@ -6,6 +6,7 @@ mod helping;
 mod models;
 mod recommending;
 mod resuming;
+mod serving;
 mod support;
 mod tables;
 mod texts;

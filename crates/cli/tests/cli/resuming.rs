@@ -73,21 +73,24 @@ fn killed_at_twenty_random_moments_it_ends_with_the_same_bytes() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
+fn ctrl_c_and_the_end_of_a_terminal_write_a_checkpoint_and_say_how_to_go_on() {
     let folder = folder();
     let (wanted, took) = undisturbed(&folder);
-    let child = start(&folder, "");
-    std::thread::sleep(took.mul_f64(0.4));
-    let interrupt = format!("kill -INT {}", child.id());
-    assert!(std::process::Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
-    let run = Run::of(child.wait_with_output().unwrap());
-    assert_eq!(run.code, Some(1), "{}", run.err);
-    assert!(run.err.contains("note: finishing the step and writing a checkpoint"), "{}", run.err);
-    assert!(run.err.contains("error[interrupted]: interrupted in epoch "), "{}", run.err);
-    let command = run.err.split("  help: go on with: footlight ").nth(1).expect("it says how to go on").trim();
-    assert_eq!(command, format!("{TRAIN} --progress none --resume"));
-    folder.run(command).done();
-    assert!(results(&folder) == wanted);
+    for signal in ["INT", "TERM", "HUP"] {
+        let child = start(&folder, "");
+        std::thread::sleep(took.mul_f64(0.4));
+        let interrupt = format!("kill -{signal} {}", child.id());
+        assert!(std::process::Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+        let run = Run::of(child.wait_with_output().unwrap());
+        assert_eq!(run.code, Some(1), "{signal}: {}", run.err);
+        assert!(run.err.contains("note: finishing the step and writing a checkpoint"), "{signal}: {}", run.err);
+        assert!(run.err.contains("error[interrupted]: interrupted in epoch "), "{signal}: {}", run.err);
+        let command = run.err.split("  help: go on with: footlight ").nth(1).expect("it says how to go on").trim();
+        assert_eq!(command, format!("{TRAIN} --progress none --resume"));
+        folder.run(command).done();
+        assert!(results(&folder) == wanted, "{signal}");
+        std::fs::remove_file(folder.path("model.keras")).unwrap();
+    }
 }
 
 #[test]
