@@ -6,7 +6,7 @@ use crate::isa::Isa;
 use crate::kernels::reduce::Fold;
 use crate::kernels::{gemm, program, stream};
 use crate::naive::{self, NaiveValue};
-use footlight_graph::ops::{Constant, MatMul, ScatterKernelGradient, convolution_flops};
+use footlight_graph::ops::{Constant, MatMul, convolution_flops};
 use footlight_graph::plan::Target;
 use footlight_graph::simplify;
 use footlight_graph::{Graph, Node, Op, Type};
@@ -89,7 +89,7 @@ impl Target for CpuTarget {
                 let floats = if is_streamed(op, [m, n, k]) { stream::scratch_floats(self.isa, rows, k) } else { 0 };
                 return 4 * floats;
             }
-            Op::Conv(_) | Op::ConvInputGradient(_) => return 4 * images::sweep(graph, node).band_floats(),
+            Op::Conv(_) | Op::ConvInputGradient(_) => return 4 * images::sweep(graph, node).scratch_floats(self.isa),
             Op::ConvKernelGradient(op) => {
                 return 4 * images::kernel_gradient(graph, node, op).scratch_floats(self.isa);
             }
@@ -138,11 +138,8 @@ impl Target for CpuTarget {
                 let (m, n, k) = extents(graph, node, op);
                 if is_streamed(op, [m, n, k]) { streamed_rows([m, n, k]) } else { 16 }
             }
-            // Each block reads all images of its chunk; a chunk is cut evenly.
-            Op::ConvKernelGradient(op) | Op::ScatterKernelGradient(ScatterKernelGradient { of: op }) => {
-                let rows = graph.type_of(node.outputs[0]).shape[0] / op.chunks;
-                rows.div_ceil(rows.div_ceil(288).max(1))
-            }
+            Op::ConvKernelGradient(op) => images::kernel_gradient(graph, node, op).rows_wanted(),
+            Op::ScatterKernelGradient(op) => images::scatter_kernel_gradient(graph, node, op).rows_wanted(),
             // Narrow rows in whole cache lines, so that two workers do not write into the same one.
             _ => {
                 let ty = graph.type_of(node.outputs[0]);

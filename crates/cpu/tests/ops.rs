@@ -258,6 +258,11 @@ fn larger_images() -> Vec<Sample> {
     let windows = |size, stride, padding| vec![Windows::Even { size, stride, padding }; 2];
     vec![
         conv(padded(1, 1, 2), &[3, 9, 17, 5], &[3, 3, 5, 33]),
+        conv(padded(1, 1, 2), &[5, 12, 22, 16], &[3, 3, 16, 48]),
+        conv(padded(1, 1, 2), &[3, 40, 4, 64], &[3, 3, 64, 64]),
+        conv(padded(1, 1, 2), &[2, 4, 150, 48], &[3, 3, 48, 16]),
+        conv(padded(1, 0, 2), &[2, 7, 9, 32], &[3, 3, 32, 16]),
+        conv(plain(2), &[2, 6, 8, 16], &[3, 3, 16, 16]),
         conv(plain(2), &[5, 12, 18, 1], &[3, 3, 1, 32]),
         conv(plain(2), &[3, 7, 5, 70], &[1, 1, 70, 40]),
         conv(ConvGeometry { strides: vec![2, 2], ..padded(0, 1, 2) }, &[2, 15, 16, 9], &[3, 3, 9, 17]),

@@ -8,7 +8,7 @@ use crate::ops::{ConvKernelGradient, ScatterKernelGradient};
 use crate::{Error, Graph, Op};
 
 /// Rows to share out that are enough.
-const ROWS: usize = 2048;
+const ROWS: usize = 2304;
 
 /// The most chunks: each is written and read once more.
 const MOST: usize = 16;

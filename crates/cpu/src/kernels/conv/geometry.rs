@@ -1,5 +1,6 @@
 //! Which input positions each output position reads, as tables of distances.
 
+use super::winograd;
 use crate::isa::Isa;
 use crate::kernels::gemm::packed_len;
 use footlight_graph::ops::ConvGeometry;
@@ -91,6 +92,11 @@ impl Axis {
         self.stride == 1 && self.step == 1 && self.span == 1 && self.low == 0 && self.input == self.output
     }
 
+    /// Whether every output reads `taps` neighbours, one position on from those of the output before.
+    pub(super) fn reads(&self, taps: usize) -> bool {
+        (self.stride, self.step, self.span) == (1, 1, taps) && self.classes[0].taps.len() == taps
+    }
+
     /// Input positions that `outputs` neighbours of a class reach over.
     fn reach(&self, outputs: usize) -> usize {
         outputs.saturating_sub(1) * self.stride + self.span
@@ -132,6 +138,8 @@ pub(crate) struct Sweep {
     pub(super) strides: [usize; 3],
     /// Whether bands are copied, because they reach beyond the image.
     pub(super) is_copied: bool,
+    /// Whether bands, or regions, are computed in Winograd tiles.
+    pub(super) is_tiled: bool,
     /// Whether taps are added one by one where they lie inside the image, because much of what they reach lies outside.
     pub(super) is_clipped: bool,
     /// Where each row of outputs of a band begins to read, from the band's beginning.
@@ -202,29 +210,35 @@ impl Sweep {
             axes = [1, 1, positions].map(|extent| Axis::forward(extent, extent, 1, [1, 1, 0]));
         }
         let channels = [from[from.len() - 1], to[to.len() - 1]];
+        let counts = [0, 1, 2].map(|a: usize| axes[a].count.max(1));
+        let is_tiled = winograd::are_whole(counts)
+            && match kind {
+                Kind::Forward | Kind::Turned => winograd::fits(&axes, channels, geometry.groups),
+                Kind::OfKernel => winograd::fits_gradient(&axes, channels, geometry.groups),
+                Kind::OfRegions(_) => false,
+            };
         let is_inside = axes.iter().all(Axis::is_inside);
         let terms: f64 = axes.iter().map(Axis::terms).product();
         let is_clipped = matches!(kind, Kind::Forward | Kind::Turned)
+            && !is_tiled
             && !is_inside
             && terms > CLIPPED_FROM
             && channels[0] / geometry.groups >= CLIPPED_CHANNELS[0]
             && channels[1] / geometry.groups >= CLIPPED_CHANNELS[1];
         let is_copied = !is_inside && !is_clipped;
-        let counts = [0, 1, 2].map(|a: usize| axes[a].count.max(1));
-        let (band, extents) = if is_copied {
-            let band = match kind {
-                Kind::OfRegions(most) => most,
-                _ => band(&axes, counts, channels[0]),
-            };
-            (band, [0, 1, 2].map(|a: usize| axes[a].reach(band[a])))
-        } else {
-            (counts, [0, 1, 2].map(|a: usize| axes[a].input))
+        let band = match kind {
+            _ if is_tiled => winograd::region(counts, channels),
+            _ if !is_copied => counts,
+            Kind::OfRegions(most) => most,
+            _ => band(&axes, counts, channels[0]),
         };
+        let extents = [0, 1, 2].map(|a: usize| if is_copied { axes[a].reach(band[a]) } else { axes[a].input });
         let strides = [extents[1] * extents[2] * channels[0], extents[2] * channels[0], channels[0]];
         let place = |r: usize| r / band[1] * axes[0].stride * strides[0] + r % band[1] * axes[1].stride * strides[1];
         let rows = (0..band[0] * band[1]).map(place).collect();
         let passes = passes(&axes, window, strides, channels[0], geometry.groups);
-        Sweep { axes, passes, channels, groups: geometry.groups, is_turned, band, strides, is_copied, is_clipped, rows }
+        let groups = geometry.groups;
+        Sweep { axes, passes, channels, groups, is_turned, band, strides, is_copied, is_tiled, is_clipped, rows }
     }
 
     /// Whether all images are one long row of positions.
@@ -242,9 +256,20 @@ impl Sweep {
         if self.is_copied { self.axes[0].reach(self.band[0]) * self.strides[0] } else { 0 }
     }
 
+    /// Floats of block scratch of a convolution: a band, then its tiles.
+    pub(crate) fn scratch_floats(&self, isa: Isa) -> usize {
+        let outputs = self.band.iter().product();
+        let tiles = if self.is_tiled { winograd::scratch_floats(isa, self, outputs) } else { 0 };
+        self.band_floats().next_multiple_of(16) + tiles
+    }
+
     /// Floats of the kernel in panels.
     pub(crate) fn packed_floats(&self, isa: Isa) -> usize {
-        if self.is_depthwise() { 0 } else { self.groups * self.group_floats(isa) }
+        match () {
+            () if self.is_depthwise() => 0,
+            () if self.is_tiled => winograd::packed_floats(isa, self),
+            () => self.groups * self.group_floats(isa),
+        }
     }
 
     /// Input and output channels of a group.
@@ -263,6 +288,11 @@ impl Sweep {
     pub(super) fn image_floats(&self) -> [usize; 2] {
         let positions = |of: fn(&Axis) -> usize| self.axes.iter().map(of).product::<usize>();
         [positions(|a| a.input) * self.channels[0], positions(|a| a.output) * self.channels[1]]
+    }
+
+    /// Where in an image of outputs the one at `from` lies.
+    pub(super) fn output_at(&self, from: [usize; 3]) -> usize {
+        ((from[0] * self.axes[1].output + from[1]) * self.axes[2].output + from[2]) * self.channels[1]
     }
 
     /// The first outputs of each band, and how many of the largest class are in it.

@@ -2,10 +2,14 @@
 
 use super::depthwise::depthwise_gradient;
 use super::geometry::{Sweep, parts};
+use super::winograd::TileSums;
 use crate::isa::Isa;
 use crate::kernels::gemm::{K_CHUNK, balanced, pack_b, packed_len};
 use crate::kernels::tile::{Begin, Tile, lies_as_panel, panel_width, run_tile, tile_rows};
 use std::ops::Range;
+
+/// Rows of a block: it reads all images of its chunk.
+const ROWS: usize = 288;
 
 /// A kernel gradient as the [`Sweep`] whose kernel it is of, and its chunks of images.
 #[derive(Clone, Debug)]
@@ -36,13 +40,25 @@ pub(super) struct Sums {
 }
 
 impl KernelGradient {
-    /// Floats of block scratch: the band, then some positions of the outputs' gradient in panels.
+    /// Floats of block scratch: the band, then tiles and their sums or some positions of the outputs' gradient in panels.
     pub(crate) fn scratch_floats(&self, isa: Isa) -> usize {
-        self.band_floats() + packed_len(isa, K_CHUNK, self.sweep.per_group()[1])
+        let behind = if self.sweep.is_tiled {
+            TileSums::scratch_floats(isa, &self.sweep)
+        } else {
+            packed_len(isa, K_CHUNK, self.sweep.per_group()[1])
+        };
+        self.band_floats() + behind
     }
 
     fn band_floats(&self) -> usize {
         self.sweep.band_floats().next_multiple_of(16)
+    }
+
+    /// The fewest rows that are worth a block, which reads all images of its chunk: a chunk is cut evenly, but not if it is
+    /// computed in tiles, which give all taps at once.
+    pub(crate) fn rows_wanted(&self) -> usize {
+        let rows = self.chunk_rows();
+        if self.sweep.is_tiled { rows } else { rows.div_ceil(rows.div_ceil(ROWS).max(1)) }
     }
 
     /// Rows of one chunk: taps and channels of a group.
@@ -68,6 +84,12 @@ impl KernelGradient {
         for Part { at, rows, images } in self.parts([first, rows]) {
             // SAFETY: the rows lie inside `dw`, the images inside `x` and `dy`.
             unsafe {
+                if self.sweep.is_tiled {
+                    let dw = dw.add(at * filters);
+                    let images = images.map(|image| [x.add(image * x_floats), dy.add(image * y_floats)]);
+                    self.run_tiles(isa, images, rows, dw, scratch);
+                    continue;
+                }
                 let sums = self.sums(isa, rows, dw.add(at * filters), scratch);
                 // Pointwise images are one long row of positions.
                 let joined = if self.sweep.is_pointwise() { images.len().max(1) } else { 1 };
@@ -75,6 +97,30 @@ impl KernelGradient {
                     self.add(sums, x.add(image * x_floats), dy.add(image * y_floats), joined);
                 }
             }
+        }
+    }
+
+    /// Rows of one chunk from images and gradients, in tiles.
+    unsafe fn run_tiles(
+        &self,
+        isa: Isa,
+        images: impl Iterator<Item = [*const f32; 2]>,
+        [first, end]: [usize; 2],
+        dw: *mut f32,
+        scratch: *mut f32,
+    ) {
+        let sweep = &self.sweep;
+        // SAFETY: bands and their gradients lie inside the images, the sums behind the band in the scratch.
+        unsafe {
+            let mut sums = TileSums::new(isa, sweep, scratch.add(self.band_floats()));
+            for [x, dy] in images {
+                for (from, count) in sweep.bands() {
+                    let row = sweep.axes[2].output * sweep.channels[1];
+                    let band = sweep.band(x, from, count, scratch);
+                    sums.add(band, dy.add(sweep.output_at(from)), row, count);
+                }
+            }
+            sums.finish(first..end, dw);
         }
     }
 
@@ -105,12 +151,11 @@ impl KernelGradient {
     pub(super) unsafe fn add(&self, sums: Sums, x: *const f32, dy: *const f32, joined: usize) {
         let (sweep, filters) = (&self.sweep, self.sweep.channels[1]);
         for (from, count) in sweep.bands() {
-            let position = (from[0] * sweep.axes[1].output + from[1]) * sweep.axes[2].output + from[2];
             let (rows, run) = (count[0] * count[1], count[2] * joined);
             // SAFETY: the band's positions lie inside the images.
             unsafe {
                 let band = sweep.band(x, from, count, sums.copy);
-                let dy = dy.add(position * filters);
+                let dy = dy.add(sweep.output_at(from));
                 if sweep.is_depthwise() {
                     self.add_depthwise(sums, band, dy, [rows, run]);
                     continue;

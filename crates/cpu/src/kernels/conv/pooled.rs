@@ -15,8 +15,6 @@ const REGION: usize = 1 << 13;
 #[derive(Clone, Debug)]
 pub(crate) struct PooledConv {
     sweep: Sweep,
-    /// Whether regions are computed in tiles.
-    is_tiled: bool,
     pool: Pool,
     regions: Vec<Region>,
     /// Floats of an image of maxima.
@@ -37,8 +35,9 @@ impl PooledConv {
         let most = [0, 1, 2].map(|a: usize| regions.iter().map(|r| r.count[a]).max().unwrap_or(0));
         let floats = pool.output_floats();
         let sweep = Sweep::of_regions(geometry, x, window, y, most);
-        let is_tiled = winograd::fits(&sweep, regions.iter().map(|r| r.count));
-        PooledConv { sweep, is_tiled, pool, regions, floats }
+        let is_tiled = winograd::fits(&sweep.axes, sweep.channels, sweep.groups)
+            && regions.iter().all(|r| r.count[0] == 1 && winograd::are_whole(r.count));
+        PooledConv { sweep: Sweep { is_tiled, ..sweep }, pool, regions, floats }
     }
 
     /// Whether the kernel is read as it lies.
@@ -48,7 +47,7 @@ impl PooledConv {
 
     /// Floats of the kernel as it is packed.
     pub(crate) fn packed_floats(&self, isa: Isa) -> usize {
-        if self.is_tiled { winograd::packed_floats(isa, &self.sweep) } else { self.sweep.packed_floats(isa) }
+        self.sweep.packed_floats(isa)
     }
 
     /// Packs the kernel `w`.
@@ -57,18 +56,12 @@ impl PooledConv {
     /// `w` holds the kernel, `packed` has room for [`PooledConv::packed_floats`].
     pub(crate) unsafe fn pack(&self, isa: Isa, w: *const f32, packed: *mut f32) {
         // SAFETY: the caller's contract.
-        unsafe {
-            if self.is_tiled {
-                winograd::pack(isa, &self.sweep, w, packed);
-            } else {
-                self.sweep.pack(isa, w, packed);
-            }
-        }
+        unsafe { self.sweep.pack(isa, w, packed) }
     }
 
     /// Floats of block scratch: what is copied of the image, then a region of outputs, then its tiles.
     pub(crate) fn scratch_floats(&self, isa: Isa) -> usize {
-        let tiles = if self.is_tiled { winograd::scratch_floats(isa, &self.sweep, self.positions()) } else { 0 };
+        let tiles = if self.sweep.is_tiled { winograd::scratch_floats(isa, &self.sweep, self.positions()) } else { 0 };
         self.band_floats() + self.region_floats() + tiles
     }
 
@@ -107,7 +100,7 @@ impl PooledConv {
                     let (x, y) = (x.add(image * from), scratch.add(self.band_floats()));
                     let band = self.sweep.band(x, region.from, region.count, scratch);
                     let to = Frame { y, origin: region.from, inner: [region.count[1], region.count[2]] };
-                    if self.is_tiled {
+                    if self.sweep.is_tiled {
                         let tiles = y.add(self.region_floats());
                         winograd::run(isa, &self.sweep, band, kernel, to, region.count, tiles);
                     } else {

@@ -79,6 +79,11 @@ impl ScatterKernelGradient {
         ScatterKernelGradient { dense: KernelGradient { sweep, images: x[0], chunks: of.chunks }, dy, taps }
     }
 
+    /// The fewest rows that are worth a block.
+    pub(crate) fn rows_wanted(&self) -> usize {
+        self.dense.rows_wanted()
+    }
+
     /// Floats of block scratch for `rows` rows: those of the dense gradient, then the patches of an image and their sums, the
     /// lists of an image and the turned rows, or an image of outputs.
     pub(crate) fn scratch_floats(&self, isa: Isa, rows: usize) -> usize {

@@ -2,6 +2,7 @@
 
 use super::depthwise::depthwise;
 use super::geometry::{Pass, Sweep, parts};
+use super::winograd;
 use crate::isa::Isa;
 use crate::kernels::gemm::{K_CHUNK, balanced, pack_b, packed_len};
 use crate::kernels::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
@@ -24,6 +25,10 @@ impl Sweep {
     pub(crate) unsafe fn pack(&self, isa: Isa, w: *const f32, packed: *mut f32) {
         if self.is_depthwise() {
             return;
+        }
+        if self.is_tiled {
+            // SAFETY: the caller's contract.
+            return unsafe { winograd::pack(isa, self, w, packed) };
         }
         let ([inner, outer], width) = (self.per_group(), panel_width(isa));
         let filters = self.channels[usize::from(!self.is_turned)];
@@ -60,8 +65,8 @@ impl Sweep {
     /// Computes `images` output images `y` of as many input images `x`.
     ///
     /// # Safety
-    /// `x` and `y` hold the images, `kernel` what [`Sweep::pack`] wrote or, for a depthwise one, the kernel itself; `copy` has
-    /// room for [`Sweep::band_floats`]. None overlaps another.
+    /// `x` and `y` hold the images, `kernel` what [`Sweep::pack`] wrote or, for a depthwise one, the kernel itself; `scratch`
+    /// has room for [`Sweep::scratch_floats`]. None overlaps another.
     pub(crate) unsafe fn run(
         &self,
         isa: Isa,
@@ -69,7 +74,7 @@ impl Sweep {
         x: *const f32,
         kernel: *const f32,
         y: *mut f32,
-        copy: *mut f32,
+        scratch: *mut f32,
     ) {
         let [from_floats, to_floats] = self.image_floats();
         let (images, joined) = if self.is_pointwise() { (1, images) } else { (images, 1) };
@@ -83,7 +88,14 @@ impl Sweep {
             for (from, count) in self.bands() {
                 // SAFETY: image and outputs of the band lie inside what the caller vouches for.
                 unsafe {
-                    let band = self.band(x.add(image * from_floats), from, count, copy);
+                    let band = self.band(x.add(image * from_floats), from, count, scratch);
+                    if self.is_tiled {
+                        let y = y.add(image * to_floats + self.output_at(from));
+                        let tiles = scratch.add(self.band_floats().next_multiple_of(16));
+                        let to = Frame { y, origin: from, inner };
+                        winograd::run(isa, self, band, kernel, to, count, tiles);
+                        continue;
+                    }
                     for pass in &self.passes {
                         let count = [0, 1, 2].map(|a: usize| count[a].min(pass.count[a].saturating_sub(from[a])));
                         let count = [count[0], count[1], count[2] * joined];
