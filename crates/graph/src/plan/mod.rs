@@ -21,6 +21,7 @@ mod schedule;
 
 pub use body::Body;
 pub use legal::verify;
+pub(crate) use schedule::phases;
 
 use crate::{Error, Graph, Node, NodeIndex, Op, Value};
 use std::ops::Range;

@@ -114,7 +114,15 @@ pub(crate) fn schedule_body(graph: &Graph, target: &dyn Target, times: usize) ->
     builder.finish(graph, target, times)
 }
 
-fn dependencies(graph: &Graph) -> HashMap<NodeIndex, Vec<Dependency>> {
+/// The phase that each step comes to where nothing waits for readers of old states.
+pub(crate) fn phases(graph: &Graph) -> Vec<Option<usize>> {
+    let builder = ChainBuilder::of(graph, &reads(graph));
+    let phase = |node| builder.of_node.get(&node).map(|chain| builder.chains[*chain].phase);
+    (0..graph.nodes().len()).map(phase).collect()
+}
+
+/// What each step reads.
+fn reads(graph: &Graph) -> HashMap<NodeIndex, Vec<Dependency>> {
     let steps = || graph.nodes().iter().enumerate().filter(|(_, n)| is_step(&n.op));
     let mut all: HashMap<NodeIndex, Vec<Dependency>> = HashMap::new();
     for (index, node) in steps() {
@@ -126,7 +134,13 @@ fn dependencies(graph: &Graph) -> HashMap<NodeIndex, Vec<Dependency>> {
             }
         }
     }
-    // Whoever overwrites a state waits for everyone who reads the old value.
+    all
+}
+
+/// What each step reads; and whoever overwrites a state waits for everyone who reads the old value.
+fn dependencies(graph: &Graph) -> HashMap<NodeIndex, Vec<Dependency>> {
+    let steps = || graph.nodes().iter().enumerate().filter(|(_, n)| is_step(&n.op));
+    let mut all = reads(graph);
     for state in graph.states() {
         let Some(next) = state.next.filter(|next| *next != state.value) else { continue };
         let writer = graph.producer_index(next);
@@ -181,9 +195,12 @@ struct Draft {
 
 impl ChainBuilder {
     fn new(graph: &Graph) -> ChainBuilder {
-        let dependencies = dependencies(graph);
+        ChainBuilder::of(graph, &dependencies(graph))
+    }
+
+    fn of(graph: &Graph, dependencies: &HashMap<NodeIndex, Vec<Dependency>>) -> ChainBuilder {
         let mut builder = ChainBuilder::default();
-        for index in topological(&dependencies, graph) {
+        for index in topological(dependencies, graph) {
             builder.add(graph, index, &dependencies[&index]);
         }
         builder

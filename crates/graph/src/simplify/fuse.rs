@@ -33,7 +33,7 @@ pub(crate) fn fuse_elementwise(graph: &Graph) -> Result<Graph, Error> {
 }
 
 /// For each node that takes part, the node whose output its program yields.
-fn roots(graph: &Graph) -> Vec<Option<NodeIndex>> {
+pub(super) fn roots(graph: &Graph) -> Vec<Option<NodeIndex>> {
     let users = graph.users();
     let results: HashSet<Value> = graph.results().collect();
     let mut roots: Vec<Option<NodeIndex>> = vec![None; graph.nodes().len()];

@@ -9,6 +9,7 @@ mod fold;
 mod fuse;
 mod merge;
 mod pool;
+mod recompute;
 mod rewrite;
 mod scan;
 mod share;
@@ -59,7 +60,7 @@ impl fmt::Display for Simplified {
 }
 
 /// Applies every rule once, in this order: fold constants, drop what does nothing, keep the rows of products, merge equal nodes, pool early, tighten scans and
-/// simplify their bodies, share out sums over samples, fuse elementwise ops into programs.
+/// simplify their bodies, share out sums over samples, compute again what is cheaper than to keep, fuse elementwise ops into programs.
 ///
 /// # Errors
 /// `ErrorKind::Invalid` when a rule made an illegal graph.
@@ -73,6 +74,7 @@ pub fn simplify(graph: &Graph, target: &dyn Fold) -> Result<Simplified, Error> {
         ("pool", Box::new(pool::pool_early)),
         ("scan", Box::new(|g| scan::tighten_scans(g, target))),
         ("share", Box::new(share::share_sums)),
+        ("again", Box::new(recompute::recompute_cheap)),
         ("fuse", Box::new(fuse::fuse_elementwise)),
     ];
     let mut simplified = Simplified { graph: graph.clone(), rules: Vec::new() };
@@ -117,6 +119,7 @@ mod tests {
             "pool      3 ->     3 nodes",
             "scan      3 ->     3 nodes",
             "share     3 ->     3 nodes",
+            "again     3 ->     3 nodes",
             "fuse      3 ->     2 nodes",
             "%0 = input[x]: f32[4]",
             "%1 = program[exp add](%0): f32[4]",
