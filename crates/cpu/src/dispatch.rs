@@ -177,6 +177,61 @@ impl Kernel {
         }
     }
 
+    /// Floats of the packed operand; 0 where it is read as it lies.
+    pub(crate) fn packed_floats(&self, isa: Isa) -> usize {
+        match self {
+            Kernel::MatMul { op, extents: [m, n, k], .. } if !is_direct(op, *m) => gemm::packed_len(isa, *k, *n),
+            Kernel::Conv { sweep, .. } => sweep.packed_floats(isa),
+            Kernel::ConvMaxPool { pooled, .. } => pooled.packed_floats(isa),
+            Kernel::ScatterInputGradient { gradient, .. } => gradient.packed_floats(isa),
+            _ => 0,
+        }
+    }
+
+    /// How the packed operand lies: equal where the bytes are.
+    pub(crate) fn packing(&self) -> String {
+        match self {
+            Kernel::MatMul { op, extents: [_, n, k], .. } => format!("{} {n} {k}", op.transpose_b),
+            Kernel::Conv { sweep, .. } => sweep.packing(),
+            Kernel::ConvMaxPool { pooled, .. } => pooled.packing(),
+            _ => String::new(),
+        }
+    }
+
+    /// Packs the operand `w`, of a kernel that [has one](Kernel::packed_floats).
+    ///
+    /// # Safety
+    /// `w` holds the operand, `to` has room for [`Kernel::packed_floats`].
+    pub(crate) unsafe fn pack(&self, isa: Isa, w: *const f32, to: *mut f32) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match self {
+                Kernel::MatMul { op, extents: [_, n, k], .. } => pack_right(isa, *op, w, [*k, *n], to),
+                Kernel::Conv { sweep, .. } => sweep.pack(isa, w, to),
+                Kernel::ConvMaxPool { pooled, .. } => pooled.pack(isa, w, to),
+                Kernel::ScatterInputGradient { gradient, .. } => gradient.pack(isa, w, to),
+                _ => unreachable!("the kernel packs nothing"),
+            }
+        }
+    }
+
+    /// The operand `w` as the kernel reads it: packed in this run, or earlier, or as it lies.
+    ///
+    /// # Safety
+    /// As of [`Kernel::run`].
+    unsafe fn packed(&self, block: &Block<'_>, w: *const f32) -> *const f32 {
+        if self.packed_floats(block.isa) == 0 {
+            return w;
+        }
+        let (mark, to) = (block.packed.expect("the kernel has a place to pack"), block.phase_scratch.cast::<f32>());
+        if mark.load(Ordering::Relaxed) != block.run {
+            // SAFETY: the operand is there, and the phase's scratch has room for its packed form.
+            unsafe { self.pack(block.isa, w, to) };
+            mark.store(block.run, Ordering::Relaxed);
+        }
+        to
+    }
+
     /// Computes one block.
     ///
     /// # Safety
@@ -193,14 +248,24 @@ impl Kernel {
                 Kernel::Program(program) => {
                     program.run(isa, [first_row, rows], inputs, f32_out(0), block.block_scratch.cast());
                 }
-                Kernel::MatMul { op, extents, .. } => matmul(block, *op, *extents),
+                Kernel::MatMul { op, extents: [m, n, k], .. } => {
+                    let (left, extents) = (left_of_block(block, *op, [*m, *k]), [rows, *n, *k]);
+                    if is_direct(op, *m) {
+                        gemm::gemm_direct(isa, extents, left, f32_in(1), *n, f32_out(0), *n);
+                    } else {
+                        gemm::gemm_packed(isa, extents, left, self.packed(block, f32_in(1)), f32_out(0), *n);
+                    }
+                }
                 Kernel::StreamedMatMul { op, extents: [m, n, k] } => {
                     let left = left_of_block(block, *op, [*m, *k]);
                     let scratch = block.block_scratch.cast();
                     stream::gemm_streamed(isa, [rows, *n, *k], left, f32_in(1), f32_out(0), scratch);
                 }
                 Kernel::BatchMatMul { op, extents, per_row } => batch_matmul(block, *op, *extents, rows * per_row),
-                Kernel::Conv { sweep, .. } => conv(block, sweep),
+                Kernel::Conv { sweep, .. } => {
+                    let kernel = self.packed(block, f32_in(1));
+                    sweep.run(isa, rows, f32_in(0), kernel, f32_out(0), block.block_scratch.cast());
+                }
                 Kernel::ConvKernelGradient(gradient) => {
                     let scratch = block.block_scratch.cast();
                     gradient.run(isa, [f32_in(0), f32_in(1)], [first_row, rows], f32_out(0), scratch);
@@ -209,14 +274,12 @@ impl Kernel {
                     pool::max_of_images(isa, windows, rows, f32_in(0), f32_out(0), outputs[1].cast());
                 }
                 Kernel::ConvMaxPool { pooled, .. } => {
-                    let w = f32_in(1);
-                    let kernel = if pooled.is_unpacked() { w } else { packed(block, |to| pooled.pack(isa, w, to)) };
+                    let kernel = self.packed(block, f32_in(1));
                     let scratch = block.block_scratch.cast();
                     pooled.run(isa, rows, [f32_in(0), kernel], f32_out(0), outputs[1].cast(), scratch);
                 }
                 Kernel::ScatterInputGradient { gradient, .. } => {
-                    let w = f32_in(2);
-                    let kernel = if gradient.is_unpacked() { w } else { packed(block, |to| gradient.pack(isa, w, to)) };
+                    let kernel = self.packed(block, f32_in(2));
                     let scratch = block.block_scratch.cast();
                     gradient.run(isa, rows, [f32_in(0), kernel], inputs[1].cast(), f32_out(0), scratch);
                 }
@@ -328,33 +391,6 @@ unsafe fn load(block: &Block<'_>, input: usize, dtype: DType, row_len: usize) {
     }
 }
 
-unsafe fn matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3]) {
-    let b = block.inputs[1].cast::<f32>().cast_const();
-    let c = block.outputs[0].cast::<f32>();
-    // SAFETY: the caller's contract.
-    let left = unsafe { left_of_block(block, op, [m, k]) };
-    let extents = [block.rows, n, k];
-    if is_direct(&op, m) {
-        // SAFETY: the operands are matrices of these extents.
-        return unsafe { gemm::gemm_direct(block.isa, extents, left, b, n, c, n) };
-    }
-    // SAFETY: as above; the phase's scratch has room for the packed operand.
-    unsafe {
-        let packed = packed(block, |to| pack_right(block.isa, op, b, [k, n], to));
-        gemm::gemm_packed(block.isa, extents, left, packed, c, n);
-    }
-}
-
-/// The phase's scratch, where `pack` has packed an operand in this run.
-fn packed(block: &Block<'_>, pack: impl FnOnce(*mut f32)) -> *const f32 {
-    let (mark, to) = (block.packed.expect("the kernel has a place to pack"), block.phase_scratch.cast::<f32>());
-    if mark.load(Ordering::Relaxed) != block.run {
-        pack(to);
-        mark.store(block.run, Ordering::Relaxed);
-    }
-    to
-}
-
 /// `count` products one after another, each of its own matrices.
 unsafe fn batch_matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3], count: usize) {
     let packed = block.block_scratch.cast::<f32>();
@@ -391,15 +427,6 @@ unsafe fn pack_right(isa: Isa, op: MatMul, b: *const f32, [k, n]: [usize; 2], pa
     let (row_stride, column_stride) = if op.transpose_b { (1, k) } else { (n, 1) };
     // SAFETY: the caller vouches for the matrix and for room for its packed form.
     unsafe { gemm::pack_b(isa, b, row_stride, column_stride, [k, n], packed) }
-}
-
-unsafe fn conv(block: &Block<'_>, sweep: &Sweep) {
-    let [x, w] = [0, 1].map(|i: usize| block.inputs[i].cast::<f32>().cast_const());
-    // SAFETY: the phase's scratch has room for the packed kernel, the block's for a band; the operands hold the block's images.
-    unsafe {
-        let kernel = if sweep.is_depthwise() { w } else { packed(block, |to| sweep.pack(block.isa, w, to)) };
-        sweep.run(block.isa, block.rows, x, kernel, block.outputs[0].cast(), block.block_scratch.cast());
-    }
 }
 
 unsafe fn adam(block: &Block<'_>, op: AdamUpdate, [rows, row_len]: [usize; 2]) {

@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::isa::Isa;
+use crate::packed::Kept;
 use crate::session::Session;
 use crate::store::Store;
 use crate::target::CpuTarget;
@@ -20,7 +21,8 @@ pub struct Engine {
     pub(crate) scratch: Vec<Buffer>,
     /// Tells this engine's sessions from others'.
     pub(crate) identity: Arc<()>,
-    store: Store,
+    pub(crate) store: Store,
+    pub(crate) kept: Kept,
     poison: bool,
     is_finest: bool,
 }
@@ -47,6 +49,7 @@ impl Engine {
             scratch,
             identity: Arc::new(()),
             store: Store::default(),
+            kept: Kept::default(),
             poison: cfg!(debug_assertions),
             is_finest: false,
         }
@@ -94,9 +97,21 @@ impl Engine {
     /// # Errors
     /// `ErrorKind::Invalid` when a stage breaks its own law, or a state is there with another type.
     pub fn compile(&mut self, graph: &Graph) -> Result<Session, Error> {
-        let target = self.target();
+        self.compile_for(self.target(), graph)
+    }
+
+    /// As [`Engine::compile`], for a graph that is run often while its states stay the same: states that it does not change
+    /// stay packed as products and convolutions read them, which takes as much memory as they take.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`].
+    pub fn compile_answers(&mut self, graph: &Graph) -> Result<Session, Error> {
+        self.compile_for(self.target().keep_packed(true), graph)
+    }
+
+    fn compile_for(&mut self, target: CpuTarget, graph: &Graph) -> Result<Session, Error> {
         let simplify::Simplified { graph, rules } = simplify::simplify(graph, &target)?;
-        self.prepare(plan::plan(&graph, &target)?, rules)
+        self.prepare(target, plan::plan(&graph, &target)?, rules)
     }
 
     /// As [`Engine::compile`], without simplification: the plan of the graph as it is.
@@ -104,14 +119,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::compile`].
     pub fn compile_raw(&mut self, graph: &Graph) -> Result<Session, Error> {
-        self.prepare(plan::plan(graph, &self.target())?, Vec::new())
+        let target = self.target();
+        self.prepare(target, plan::plan(graph, &target)?, Vec::new())
     }
 
     fn target(&self) -> CpuTarget {
         CpuTarget::new(self.isa).cut_finely(self.is_finest)
     }
 
-    fn prepare(&mut self, plan: plan::Plan, rules: Vec<simplify::RuleReport>) -> Result<Session, Error> {
+    fn prepare(
+        &mut self,
+        target: CpuTarget,
+        plan: plan::Plan,
+        rules: Vec<simplify::RuleReport>,
+    ) -> Result<Session, Error> {
         for state in plan.graph.states() {
             let declared = self.store.declare(&state.name, state.role, plan.graph.type_of(state.value));
             declared.map_err(|message| Error::single(footlight_graph::ErrorKind::Invalid, &*state.name, message))?;
@@ -119,7 +140,7 @@ impl Engine {
         self.arena.grow(plan.arena_bytes);
         let workers = self.workers_for(&plan);
         self.scratch[..workers].iter_mut().for_each(|s| s.grow(plan.scratch_bytes));
-        Ok(Session::new(plan, rules, workers, self))
+        Ok(Session::new(target, plan, rules, workers, self))
     }
 
     /// As many workers as the plan has blocks for; a step too small to be worth waking anyone runs on the caller alone.
@@ -128,9 +149,9 @@ impl Engine {
         if plan.cost < 4e5 && !self.is_finest { 1 } else { self.threads().min(most) }
     }
 
-    /// Bytes that the arena and all workers' scratch take: those of the largest session so far.
+    /// Bytes that the arena and all workers' scratch take, those of the largest session so far, and all that stays packed.
     pub fn working_bytes(&self) -> usize {
-        self.arena.bytes() + self.scratch.iter().map(Buffer::bytes).sum::<usize>()
+        self.kept.bytes() + self.arena.bytes() + self.scratch.iter().map(Buffer::bytes).sum::<usize>()
     }
 
     /// Bytes of all states of the roles.

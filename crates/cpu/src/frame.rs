@@ -22,6 +22,10 @@ pub(crate) struct Run<'a> {
     pub progress: &'a Phases,
     /// For each worker and packed operand: the run that packed it last.
     pub packed: &'a [AtomicU64],
+    /// Where each operand lies that stays packed from run to run; null for others.
+    pub kept: &'a [*mut u8],
+    /// This run: what is kept is packed.
+    pub fresh: &'a AtomicU64,
     pub number: u64,
     pub feeds: &'a [Feed<'a>],
     pub isa: Isa,
@@ -218,18 +222,23 @@ impl<'a> Frame<'a> {
         for (pointer, location) in outputs.iter_mut().zip(&step.outputs) {
             *pointer = self.resolve(*location, first_row);
         }
+        // SAFETY: the plan keeps both offsets inside the worker's scratch, which the engine has grown to the plan's size;
+        // `begin` has made sure that it is that engine.
+        let [phase_scratch, block_scratch] =
+            unsafe { [self.kept.add(step.phase_scratch), self.scratch.add(step.block_scratch)] };
+        let (phase_scratch, packed) = match kernel.pack_slot() {
+            Some(slot) if !self.run.kept[slot].is_null() => (self.run.kept[slot], Some(self.run.fresh)),
+            slot => (phase_scratch, slot.map(|slot| self.mark(slot))),
+        };
         let block = Block {
             isa: self.run.isa,
             first_row,
             rows,
             inputs: &inputs[..step.inputs.len()],
             outputs: &outputs[..step.outputs.len()],
-            // SAFETY: the plan keeps both offsets inside the worker's scratch, which the engine has grown to the plan's size;
-            // `begin` has made sure that it is that engine.
-            phase_scratch: unsafe { self.kept.add(step.phase_scratch) },
-            // SAFETY: as above.
-            block_scratch: unsafe { self.scratch.add(step.block_scratch) },
-            packed: kernel.pack_slot().map(|slot| self.mark(slot)),
+            phase_scratch,
+            block_scratch,
+            packed,
             run: self.run.number,
             feeds: self.run.feeds,
         };

@@ -12,6 +12,7 @@ mod images;
 mod isa;
 mod kernels;
 pub mod naive;
+mod packed;
 mod profile;
 mod ready;
 mod session;

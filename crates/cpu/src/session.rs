@@ -4,15 +4,17 @@ use crate::buffer::Buffer;
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::frame::Run;
+use crate::packed::Keeps;
 use crate::profile::{NodeTime, Profile};
 use crate::ready::{CONSTANT_BYTES, Counts, ReadyPlan};
+use crate::target::CpuTarget;
 use crate::team::Phases;
 use footlight_graph::plan::{Place, Plan};
 use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Error, ErrorKind, Value};
 use footlight_tensor::{DType, Data, Tensor};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// A plan made ready to run: kernels chosen, places resolved, nothing left to allocate.
@@ -29,6 +31,10 @@ pub struct Session {
     progress: Phases,
     /// For each worker and step: the run that packed the step's operand last.
     packed: Vec<AtomicU64>,
+    /// The operands that stay packed from run to run, where each of the session's operands lies so, and this run.
+    keeps: Vec<Keeps>,
+    kept: Vec<*mut u8>,
+    fresh: AtomicU64,
     run: u64,
     pointers: Vec<*mut u8>,
     scratch: Vec<*mut u8>,
@@ -58,7 +64,13 @@ pub struct Inspection<'a> {
 }
 
 impl Session {
-    pub(crate) fn new(plan: Plan, rules: Vec<RuleReport>, workers: usize, engine: &Engine) -> Session {
+    pub(crate) fn new(
+        target: CpuTarget,
+        plan: Plan,
+        rules: Vec<RuleReport>,
+        workers: usize,
+        engine: &mut Engine,
+    ) -> Session {
         let mut counts = Counts { workers, ..Counts::default() };
         let ready = ReadyPlan::new(&plan, &mut counts);
         let position = |name: &str| engine.store().position(name).expect("the engine declares every state");
@@ -69,6 +81,9 @@ impl Session {
             scratch: vec![std::ptr::null_mut(); workers],
             progress: Phases::new(ready.phases.len(), workers),
             packed: (0..counts.packed * workers).map(|_| AtomicU64::new(0)).collect(),
+            keeps: engine.kept.add(target, &plan, &ready, &states, engine.isa),
+            kept: vec![std::ptr::null_mut(); counts.packed],
+            fresh: AtomicU64::new(0),
             engine: engine.identity.clone(),
             run: 0,
             plan,
@@ -161,6 +176,8 @@ impl Session {
             arena: engine.arena.pointer(),
             progress: &self.progress,
             packed: &self.packed,
+            kept: &self.kept,
+            fresh: &self.fresh,
             number: self.run,
             feeds,
             isa: engine.isa,
@@ -189,10 +206,13 @@ impl Session {
         for (pointer, scratch) in self.scratch.iter_mut().zip(&engine.scratch) {
             *pointer = scratch.pointer();
         }
-        if self.plan.graph.states().iter().any(|s| s.next.is_some()) {
-            engine.store_mut().version += 1;
+        engine.refresh(self.workers, &self.ready, &self.keeps);
+        self.keeps.iter().for_each(|keep| self.kept[keep.slot] = engine.kept.pointer(keep));
+        for (state, slot) in self.plan.graph.states().iter().zip(&self.states) {
+            engine.store.slots[*slot].version += u64::from(state.next.is_some());
         }
         self.run += 1;
+        self.fresh.store(self.run, Ordering::Relaxed);
         self.progress.reset();
         if engine.poisons() {
             engine.arena.fill_with_nan();

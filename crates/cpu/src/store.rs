@@ -12,6 +12,8 @@ pub(crate) struct Slot {
     pub role: Role,
     pub ty: Type,
     pub buffer: Buffer,
+    /// Another number after every change.
+    pub version: u64,
 }
 
 /// The states of a model by name, shared by all its sessions.
@@ -19,7 +21,6 @@ pub(crate) struct Slot {
 pub struct Store {
     pub(crate) slots: Vec<Slot>,
     names: HashMap<String, usize>,
-    pub(crate) version: u64,
 }
 
 impl std::fmt::Debug for Store {
@@ -45,7 +46,7 @@ impl Store {
         }
         self.names.insert(name.into(), self.slots.len());
         let buffer = Buffer::new(ty.size_bytes());
-        self.slots.push(Slot { name: name.into(), role, ty: ty.clone(), buffer });
+        self.slots.push(Slot { name: name.into(), role, ty: ty.clone(), buffer, version: 0 });
         Ok(())
     }
 
@@ -60,8 +61,8 @@ impl Store {
         let ty = Type { shape: value.shape().to_vec(), dtype: value.dtype() };
         self.declare(name, role, &ty)?;
         let position = self.position(name).expect("declared above");
-        self.version += 1;
         let slot = &mut self.slots[position];
+        slot.version += 1;
         match value.data() {
             Data::F32(data) => slot.buffer.f32_mut(data.len()).copy_from_slice(data),
             Data::I32(data) => slot.buffer.i32_mut(data.len()).copy_from_slice(data),
@@ -89,16 +90,16 @@ impl Store {
     /// The floats of the state of this name, to be changed.
     pub fn f32_mut(&mut self, name: &str) -> Option<&mut [f32]> {
         let position = self.position(name)?;
-        self.version += 1;
         let slot = &mut self.slots[position];
+        slot.version += 1;
         (slot.ty.dtype == DType::F32).then(|| slot.buffer.f32_mut(slot.ty.len()))
     }
 
     /// Takes over the values of `other`, a copy of this store or the store that this one is a copy of; states that only
     /// one of them has stay as they are.
     pub fn copy_from(&mut self, other: &Store) {
-        self.version += 1;
         for (to, from) in self.slots.iter_mut().zip(&other.slots).filter(|(to, from)| to.ty == from.ty) {
+            to.version += 1;
             to.buffer.copy_from(&from.buffer);
         }
     }

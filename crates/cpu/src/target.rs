@@ -7,9 +7,9 @@ use crate::kernels::reduce::Fold;
 use crate::kernels::{gemm, program, stream};
 use crate::naive::{self, NaiveValue};
 use footlight_graph::ops::{Constant, MatMul, convolution_flops};
-use footlight_graph::plan::Target;
+use footlight_graph::plan::{self, Target};
 use footlight_graph::simplify;
-use footlight_graph::{Graph, Node, Op, Type};
+use footlight_graph::{Graph, Node, Op, Type, Value};
 use footlight_tensor::DType;
 
 /// The CPU as the planner sees it.
@@ -17,12 +17,38 @@ use footlight_tensor::DType;
 pub struct CpuTarget {
     isa: Isa,
     is_finest: bool,
+    keeps_packed: bool,
 }
 
 impl CpuTarget {
     /// The target of an instruction set.
     pub fn new(isa: Isa) -> CpuTarget {
-        CpuTarget { isa, is_finest: false }
+        CpuTarget { isa, is_finest: false, keeps_packed: false }
+    }
+
+    /// Plans no place for packed states that the plan does not change: they are kept elsewhere.
+    pub(crate) fn keep_packed(self, keeps_packed: bool) -> CpuTarget {
+        CpuTarget { keeps_packed, ..self }
+    }
+
+    /// The state that `node` reads packed, if it is kept so from run to run.
+    pub(crate) fn kept_state(&self, graph: &Graph, node: &Node) -> Option<Value> {
+        let state = plan::root(graph, *node.inputs.get(1)?);
+        let is_changed = || graph.states().iter().any(|s| s.value == state && s.next.is_some_and(|next| next != state));
+        let is_packed = matches!(node.op, Op::MatMul(_) | Op::Conv(_) | Op::ConvMaxPool(_));
+        let is_state = matches!(graph.producer(state).op, Op::State(_));
+        (self.keeps_packed && is_packed && is_state && !is_changed()).then_some(state)
+    }
+
+    /// Bytes of the operand that `node` packs before its blocks run.
+    fn packed_bytes(&self, graph: &Graph, node: &Node) -> usize {
+        match &node.op {
+            Op::MatMul(op) if !is_batch(graph, node) => packed_bytes(self.isa, graph, node, op),
+            Op::Conv(_) | Op::ConvInputGradient(_) => 4 * images::sweep(graph, node).packed_floats(self.isa),
+            Op::ConvMaxPool(op) => 4 * images::pooled_conv(graph, node, op).packed_floats(self.isa),
+            Op::ScatterInputGradient(op) => 4 * images::scatter_input_gradient(graph, node, op).packed_floats(self.isa),
+            _ => 0,
+        }
     }
 
     /// Asks for the smallest blocks that work, whatever they cost.
@@ -71,13 +97,7 @@ fn streamed_rows([_, n, k]: [usize; 3]) -> usize {
 
 impl Target for CpuTarget {
     fn phase_scratch(&self, graph: &Graph, node: &Node) -> usize {
-        match &node.op {
-            Op::MatMul(op) if !is_batch(graph, node) => packed_bytes(self.isa, graph, node, op),
-            Op::Conv(_) | Op::ConvInputGradient(_) => 4 * images::sweep(graph, node).packed_floats(self.isa),
-            Op::ConvMaxPool(op) => 4 * images::pooled_conv(graph, node, op).packed_floats(self.isa),
-            Op::ScatterInputGradient(op) => 4 * images::scatter_input_gradient(graph, node, op).packed_floats(self.isa),
-            _ => 0,
-        }
+        if self.kept_state(graph, node).is_some() { 0 } else { self.packed_bytes(graph, node) }
     }
 
     fn block_scratch(&self, graph: &Graph, node: &Node, rows: usize) -> usize {
@@ -95,7 +115,7 @@ impl Target for CpuTarget {
             }
             Op::ConvMaxPool(op) => return 4 * images::pooled_conv(graph, node, op).scratch_floats(self.isa),
             Op::ScatterInputGradient(op) => {
-                return 4 * images::scatter_input_gradient(graph, node, op).scratch_floats();
+                return 4 * images::scatter_input_gradient(graph, node, op).scratch_floats(self.isa);
             }
             Op::ScatterKernelGradient(op) => {
                 return 4 * images::scatter_kernel_gradient(graph, node, op).scratch_floats(self.isa, rows);

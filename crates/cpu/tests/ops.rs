@@ -301,6 +301,7 @@ fn larger_pooled_images() -> Vec<Sample> {
         |low: usize, high: usize, axes: usize| ConvGeometry { padding: vec![[low, high]; axes], ..plain(axes) };
     let cases: Vec<(ConvGeometry, &[usize], &[usize], Windows)> = vec![
         (plain(2), &[3, 13, 13, 32], &[3, 3, 32, 64], even(2, 2, [0, 0])),
+        (padded(1, 1, 2), &[2, 12, 14, 16], &[3, 3, 16, 32], even(2, 2, [0, 0])),
         (plain(2), &[3, 28, 28, 1], &[3, 3, 1, 32], even(2, 2, [0, 0])),
         (padded(1, 1, 2), &[2, 12, 9, 20], &[3, 3, 20, 37], even(2, 2, [1, 0])),
         (ConvGeometry { strides: vec![2, 1], ..padded(0, 1, 2) }, &[2, 15, 11, 17], &[3, 3, 17, 9], even(3, 2, [1, 1])),

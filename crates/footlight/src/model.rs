@@ -463,7 +463,11 @@ impl Model {
             None => {
                 let graph = self.lower(kind, batch)?;
                 let shapes = self.architecture.inputs().iter().filter_map(|input| input.shape.clone()).collect();
-                Some((Purpose { kind, batch, shapes }, self.engine.compile(&graph)?))
+                let session = match kind {
+                    Kind::Infer => self.engine.compile_answers(&graph)?,
+                    Kind::Train | Kind::Evaluate => self.engine.compile(&graph)?,
+                };
+                Some((Purpose { kind, batch, shapes }, session))
             }
         };
         if let Some(session) = session {

@@ -263,7 +263,13 @@ impl Sweep {
         self.band_floats().next_multiple_of(16) + tiles
     }
 
-    /// Floats of the kernel in panels.
+    /// How the packed kernel lies: equal where the bytes are.
+    pub(crate) fn packing(&self) -> String {
+        let taps: Vec<&[usize]> = self.passes.iter().map(|pass| pass.taps.as_slice()).collect();
+        format!("{} {} {} {:?} {taps:?}", self.is_tiled, self.is_turned, self.groups, self.channels)
+    }
+
+    /// Floats of the kernel in panels; 0 where it is read as it lies.
     pub(crate) fn packed_floats(&self, isa: Isa) -> usize {
         match () {
             () if self.is_depthwise() => 0,

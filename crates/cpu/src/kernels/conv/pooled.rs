@@ -40,12 +40,12 @@ impl PooledConv {
         PooledConv { sweep: Sweep { is_tiled, ..sweep }, pool, regions, floats }
     }
 
-    /// Whether the kernel is read as it lies.
-    pub(crate) fn is_unpacked(&self) -> bool {
-        self.sweep.is_depthwise()
+    /// As of [`Sweep::packing`].
+    pub(crate) fn packing(&self) -> String {
+        self.sweep.packing()
     }
 
-    /// Floats of the kernel as it is packed.
+    /// Floats of the kernel as it is packed; 0 where it is read as it lies.
     pub(crate) fn packed_floats(&self, isa: Isa) -> usize {
         self.sweep.packed_floats(isa)
     }
@@ -82,7 +82,7 @@ impl PooledConv {
     ///
     /// # Safety
     /// `x`, `maxima` and `positions` hold the images, `kernel` what [`PooledConv::pack`] wrote or, where it
-    /// [is not packed](PooledConv::is_unpacked), the kernel; `scratch` has room for [`PooledConv::scratch_floats`]. None overlaps another.
+    /// is not packed, the kernel; `scratch` has room for [`PooledConv::scratch_floats`]. None overlaps another.
     pub(crate) unsafe fn run(
         &self,
         isa: Isa,

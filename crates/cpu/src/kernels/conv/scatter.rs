@@ -257,7 +257,7 @@ impl ScatterInputGradient {
         ScatterInputGradient { sweep, dense: Sweep::turned(&of.geometry, y, window, dx), dy }
     }
 
-    /// Floats of the kernel as it is packed.
+    /// Floats of the kernel as it is packed; 0 where it is read as it lies.
     pub(crate) fn packed_floats(&self, isa: Isa) -> usize {
         if self.dy.is_listed {
             self.line_floats() * self.sweep.passes[0].lines.len()
@@ -271,17 +271,13 @@ impl ScatterInputGradient {
         self.sweep.passes[0].run * self.dy.filters
     }
 
-    /// Whether the kernel is read as it lies.
-    pub(crate) fn is_unpacked(&self) -> bool {
-        !self.dy.is_listed && self.dense.is_depthwise()
-    }
-
-    /// Floats of block scratch: the lists of an image and the image with its padding, or an image of outputs and a band.
-    pub(crate) fn scratch_floats(&self) -> usize {
+    /// Floats of block scratch: the lists of an image and the image with its padding, or an image of outputs and what the
+    /// dense convolution asks for.
+    pub(crate) fn scratch_floats(&self, isa: Isa) -> usize {
         if self.dy.is_listed {
             self.list_floats() + self.sweep.band_floats()
         } else {
-            self.image_floats() + self.dense.band_floats()
+            self.image_floats() + self.dense.scratch_floats(isa)
         }
     }
 
@@ -316,8 +312,7 @@ impl ScatterInputGradient {
     ///
     /// # Safety
     /// `dy`, `positions` and `dx` hold the images, `kernel` what [`ScatterInputGradient::pack`] wrote or, where it
-    /// [is not packed](ScatterInputGradient::is_unpacked), the kernel; `scratch` has room for
-    /// [`ScatterInputGradient::scratch_floats`]. None overlaps another.
+    /// is not packed, the kernel; `scratch` has room for [`ScatterInputGradient::scratch_floats`]. None overlaps another.
     pub(crate) unsafe fn run(
         &self,
         isa: Isa,
