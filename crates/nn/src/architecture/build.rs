@@ -182,6 +182,10 @@ impl Architecture {
             if !std::mem::replace(&mut is_told[call.layer], true) {
                 built.faults.extend(settings.map(|fault| fault.error.clone()));
             }
+            let ports = call.inputs.iter().chain(call.named.iter().flat_map(|(_, ports)| ports));
+            let beyond: Vec<Error> = ports.filter_map(|port| self.beyond(&built.shapes, *port)).map(place).collect();
+            let read = read.filter(|_| beyond.is_empty());
+            built.faults.extend(beyond);
             // What follows a fault would be told about a shape that is not there.
             let Some(read) = read.filter(|_| !settings.is_some_and(|fault| fault.hides_shapes)) else {
                 built.shapes.push(vec![]);
@@ -211,18 +215,19 @@ impl Architecture {
             }
             built.shapes.push(shapes);
         }
-        for port in &self.outputs {
-            // A call that makes nothing is at fault itself.
-            if let Port::Output(call, output) = port
-                && built.shapes.get(*call).is_some_and(|made| !made.is_empty() && made.len() <= *output)
-            {
-                let name = &self.names[self.calls[*call].layer];
-                let message = format!("layer `{name}` has no output {output}, which the model puts out");
-                built.faults.push(Error::config(message));
-            }
-        }
+        let beyond = self.outputs.iter().filter_map(|port| self.beyond(&built.shapes, *port));
+        let beyond: Vec<Error> = beyond.map(|fault| fault.at("the model")).collect();
+        built.faults.extend(beyond);
         built.weights = of_layer.into_iter().flatten().flatten().collect();
         built
+    }
+
+    /// The fault of reading an output that a call does not have; a call that makes nothing is at fault itself.
+    fn beyond(&self, made: &[Vec<Vec<usize>>], port: Port) -> Option<Error> {
+        let Port::Output(call, output) = port else { return None };
+        let count = made.get(call).map(Vec::len).filter(|count| (1..=output).contains(count))?;
+        let (name, outputs) = (&self.names[self.calls[call].layer], if count == 1 { "output" } else { "outputs" });
+        Some(Error::config(format!("reads output {output} of layer `{name}`, which has {count} {outputs}")))
     }
 
     fn weights_of_call(&self, index: usize, shapes: &[Vec<usize>]) -> Result<Vec<Weight>, Error> {

@@ -70,7 +70,9 @@ impl Architecture {
                 _ => None,
             });
         let mut value = layers::to_config(own, name, shape);
-        if let (true, Some(extents)) = (is_input, calls().next().and_then(|call| self.extents_of(call.inputs[0]))) {
+        if let (true, Some(extents)) =
+            (is_input, calls().next().and_then(|call| self.extents_of(*call.inputs.first()?)))
+        {
             value["config"]["batch_shape"] = extents.batched();
         }
         value["name"] = json!(name);

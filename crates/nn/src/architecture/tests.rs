@@ -287,3 +287,28 @@ fn settings_are_looked_at_once_however_often_a_model_is_built() {
     model.set_trainable("dense", false).unwrap();
     assert_eq!(count.load(Ordering::Relaxed), 2, "written down once and checked once");
 }
+
+#[test]
+fn outputs_that_a_layer_does_not_have_are_told() {
+    let input = ("x", "InputLayer", json!({ "batch_shape": [null, 4] }), &[][..]);
+    let dense = |name, reads| (name, "Dense", json!({ "units": 2 }), reads);
+    let mut model = described(&[input, dense("a", &["x"][..]), dense("b", &["a"][..])], &["b", "a"]);
+    *model.pointer_mut("/config/layers/2/inbound_nodes/0/args/0/config/keras_history/2").unwrap() = json!(4);
+    *model.pointer_mut("/config/output_layers/1/2").unwrap() = json!(1);
+    let want = [
+        "layer `b` (Dense): reads output 4 of layer `a`, which has 1 output",
+        "the model: reads output 1 of layer `a`, which has 1 output",
+    ];
+    assert_eq!(faults(Architecture::from_config(&model)), want);
+}
+
+#[test]
+fn a_call_on_no_value_is_written_as_it_was_read() {
+    let input = ("x", "InputLayer", json!({}), &[][..]);
+    let mut model = described(&[input, ("y", "Multiply", json!({}), &["x"][..])], &["y"]);
+    *model.pointer_mut("/config/layers/1/inbound_nodes/0/args/0").unwrap() =
+        json!({ "class_name": "__keras_tensor__" });
+    model["config"]["layers"][1]["module"] = json!("keras.src.ops.numpy");
+    let config = Architecture::from_config(&model).unwrap().to_config();
+    assert_eq!(Architecture::from_config(&config).unwrap().to_config(), config);
+}
