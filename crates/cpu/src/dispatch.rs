@@ -4,7 +4,7 @@ use crate::feed::Feed;
 use crate::images;
 use crate::isa::Isa;
 use crate::kernels::conv::{KernelGradient, PooledConv, ScatterInputGradient, ScatterKernelGradient, Sweep};
-use crate::kernels::gemm::{self, Left};
+use crate::kernels::gemm::{self, Left, Right};
 use crate::kernels::index::{self, Table};
 use crate::kernels::integers::Integers;
 use crate::kernels::moving::Moves;
@@ -13,7 +13,7 @@ use crate::kernels::program::Compiled;
 use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
 use crate::kernels::{layout, softmax, stream};
-use crate::target::{is_direct, is_streamed};
+use crate::target::{is_direct, is_packed, is_streamed};
 use footlight_graph::ops::{AdamUpdate, MatMul};
 use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
@@ -180,7 +180,9 @@ impl Kernel {
     /// Floats of the packed operand; 0 where it is read as it lies.
     pub(crate) fn packed_floats(&self, isa: Isa) -> usize {
         match self {
-            Kernel::MatMul { op, extents: [m, n, k], .. } if !is_direct(op, *m) => gemm::packed_len(isa, *k, *n),
+            Kernel::MatMul { op, extents, .. } if is_packed(isa, op, *extents) => {
+                gemm::packed_len(isa, extents[2], extents[1])
+            }
             Kernel::Conv { sweep, .. } => sweep.packed_floats(isa),
             Kernel::ConvMaxPool { pooled, .. } => pooled.packed_floats(isa),
             Kernel::ScatterInputGradient { gradient, .. } => gradient.packed_floats(isa),
@@ -253,7 +255,8 @@ impl Kernel {
                     if is_direct(op, *m) {
                         gemm::gemm_direct(isa, extents, left, f32_in(1), *n, f32_out(0), *n);
                     } else {
-                        gemm::gemm_packed(isa, extents, left, self.packed(block, f32_in(1)), f32_out(0), *n);
+                        let right = right_of(isa, op, [*m, *n, *k], self.packed(block, f32_in(1)));
+                        gemm::gemm(isa, extents, left, right, f32_out(0), *n);
                     }
                 }
                 Kernel::StreamedMatMul { op, extents: [m, n, k] } => {
@@ -402,12 +405,22 @@ unsafe fn batch_matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3], cou
             let c = block.outputs[0].cast::<f32>().add(i * m * n);
             if is_direct(&op, m) {
                 gemm::gemm_direct(block.isa, [m, n, k], left, b, n, c, n);
-            } else {
-                pack_right(block.isa, op, b, [k, n], packed);
-                gemm::gemm_packed(block.isa, [m, n, k], left, packed, c, n);
+                continue;
             }
+            let b = if is_packed(block.isa, &op, [m, n, k]) {
+                pack_right(block.isa, op, b, [k, n], packed);
+                packed.cast_const()
+            } else {
+                b
+            };
+            gemm::gemm(block.isa, [m, n, k], left, right_of(block.isa, &op, [m, n, k], b), c, n);
         }
     }
+}
+
+/// The right side, packed where it [has to be](is_packed).
+fn right_of(isa: Isa, op: &MatMul, [m, n, k]: [usize; 3], b: *const f32) -> Right {
+    if is_packed(isa, op, [m, n, k]) { Right::packed(isa, k, b) } else { Right::in_place(n, b) }
 }
 
 /// The left side of a block of rows.

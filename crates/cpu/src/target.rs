@@ -3,6 +3,7 @@
 use crate::dispatch;
 use crate::images;
 use crate::isa::Isa;
+use crate::kernels::gemm::lies_in_vectors;
 use crate::kernels::reduce::Fold;
 use crate::kernels::{gemm, program, stream};
 use crate::naive::{self, NaiveValue};
@@ -65,11 +66,8 @@ pub(crate) fn extents(graph: &Graph, node: &Node, op: &MatMul) -> (usize, usize,
 /// Bytes of the packed right side of one product.
 fn packed_bytes(isa: Isa, graph: &Graph, node: &Node, op: &MatMul) -> usize {
     let (m, n, k) = extents(graph, node, op);
-    if is_direct(op, m) || (!is_batch(graph, node) && is_streamed(op, [m, n, k])) {
-        0
-    } else {
-        4 * gemm::packed_len(isa, k, n)
-    }
+    let is_streamed = !is_batch(graph, node) && is_streamed(op, [m, n, k]);
+    if is_streamed || !is_packed(isa, op, [m, n, k]) { 0 } else { 4 * gemm::packed_len(isa, k, n) }
 }
 
 /// Whether `node` is a batch of products: a block holds whole products, and each packs its own right side.
@@ -83,8 +81,17 @@ pub(crate) fn is_direct(op: &MatMul, m: usize) -> bool {
     m <= 4 && !op.transpose_b
 }
 
-/// Whether a product packs its right side in pieces as it reads them: a sum over many samples reads each piece in few
-/// blocks, and a whole copy for each worker would cost more than packing a piece again in every block.
+/// The most columns of a right side that is read where it lies: rows that are farther apart fall on few places of the L1
+/// cache, from which every tile of a block reads them again.
+const IN_PLACE: usize = 256;
+
+/// Whether a product packs its right side before its blocks run.
+pub(crate) fn is_packed(isa: Isa, op: &MatMul, [m, n, _]: [usize; 3]) -> bool {
+    !is_direct(op, m) && (op.transpose_b || n > IN_PLACE || !lies_in_vectors(isa, n))
+}
+
+/// Whether a product reads its right side as it lies, or packs it in pieces as it reads them: a sum over many samples reads
+/// each piece in few blocks, and a whole copy for each worker would cost more than it saves.
 pub(crate) fn is_streamed(op: &MatMul, [m, n, k]: [usize; 3]) -> bool {
     op.transpose_a && !op.transpose_b && m > 4 && n * k >= 1 << 15
 }

@@ -12,6 +12,7 @@
 use super::math::mul_add;
 use super::pack::{AHEAD, prefetch};
 pub(crate) use super::pack::{pack_b, packed_len};
+pub(crate) use super::tile::lies_in_vectors;
 use super::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
 use crate::isa::{Isa, multiversion};
 
@@ -29,31 +30,54 @@ pub(crate) struct Left {
     pub column_stride: usize,
 }
 
-/// A block of `C`, `m` rows of `n` columns, and the packed `B [k, n]` that makes it.
+/// The right side of a product, `B [K, N]`, as tiles read it: row `p` of the panel that begins at column `j` is at
+/// `pointer[p * row_stride + j * column_stride]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Right {
+    pointer: *const f32,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl Right {
+    /// What [`pack_b`] wrote for `k` rows.
+    pub(crate) fn packed(isa: Isa, k: usize, pointer: *const f32) -> Right {
+        Right { pointer, row_stride: panel_width(isa), column_stride: k }
+    }
+
+    /// A row-major matrix of `n` columns, which [lie in vectors](lies_in_vectors).
+    pub(crate) fn in_place(n: usize, pointer: *const f32) -> Right {
+        Right { pointer, row_stride: n, column_stride: 1 }
+    }
+
+    /// From row `p` on.
+    pub(super) fn below(self, p: usize) -> Right {
+        Right { pointer: self.pointer.wrapping_add(p * self.row_stride), ..self }
+    }
+
+    /// Where the panel that begins at `column` begins, and from one row of it to the next.
+    pub(super) fn panel(self, column: usize) -> (*const f32, usize) {
+        (self.pointer.wrapping_add(column * self.column_stride), self.row_stride)
+    }
+}
+
+/// A block of `C`, `m` rows of `n` columns, and the `B` that makes it.
 #[derive(Clone, Copy)]
 struct Product {
     isa: Isa,
     n: usize,
-    k: usize,
-    packed: *const f32,
+    right: Right,
     c: *mut f32,
     c_row_stride: usize,
 }
 
-/// `C = A B` with packed `B`; row `i` of `C` begins at `c[i * c_row_stride]`.
+/// `C = A B`; row `i` of `C` begins at `c[i * c_row_stride]`.
 ///
 /// # Safety
-/// `a` holds `m` rows and `k` columns, `packed` what [`pack_b`] wrote for `[k, n]` and `isa`, `c` has room for `m` rows of
-/// `n`; `c` overlaps neither.
-pub(crate) unsafe fn gemm_packed(
-    isa: Isa,
-    [m, n, k]: [usize; 3],
-    a: Left,
-    packed: *const f32,
-    c: *mut f32,
-    c_row_stride: usize,
-) {
-    let product = Product { isa, n, k, packed, c, c_row_stride };
+/// `a` holds `m` rows and `k` columns, `right` `k` rows and `n` columns for `isa`, `c` has room for `m` rows of `n`; `c`
+/// overlaps neither.
+pub(crate) unsafe fn gemm(isa: Isa, [m, n, k]: [usize; 3], a: Left, right: Right, c: *mut f32, c_row_stride: usize) {
+    let product = Product { isa, n, right, c, c_row_stride };
     for first in (0..k).step_by(K_CHUNK) {
         let chunk = [first, K_CHUNK.min(k - first)];
         // SAFETY: the caller's contract, for these rows of B and columns of A.
@@ -128,16 +152,16 @@ impl Product {
         a_stride: usize,
         [first, len]: [usize; 2],
     ) {
-        let width = panel_width(self.isa);
-        // SAFETY: the panel holds `k` rows of `width`, and `C` these rows and columns.
+        let (width, (b, b_stride)) = (panel_width(self.isa), self.right.below(first).panel(column));
+        // SAFETY: the panel holds these rows, and `C` these rows and columns.
         unsafe {
             let tile = Tile {
                 lines: &[0],
                 k: len,
                 a,
                 a_stride,
-                b: self.packed.add(column * self.k + first * width),
-                b_stride: width,
+                b,
+                b_stride,
                 c: self.c.add(i * self.c_row_stride + column),
                 c_row_stride: self.c_row_stride,
                 columns: width.min(self.n - column),
@@ -274,7 +298,12 @@ mod tests {
             Left { pointer: self.a[first_row * row_stride..].as_ptr(), row_stride, column_stride }
         }
 
-        fn packed(&self, isa: Isa, block: usize) -> Vec<f32> {
+        /// Half of those that can be.
+        fn is_in_place(&self, isa: Isa) -> bool {
+            !self.transposed[1] && self.extents[0] % 2 == 0 && lies_in_vectors(isa, self.extents[1])
+        }
+
+        fn product(&self, isa: Isa, block: usize) -> Vec<f32> {
             let [m, n, k] = self.extents;
             let (rs, cs) = if self.transposed[1] { (1, k) } else { (n, 1) };
             let mut packed = vec![f32::NAN; packed_len(isa, k, n)];
@@ -285,7 +314,12 @@ mod tests {
                 for first in (0..m).step_by(block) {
                     let rows = block.min(m - first);
                     let out = c.as_mut_ptr().add(first * n);
-                    gemm_packed(isa, [rows, n, k], self.left(first), packed.as_ptr(), out, n);
+                    let right = if self.is_in_place(isa) {
+                        Right::in_place(n, self.b.as_ptr())
+                    } else {
+                        Right::packed(isa, k, packed.as_ptr())
+                    };
+                    gemm(isa, [rows, n, k], self.left(first), right, out, n);
                 }
             }
             c
@@ -317,13 +351,15 @@ mod tests {
         for isa in Isa::available() {
             for round in 0..60 {
                 let mut extent = |most: u32| 1 + rng.below(most) as usize;
-                let extents = [extent(40), extent(70), extent(if round % 5 == 0 { 600 } else { 40 })];
+                let mut n = extent(70);
+                n = if round % 3 == 0 { n.next_multiple_of(16) } else { n };
+                let extents = [extent(40), n, extent(if round % 5 == 0 { 600 } else { 40 })];
                 for transposed in [[false, false], [true, false], [false, true], [true, true]] {
                     let case = Case::new(&mut rng, extents, transposed);
-                    let whole = case.packed(isa, extents[0]);
+                    let whole = case.product(isa, extents[0]);
                     let error = case.error(&whole);
                     assert!(error < 1e-6, "{isa:?} {extents:?} {transposed:?}: {error}");
-                    let split = case.packed(isa, 7);
+                    let split = case.product(isa, 7);
                     assert!(whole.iter().zip(&split).all(|(a, b)| a.to_bits() == b.to_bits()), "{isa:?} {extents:?}");
                 }
             }
@@ -350,7 +386,10 @@ mod tests {
         let mut c = [f32::NAN; 6];
         let left = Left { pointer: [0f32; 0].as_ptr(), row_stride: 0, column_stride: 1 };
         // SAFETY: nothing is read for `k = 0`.
-        unsafe { gemm_packed(Isa::detect(), [2, 3, 0], left, [0f32; 0].as_ptr(), c.as_mut_ptr(), 3) };
+        unsafe {
+            let right = Right::packed(Isa::detect(), 0, [0f32; 0].as_ptr());
+            gemm(Isa::detect(), [2, 3, 0], left, right, c.as_mut_ptr(), 3);
+        }
         assert_eq!(c, [0.0; 6]);
     }
 }

@@ -1,9 +1,9 @@
 //! Matrix products whose right side is long and read by few blocks, such as the gradient of a kernel by all samples: it is
-//! packed in pieces as they are read, and not kept.
+//! read as it lies, or, where its rows are no whole vectors, packed in pieces as they are read, and not kept.
 
-use super::gemm::{Left, balanced, copy_tile};
+use super::gemm::{Left, Right, balanced, copy_tile};
 use super::pack::pack_b;
-use super::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
+use super::tile::{Begin, Tile, lies_in_vectors, panel_width, run_tile, tile_rows};
 use crate::isa::Isa;
 
 /// Panels of a piece, which lines of memory are read in runs of as many, and its rows: the piece and as many columns of `A`
@@ -17,7 +17,7 @@ pub(crate) fn scratch_floats(isa: Isa, m: usize, k: usize) -> usize {
 }
 
 /// `C = A B`, with `B [k, n]` row-major; row `i` of `C` begins at `c[i * n]`. The bytes are those of
-/// [`gemm_packed`](super::gemm::gemm_packed).
+/// [`gemm`](super::gemm::gemm).
 ///
 /// # Safety
 /// `a` holds `m` rows and `k` columns, `b` the matrix, `c` has room for `m` rows of `n`, `scratch` for [`scratch_floats`];
@@ -43,16 +43,22 @@ pub(crate) unsafe fn gemm_streamed(
             }
             for left in (0..n).step_by(PANELS * width) {
                 let columns = (PANELS * width).min(n - left);
-                pack_b(isa, b.add(first * n + left), n, 1, [len, columns], piece);
+                let right = if lies_in_vectors(isa, n) {
+                    Right::in_place(n, b.add(first * n + left))
+                } else {
+                    pack_b(isa, b.add(first * n + left), n, 1, [len, columns], piece);
+                    Right::packed(isa, len, piece)
+                };
                 for column in (0..columns).step_by(width) {
+                    let (b, b_stride) = right.panel(column);
                     for (i, rows) in tiles() {
                         let tile = Tile {
                             lines: &[0],
                             k: len,
                             a: scratch.add(i * len),
                             a_stride: rows,
-                            b: piece.add(column * len),
-                            b_stride: width,
+                            b,
+                            b_stride,
                             c: c.add(i * n + left + column),
                             c_row_stride: n,
                             columns: width.min(columns - column),
@@ -69,7 +75,7 @@ pub(crate) unsafe fn gemm_streamed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::gemm::{gemm_packed, packed_len};
+    use crate::kernels::gemm::{gemm, packed_len};
     use footlight_tensor::{Philox, RandomKey};
 
     #[test]
@@ -84,7 +90,7 @@ mod tests {
                 // SAFETY: the vectors hold what the extents say.
                 unsafe {
                     pack_b(isa, b.as_ptr(), n, 1, [k, n], packed.as_mut_ptr());
-                    gemm_packed(isa, [m, n, k], left(0), packed.as_ptr(), whole.as_mut_ptr(), n);
+                    gemm(isa, [m, n, k], left(0), Right::packed(isa, k, packed.as_ptr()), whole.as_mut_ptr(), n);
                 }
                 for block in [m, 11] {
                     let mut c = vec![f32::NAN; m * n];

@@ -15,7 +15,7 @@ pub(super) struct Tile<'a> {
     pub a: *const f32,
     /// The distance between columns, or between rows.
     pub a_stride: usize,
-    /// The panel's slice `[lines * k, NR]`, or a matrix of as many columns as a vector or two have lanes.
+    /// The panel's slice `[lines * k, NR]`, or a matrix whose rows are whole vectors.
     pub b: *const f32,
     /// The distance between its rows.
     pub b_stride: usize,
@@ -56,9 +56,10 @@ pub(crate) fn panel_width(isa: Isa) -> usize {
     }
 }
 
-/// Whether a matrix of so many columns can be read where it lies in place of a panel: its rows are one or two vectors.
-pub(super) fn lies_as_panel(isa: Isa, columns: usize) -> bool {
-    columns == panel_width(isa) || (isa != Isa::Portable && columns == panel_width(isa) / 2)
+/// Whether the rows of a matrix of so many columns are whole vectors, which can be read where they lie.
+pub(crate) fn lies_in_vectors(isa: Isa, columns: usize) -> bool {
+    let lanes = if isa == Isa::Portable { PORTABLE_WIDTH } else { panel_width(isa) / 2 };
+    columns.is_multiple_of(lanes)
 }
 
 /// The most rows of a tile: as many as leave registers for a row of the panel and an element of `A`. If `A` lies by rows,

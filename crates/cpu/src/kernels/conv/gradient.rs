@@ -4,8 +4,8 @@ use super::depthwise::depthwise_gradient;
 use super::geometry::{Sweep, parts};
 use super::winograd::TileSums;
 use crate::isa::Isa;
-use crate::kernels::gemm::{K_CHUNK, balanced, pack_b, packed_len};
-use crate::kernels::tile::{Begin, Tile, lies_as_panel, panel_width, run_tile, tile_rows};
+use crate::kernels::gemm::{K_CHUNK, Right, balanced, lies_in_vectors, pack_b, packed_len};
+use crate::kernels::tile::{Begin, Tile, panel_width, run_tile, tile_rows};
 use std::ops::Range;
 
 /// Rows of a block: it reads all images of its chunk.
@@ -183,12 +183,14 @@ impl KernelGradient {
         for group in 0..sweep.groups {
             // SAFETY: the positions lie inside band and `dy`, the rows inside `dw`.
             unsafe {
-                let is_panel = sweep.groups == 1 && lies_as_panel(isa, filters);
-                let (panels, b_stride) = if is_panel { (dy, filters) } else { (sums.packed.cast_const(), width) };
-                if !is_panel {
+                let right = if sweep.groups == 1 && lies_in_vectors(isa, filters) {
+                    Right::in_place(filters, dy)
+                } else {
                     pack_b(isa, dy.add(group * outer), filters, 1, [depth, outer], sums.packed);
-                }
+                    Right::packed(isa, depth, sums.packed)
+                };
                 for column in (0..outer).step_by(width) {
+                    let (b, b_stride) = right.panel(column);
                     for (at, line) in pass.lines.iter().enumerate() {
                         let begin = sums.rows[0].max(at * pass.run);
                         let end = sums.rows[1].min((at + 1) * pass.run);
@@ -199,7 +201,7 @@ impl KernelGradient {
                                 k: length,
                                 a: band.add(line + row - at * pass.run + group * inner + first * a_stride),
                                 a_stride,
-                                b: panels.add(column * depth),
+                                b,
                                 b_stride,
                                 c: sums.dw.add((row - sums.rows[0]) * filters + group * outer + column),
                                 c_row_stride: filters,
