@@ -15,6 +15,7 @@ Examples:
   footlight recommend train
   footlight recommend train --data ml-latest-small --model ease --set regularization=300 --output films.npz
   footlight recommend train --data plays.csv --user-column listener --item-column song --k-core 5 --model blend
+  footlight recommend train --data plays.csv --feedback recommender.feedback
 
 Memory and time are told before the fit. A blend chooses members, settings and weights by the last events of each user.")]
 pub struct Train {
