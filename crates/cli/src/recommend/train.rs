@@ -90,7 +90,10 @@ pub fn described(kind: Kind, settings: &Settings) -> String {
 /// What a fit needs, before it begins.
 fn announced(kind: Kind, counts: Counts, settings: &Settings) -> String {
     let cost = kind.cost(counts, settings);
-    let seconds = cost.seconds();
-    let time = if seconds < 1.0 { "less than 1 s".to_string() } else { format!("about {seconds:.0} s") };
-    format!("Model: {}: {time}, {:.1} MB\n", described(kind, settings), cost.bytes / 1e6)
+    let [least, most] = cost.seconds();
+    let time = match most < 1.0 {
+        true => "less than 1 s".to_string(),
+        false => format!("{least:.0} to {:.0} s on one core", most.ceil()),
+    };
+    format!("Model: {}: {time}, {:.0} MB\n", described(kind, settings), counts.memory(cost) / 1e6)
 }
