@@ -97,6 +97,29 @@ fn malformed_lines_are_counted_and_shown() {
 }
 
 #[test]
+fn times_may_be_seconds_milliseconds_dates_and_those_of_rfc_3339() {
+    let table = b"user,item,time\na,x,86400\na,y,172800000000\na,z,1970-01-02\nb,x,1970-01-02T01:00:00+01:00\nb,y,1970-01-02 00:00:01\nb,z,soon\nb,z,1970-02-30\n";
+    let lines = b"{\"user\":\"a\",\"item\":\"x\",\"time\":\"1970-01-02T00:00:00Z\"}\n{\"user\":\"a\",\"item\":\"y\",\"time\":172800000000}\n{\"user\":\"a\",\"item\":\"z\",\"time\":true}\n";
+    let tabs = String::from_utf8_lossy(table).replace(',', "\t").into_bytes();
+    for (name, bytes) in [("events.csv", &table[..]), ("events.tsv", &tabs)] {
+        let (all, reading) = Folder::new(&format!("times-{name}"), &[(name, bytes)]).open();
+        assert_eq!(
+            told(&all),
+            ["a x 1 86400", "a z 1 86400", "a y 1 172800000", "b x 1 86400", "b y 1 86401"],
+            "{name}: {reading}"
+        );
+        let fault = "the time is neither seconds since 1970 nor such as 2026-11-26T12:00:00Z";
+        assert_eq!(
+            (reading.malformed, reading.shown[0].line, reading.shown[0].fault.as_str()),
+            (2, 7, fault),
+            "{name}"
+        );
+    }
+    let (all, reading) = Folder::new("times-lines", &[("events.jsonl", lines)]).open();
+    assert_eq!((told(&all), reading.malformed), (vec!["a x 1 86400".into(), "a y 1 172800000".into()], 1));
+}
+
+#[test]
 fn an_item_that_is_described_twice_is_told() {
     let files: [File; 2] = [("events.csv", b"user,item\nann,x\n"), ("items.csv", b"item,title\nx,One\nx,Two\ny\n")];
     let (all, reading) = Folder::new("twice", &files).open();

@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use footlight_apps::recommend::{
-    self, Event, EventKind, Fitted, Fitting, Interactions, Kind, NamedEvent, Names, Query, Recommender, Settings,
+    self, Cost, Counts, Event, EventKind, Fitted, Fitting, Interactions, Kind, NamedEvent, Names, Query, Recommender,
+    Settings,
 };
 
 /// Short trainings: the laws hold for any weights.
@@ -131,6 +132,21 @@ fn damage(tensor: &footlight::tensor::Tensor, draw: &mut footlight::tensor::Phil
         Data::U8(v) => v[at] = draw.below(256) as u8,
     }
     footlight::tensor::Tensor::new(shape, data).unwrap()
+}
+
+#[test]
+fn what_a_fit_needs_is_told_as_a_range_and_grows_with_the_data() {
+    let few = Counts { users: 1_000, items: 1_000, events: 100_000, pairs: 10_000_000 };
+    let many = Counts { users: 2_000, items: 2_000, events: 200_000, pairs: 20_000_000 };
+    for kind in Kind::ALL {
+        let [few, many] = [few, many].map(|counts| kind.cost(counts, &Settings::default()));
+        let [least, most] = few.seconds();
+        assert!(0.0 < least && least < most, "{}: {least} {most}", kind.name());
+        assert!(few.operations < many.operations && few.bytes < many.bytes, "{}: {few:?} {many:?}", kind.name());
+    }
+    let fit = |bytes| Cost { bytes, operations: 0.0 };
+    assert_eq!((few.memory(fit(0.0)), few.memory(fit(1e9))), (27e6, 1.013e9));
+    assert!(few.memory(fit(0.0)) < many.memory(fit(0.0)));
 }
 
 #[test]

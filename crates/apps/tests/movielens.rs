@@ -30,7 +30,7 @@ fn report(data: &Interactions, protocol: Protocol, kind: Kind, settings: &[(&str
 }
 
 #[test]
-fn closed_forms_rank_as_well_as_they_are_known_to() {
+fn models_rank_as_well_as_they_are_known_to() {
     let Some(data) = movielens() else {
         return eprintln!("skipped: FOOTLIGHT_DATA has no movielens-100k");
     };
@@ -40,6 +40,7 @@ fn closed_forms_rank_as_well_as_they_are_known_to() {
     let figures = [
         (Protocol::PerUser, Kind::Ease, &plain[..], 0.473..0.489),
         (Protocol::PerUser, Kind::Ease, &[][..], 0.484..0.500),
+        (Protocol::PerUser, Kind::Bpr, &[][..], 0.44..0.47),
         (Protocol::LeaveOneOut, Kind::Popularity, &[][..], 0.043..0.047),
         (Protocol::SampledNegatives, Kind::Popularity, &[][..], 0.20..0.32),
     ];

@@ -1,6 +1,8 @@
 //! Dense matrices of the closed-form models: products, and the inverse of what is symmetric and positive definite.
 
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
@@ -102,6 +104,21 @@ impl Matrix {
         llt::solve::solve_in_place(factor, columns, Par::Seq, MemStack::new(&mut [] as &mut [MaybeUninit<u8>]));
         Ok(())
     }
+}
+
+/// Floating-point operations that a core does in a second in products of matrices, timed once: the best of three.
+pub(crate) fn operations_per_second() -> f64 {
+    const SIZE: usize = 384;
+    static SPEED: OnceLock<f64> = OnceLock::new();
+    *SPEED.get_or_init(|| {
+        let a = Matrix { rows: SIZE, columns: SIZE, data: (0..SIZE * SIZE).map(|i| (i % 7) as f32).collect() };
+        let time = |_| {
+            let start = Instant::now();
+            std::hint::black_box(a.gram());
+            start.elapsed().as_secs_f64()
+        };
+        (SIZE as f64).powi(3) / (0..3).map(time).fold(f64::INFINITY, f64::min).max(1e-9)
+    })
 }
 
 /// The Cholesky factor in place of the lower triangle.

@@ -3,7 +3,7 @@
 use footlight::nn::suggest;
 use footlight::{Error, ErrorKind, Result};
 
-use super::data::{Event, EventKind, Interactions, NamedEvent};
+use super::data::{Event, EventKind, Interactions, NamedEvent, Names};
 use super::models::{Fitted, Fitting, Kind, Settings};
 
 /// Recommends items to users: a fitted model, and what everybody has done so far.
@@ -122,7 +122,8 @@ pub struct Update {
     pub added: usize,
     /// Users who were not there before.
     pub new_users: usize,
-    /// Items that the model does not know, with the number of their events; they count once a model is fitted to them.
+    /// Items that the model does not know, in the order in which they came, with the number of their events; they count once
+    /// a model is fitted to them.
     pub unknown_items: Vec<(String, usize)>,
 }
 
@@ -203,9 +204,11 @@ impl Recommender {
     /// Adds what users did; it counts in the next answer. What the model has learned stays as it is.
     pub fn update(&mut self, events: &[NamedEvent]) -> Update {
         let (mut update, users) = (Update::default(), self.data.users.len());
+        let mut unknown = Names::default();
         for NamedEvent { user, item, kind, value, time } in events {
             let Some(item) = self.data.items.get(item) else {
-                match update.unknown_items.iter_mut().find(|(known, _)| known == item) {
+                let index = unknown.add(item) as usize;
+                match update.unknown_items.get_mut(index) {
                     Some((_, count)) => *count += 1,
                     None => update.unknown_items.push((item.clone(), 1)),
                 }

@@ -11,6 +11,8 @@ use serde_json::{Value as Json, json};
 
 /// The protocols that are told where none is named.
 const HEADLINES: [Protocol; 2] = [Protocol::PerUser, Protocol::LeaveOneOut];
+/// The models that are told where none is named: those that are fitted in seconds.
+const KINDS: [Kind; 6] = [Kind::Popularity, Kind::ItemKnn, Kind::Ease, Kind::Als, Kind::Bpr, Kind::Blend];
 
 /// Evaluate models on events that they have not seen
 #[derive(Parser)]
@@ -26,7 +28,7 @@ pub struct Evaluate {
     input: Input,
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', help = format!("{} [default: per-user,leave-one-out]", Protocol::NAMES.join(", ")))]
     protocol: Vec<String>,
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', help = format!("{} [default: popularity,item-knn,ease,als,bpr,blend; for leave-one-out also sasrec]", Kind::NAMES.join(", ")))]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', help = format!("{} [default: {}]", Kind::NAMES.join(", "), KINDS.map(Kind::name).join(",")))]
     models: Vec<String>,
     /// How often a random protocol divides the events
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -48,7 +50,10 @@ impl Evaluate {
             true => HEADLINES.to_vec(),
             false => self.protocol.iter().map(|name| Protocol::from_name(name)).collect::<Result<_>>()?,
         };
-        let kinds: Vec<Kind> = self.models.iter().map(|name| Kind::from_name(name)).collect::<Result<_>>()?;
+        let kinds = match self.models.is_empty() {
+            true => KINDS.to_vec(),
+            false => self.models.iter().map(|name| Kind::from_name(name)).collect::<Result<_>>()?,
+        };
         let settings = settings(self.set);
         let (data, name) = self.input.read()?;
         if !self.json {
@@ -56,10 +61,9 @@ impl Evaluate {
             output::print(&format!("Data: {name}: {users} users, {items} items, {} events\n", data.num_events()))?;
         }
         for protocol in protocols {
-            let kinds = if kinds.is_empty() { protocol_kinds(protocol) } else { kinds.clone() };
             let evaluation = Evaluation {
                 protocol,
-                kinds,
+                kinds: kinds.clone(),
                 splits: self.splits,
                 settings: settings.clone(),
                 threads: threads(self.threads),
@@ -73,14 +77,6 @@ impl Evaluate {
         }
         Ok(())
     }
-}
-
-/// The models that are evaluated where none is named; one that reads in order where the next item is asked for.
-fn protocol_kinds(protocol: Protocol) -> Vec<Kind> {
-    let is_next = matches!(protocol, Protocol::LeaveOneOut | Protocol::SampledNegatives);
-    let sequential = is_next.then_some(Kind::SasRec);
-    let linear = [Kind::Popularity, Kind::ItemKnn, Kind::Ease, Kind::Als, Kind::Bpr];
-    linear.into_iter().chain(sequential).chain([Kind::Blend]).collect()
 }
 
 fn headline(protocol: Protocol) -> String {

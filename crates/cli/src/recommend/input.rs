@@ -3,6 +3,7 @@
 use crate::output;
 use clap::Args;
 use footlight::Result;
+use footlight_apps::recommend::serve::stored;
 use footlight_apps::recommend::{self, Columns, Filter, Interactions, Reading};
 use std::path::PathBuf;
 
@@ -13,6 +14,9 @@ pub struct Input {
     /// name of a folder in FOOTLIGHT_DATA [default: the embedded catalogue with users who are made up]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// Add the events of a store of feedback, which no server may hold at the time
+    #[arg(long, value_name = "FILE")]
+    feedback: Option<PathBuf>,
     /// Pass over ratings below this
     #[arg(long, value_name = "RATING", allow_negative_numbers = true)]
     threshold: Option<f32>,
@@ -38,7 +42,7 @@ pub struct ColumnNames {
     /// The column of values [default: value, rating]
     #[arg(long, value_name = "NAME")]
     value_column: Option<String>,
-    /// The column of times, in seconds [default: time, timestamp]
+    /// The column of times: seconds or milliseconds since 1970, 2026-11-26, 2026-11-26T12:00:00Z [default: time, timestamp]
     #[arg(long, value_name = "NAME")]
     time_column: Option<String>,
     /// The column of kinds (impression, click, play, complete, like, dislike, skip, rating) [default: kind, event,
@@ -64,16 +68,20 @@ impl Input {
     /// The events, and what they are called.
     pub fn read(self) -> Result<(Interactions, String)> {
         let filter = Filter { threshold: self.threshold, k_core: self.k_core, keep_duplicates: self.keep_duplicates };
-        let Some(path) = self.data else {
-            return Ok((
-                filter.apply(&recommend::embedded(0)),
-                "the embedded catalogue, with users who are made up".into(),
-            ));
+        let (mut all, mut name) = match self.data {
+            None => (recommend::embedded(0), "the embedded catalogue, with users who are made up".to_string()),
+            Some(path) => {
+                let (all, reading) = recommend::open(&found(path.clone()), &self.columns.columns())?;
+                tell(&reading);
+                (all, path.display().to_string())
+            }
         };
-        let (all, reading) = recommend::open(&found(path.clone()), &self.columns.columns())?;
-        tell(&reading);
-        let kept = filter.apply(&all);
-        Ok((kept, path.display().to_string()))
+        if let Some(store) = self.feedback {
+            let events = stored(&store)?;
+            name += &format!(", and {} events of {}", events.len(), store.display());
+            all = all.with_named(&events);
+        }
+        Ok((filter.apply(&all), name))
     }
 }
 

@@ -15,6 +15,7 @@ Examples:
   footlight recommend train
   footlight recommend train --data ml-latest-small --model ease --set regularization=300 --output films.npz
   footlight recommend train --data plays.csv --user-column listener --item-column song --k-core 5 --model blend
+  footlight recommend train --data plays.csv --feedback recommender.feedback
 
 Memory and time are told before the fit. A blend chooses members, settings and weights by the last events of each user.")]
 pub struct Train {
@@ -89,7 +90,10 @@ pub fn described(kind: Kind, settings: &Settings) -> String {
 /// What a fit needs, before it begins.
 fn announced(kind: Kind, counts: Counts, settings: &Settings) -> String {
     let cost = kind.cost(counts, settings);
-    let seconds = cost.seconds();
-    let time = if seconds < 1.0 { "less than 1 s".to_string() } else { format!("about {seconds:.0} s") };
-    format!("Model: {}: {time}, {:.1} MB\n", described(kind, settings), cost.bytes / 1e6)
+    let [least, most] = cost.seconds();
+    let time = match most < 1.0 {
+        true => "less than 1 s".to_string(),
+        false => format!("{least:.0} to {:.0} s on one core", most.ceil()),
+    };
+    format!("Model: {}: {time}, {:.0} MB\n", described(kind, settings), counts.memory(cost) / 1e6)
 }

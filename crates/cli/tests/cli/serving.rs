@@ -135,6 +135,31 @@ fn a_server_that_is_asked_to_stop_ends_well() {
 }
 
 #[test]
+fn what_a_server_was_told_is_trained_on_once_it_holds_its_store_no_more() {
+    let folder = trained();
+    let mut server = Server::start(&folder);
+    server.like("new", 1).unwrap();
+    server.like("new", 999).unwrap();
+    let arguments = "recommend train --feedback recommender.feedback --output newer.npz";
+    let run = folder.run(arguments);
+    assert!(run.code == Some(1) && run.err.contains("another process holds it"), "{}", run.err);
+    assert!(run.err.contains("help: stop the server that holds it"), "{}", run.err);
+    server.kill();
+    let out = folder.run(arguments).done().out;
+    assert!(out.contains("and 2 events of recommender.feedback: 301 users, 49 items"), "{out}");
+    let seen = folder.run("recommend for new newer.npz -k 50 --json").done().out;
+    let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
+    assert_eq!(seen["items"].as_array().unwrap().len(), 47, "both of the 49 items that were liked are left out");
+    let run = folder.run("recommend train --feedback nothing.feedback");
+    assert!(
+        run.code == Some(1) && run.err.contains("`nothing.feedback`: there is no store of feedback"),
+        "{}",
+        run.err
+    );
+    assert!(!folder.path("nothing.feedback").exists());
+}
+
+#[test]
 fn what_cannot_be_served_is_told() {
     let folder = Folder::new();
     assert!(folder.run("recommend serve").err.starts_with("error[file]: `recommender.npz`: cannot read it"));

@@ -18,7 +18,7 @@ use footlight::{Error, ErrorKind, Result, nn::suggest};
 use serde_json::Value as Json;
 
 use super::archive::{File, files};
-use super::{Event, EventKind, Interactions, Item, NamedEvent, Names, Reading};
+use super::{Event, EventKind, Interactions, Item, NamedEvent, Names, Reading, time};
 
 /// No name is longer.
 const LONGEST_NAME: usize = 512;
@@ -32,7 +32,7 @@ pub struct Columns {
     pub item: Option<String>,
     /// How much: `value`, `rating`; may be missing.
     pub value: Option<String>,
-    /// When: `time`, `timestamp`; may be missing.
+    /// When, as seconds or milliseconds since 1970, a date, or a time by RFC 3339: `time`, `timestamp`; may be missing.
     pub time: Option<String>,
     /// What was done: `kind`, `event`, `event_type`; may be missing.
     pub kind: Option<String>,
@@ -265,19 +265,20 @@ fn event_of(cells: &[&str]) -> Result<NamedEvent, String> {
             return Err(format!("the {what} has more than {LONGEST_NAME} bytes"));
         }
     }
-    let number = |what: &str, cell: &str| match cell.parse::<f64>() {
-        Ok(number) if number.is_finite() => Ok(number),
-        _ => Err(format!("the {what} is no number")),
-    };
     let kind = match (*kind, *value) {
         ("", "") => EventKind::Play,
         ("", _) => EventKind::Rating,
         (kind, _) => EventKind::from_name(&kind.to_lowercase())
             .ok_or_else(|| format!("the kind is none of {}", EventKind::NAMES.join(", ")))?,
     };
-    let value = if value.is_empty() { 1.0 } else { number("value", value)? as f32 };
-    let time = if time.is_empty() { 0.0 } else { number("time", time)? };
-    Ok(NamedEvent { user: (*user).into(), item: (*item).into(), kind, value, time: time as i64 })
+    let value = match value.parse::<f32>() {
+        Ok(value) if value.is_finite() => value,
+        _ if value.is_empty() => 1.0,
+        _ => return Err("the value is no number".into()),
+    };
+    let no_time = || "the time is neither seconds since 1970 nor such as 2026-11-26T12:00:00Z".to_string();
+    let time = if time.is_empty() { 0 } else { time::of_text(time).ok_or_else(no_time)? };
+    Ok(NamedEvent { user: (*user).into(), item: (*item).into(), kind, value, time })
 }
 
 /// What is known of each item, by its name.

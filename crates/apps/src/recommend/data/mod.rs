@@ -5,6 +5,7 @@ mod embedded;
 mod filter;
 mod formats;
 mod lines;
+pub(crate) mod time;
 
 pub use embedded::embedded;
 pub use filter::Filter;
@@ -223,6 +224,29 @@ impl Interactions {
     /// The same users and items with other events.
     pub fn with_events(&self, events: Vec<Event>) -> Interactions {
         Interactions::new(self.users.clone(), self.items.clone(), self.catalogue.clone(), events)
+    }
+
+    /// The same with more events; users and items that are new stand behind those that are known.
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight_apps::recommend::{EventKind, NamedEvent, embedded};
+    /// let seen = |item: &str| NamedEvent { user: "you".into(), item: item.into(), kind: EventKind::Like, value: 1.0, time: 0 };
+    /// let films = embedded(0).with_named(&[seen("5"), seen("a new film")]);
+    /// assert_eq!((films.users.len(), films.items.len(), films.of(300).len()), (301, 49, 2));
+    /// ```
+    pub fn with_named(mut self, events: &[NamedEvent]) -> Interactions {
+        let (users, items) = (&mut self.users, &mut self.items);
+        let indexed = events.iter().map(|NamedEvent { user, item, kind, value, time }| Event {
+            user: users.add(user),
+            item: items.add(item),
+            kind: *kind,
+            value: *value,
+            time: *time,
+        });
+        let added: Vec<Event> = indexed.collect();
+        let all = self.histories.into_iter().flatten().chain(added).collect();
+        Interactions::new(self.users, self.items, self.catalogue, all)
     }
 
     /// The events that speak for their item.

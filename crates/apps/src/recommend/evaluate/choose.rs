@@ -68,11 +68,12 @@ fn settings(kind: Kind, of: &Evaluation, seed: u64, validation: &Split) -> Resul
     let mut candidates = vec![best.settings.clone()];
     let mut next = open.into_iter();
     loop {
-        // Each candidate is fitted by one thread, several at a time.
+        // Several candidates are fitted at a time; where there are fewer than threads, each has several.
+        let threads = (of.threads / candidates.len().max(1)).max(1);
         let quality = |index: usize| -> Result<f64> {
-            let fitting = Fitting { data: &validation.train, threads: 1, seed };
+            let fitting = Fitting { data: &validation.train, threads, seed };
             let model = Fitted::new(kind, &candidates[index], fitting)?;
-            let lists = ranked(&*model, &validation.cases, of.protocol, 1)?;
+            let lists = ranked(&*model, &validation.cases, of.protocol, threads)?;
             Ok(mean_ndcg(&lists, &validation.cases))
         };
         let qualities = parallel::map(candidates.len(), of.threads, || (), |(), index| quality(index));

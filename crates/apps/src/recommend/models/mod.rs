@@ -27,7 +27,7 @@ use footlight::{Error, ErrorKind, Result};
 
 use self::neural::{neu_mf, sas_rec, two_tower};
 use super::data::{Event, Interactions};
-use super::linear::Matrix;
+use super::linear::{Matrix, operations_per_second};
 
 /// What a fit is given beside its settings.
 #[derive(Clone, Copy, Debug)]
@@ -84,19 +84,20 @@ pub trait Model: Send + Sync + fmt::Debug {
 /// What a fit needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// The most memory held at a time, in bytes.
+    /// The most memory that the fit holds at a time, in bytes.
     pub bytes: f64,
     /// Floating-point operations.
     pub operations: f64,
 }
 
 impl Cost {
-    /// Operations that a core does in a second, at the least, in products of matrices and sums over events.
-    const PER_SECOND: f64 = 1e10;
+    /// Passes over events reach this part of the speed of a product of matrices.
+    const LEAST_SPEED: f64 = 0.2;
 
-    /// About how long the fit takes on one core.
-    pub fn seconds(&self) -> f64 {
-        self.operations / Cost::PER_SECOND
+    /// Between what the fit takes on one core: if it is as fast as a product of matrices, which is timed once, and if it is at
+    /// a fifth of that speed.
+    pub fn seconds(&self) -> [f64; 2] {
+        [1.0, Cost::LEAST_SPEED].map(|share| self.operations / (share * operations_per_second()))
     }
 }
 
@@ -118,6 +119,13 @@ impl Counts {
     pub fn of(data: &Interactions) -> Counts {
         let pairs = data.histories().iter().map(|history| history.len() * history.len()).sum();
         Counts { users: data.users.len(), items: data.items.len(), events: data.num_events(), pairs }
+    }
+
+    /// About the most memory that a program holds that reads events and fits a model, in bytes: 7 MB of its own, and 200 for each
+    /// event while it reads, or then 60 for each event beside the fit, whichever is more.
+    pub fn memory(&self, cost: Cost) -> f64 {
+        let events = self.events as f64;
+        7e6 + f64::max(200.0 * events, 60.0 * events + cost.bytes)
     }
 }
 

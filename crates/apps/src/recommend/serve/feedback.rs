@@ -1,12 +1,9 @@
 //! Lists of feedback in the bodies of requests.
 
 use footlight::nn::suggest;
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::Offset;
 use serde_json::{Map, Value as Json};
 
-use super::super::{EventKind, NamedEvent};
+use super::super::data::{EventKind, NamedEvent, time};
 use super::refusal::{Refusal, Why};
 
 /// The members of a feedback; a comment is passed over.
@@ -72,7 +69,7 @@ fn event(feedback: &Json, has_user: bool, now: i64) -> Result<NamedEvent, String
     let kind = EventKind::from_name(&kind).ok_or_else(unknown)?;
     let user = if has_user { text("UserId")? } else { String::new() };
     let value = value(members, kind)?;
-    Ok(NamedEvent { user, item: text("ItemId")?, kind, value, time: time(members.get("Timestamp"), now)? })
+    Ok(NamedEvent { user, item: text("ItemId")?, kind, value, time: moment(members.get("Timestamp"), now)? })
 }
 
 fn one_line(error: &footlight::nn::Error) -> String {
@@ -98,20 +95,15 @@ fn value(members: &Map<String, Json>, kind: EventKind) -> Result<f32, String> {
     }
 }
 
-/// Seconds since 1970, from a number of them, from RFC 3339, or from a date; an empty text is as none.
-fn time(time: Option<&Json>, now: i64) -> Result<i64, String> {
-    let of_text = |text: &str| {
-        let instant = text.parse::<Timestamp>().ok();
-        let midnight = || Offset::UTC.to_timestamp(text.parse::<Date>().ok()?.at(0, 0, 0, 0)).ok();
-        instant.or_else(midnight).map(Timestamp::as_second)
-    };
-    let time = match time {
+/// When it happened, see [`time::of_text`]; an empty text is as none.
+fn moment(said: Option<&Json>, now: i64) -> Result<i64, String> {
+    let seconds = match said {
         None | Some(Json::Null) => Some(now),
         Some(Json::String(text)) if text.is_empty() => Some(now),
-        Some(Json::String(text)) => of_text(text),
-        Some(number) => number.as_i64().filter(|seconds| Timestamp::from_second(*seconds).is_ok()),
+        Some(Json::String(text)) => time::of_text(text),
+        Some(number) => number.as_f64().and_then(time::of_number),
     };
-    time.ok_or_else(|| "`Timestamp` is neither seconds since 1970 nor such as 2026-11-26T12:00:00Z".into())
+    seconds.ok_or_else(|| "`Timestamp` is neither seconds since 1970 nor such as 2026-11-26T12:00:00Z".into())
 }
 
 #[cfg(test)]
@@ -125,14 +117,22 @@ mod tests {
             {"FeedbackType": "rating", "UserId": "bob", "ItemId": "8", "Value": 4.5, "Timestamp": 86400, "Comment": ""},
             {"FeedbackType": "skip", "UserId": "bob", "ItemId": "9", "Timestamp": "1970-01-02"},
             {"FeedbackType": "play", "UserId": "bob", "ItemId": "9", "Timestamp": "1970-01-02T01:00:00+01:00"},
-            {"FeedbackType": "play", "UserId": "bob", "ItemId": "9", "Timestamp": ""}
+            {"FeedbackType": "play", "UserId": "bob", "ItemId": "9", "Timestamp": ""},
+            {"FeedbackType": "play", "UserId": "bob", "ItemId": "9", "Timestamp": 172800000000}
         ]"#;
         let read = read(body.as_bytes(), 42).unwrap();
         let told: Vec<_> = read.iter().map(|event| (event.kind.name(), event.value, event.time)).collect();
         let day = 86_400;
         assert_eq!(
             told,
-            [("like", 1.0, 42), ("rating", 4.5, day), ("skip", 1.0, day), ("play", 1.0, day), ("play", 1.0, 42)]
+            [
+                ("like", 1.0, 42),
+                ("rating", 4.5, day),
+                ("skip", 1.0, day),
+                ("play", 1.0, day),
+                ("play", 1.0, 42),
+                ("play", 1.0, 2000 * day)
+            ]
         );
         assert_eq!((read[0].user.as_str(), read[0].item.as_str()), ("ann", "7"));
     }

@@ -40,6 +40,7 @@ use self::metrics::Metrics;
 use self::refusal::{Refusal, Why};
 use self::routes::{Action, Answer};
 use self::store::Store;
+pub use self::store::stored;
 use super::{Recommender, Update};
 
 /// Larger bodies are refused.

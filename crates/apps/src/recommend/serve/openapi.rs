@@ -87,8 +87,8 @@ fn feedback() -> Json {
             "ItemId": { "type": "string" },
             "Value": { "type": "number", "default": 1, "description": "A rating, or a share of the length." },
             "Timestamp": {
-                "type": ["string", "integer"],
-                "description": "Seconds since 1970, RFC 3339 or a date; now where nothing is said.",
+                "type": ["string", "number"],
+                "description": "Seconds since 1970 (milliseconds from 1e11 on), RFC 3339 or a date; now where nothing is said.",
             },
             "Comment": { "type": "string", "description": "It is passed over." },
         },

@@ -17,6 +17,19 @@ const VERSION_KEY: &str = "footlight_feedback";
 /// User, item, kind, value and time of each event.
 const EVENTS: TableDefinition<u64, (&str, &str, &str, f32, i64)> = TableDefinition::new("events");
 
+/// The events of a store that a server has filled, in the order in which they were acknowledged.
+///
+/// # Errors
+/// `ErrorKind::File`: what is not there, is no store, is damaged, is of another version, or is held by a server.
+pub fn stored(path: impl AsRef<Path>) -> Result<Vec<NamedEvent>> {
+    let path = path.as_ref();
+    if !path.exists() {
+        let message = format!("`{}`: there is no store of feedback", path.display());
+        return Err(Error::new(ErrorKind::File, message).help("name the file that `footlight recommend serve` tells"));
+    }
+    Ok(Store::open(path)?.1)
+}
+
 /// A store of events.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -72,7 +85,7 @@ fn fault(error: impl Into<redb::Error>) -> Error {
 fn of_opening(error: &DatabaseError) -> Error {
     let (message, help) = match error {
         DatabaseError::DatabaseAlreadyOpen => {
-            ("another process holds it".into(), "stop the other server, or give this one a store of its own")
+            ("another process holds it".into(), "stop the server that holds it, or name another store")
         }
         DatabaseError::UpgradeRequired(version) => {
             (format!("it is a store of the older format {version}"), "use the program that wrote it")
@@ -166,6 +179,15 @@ mod tests {
             Store::open(&folder.path()).unwrap().0.append(part).unwrap();
         }
         assert_eq!(Store::open(&folder.path()).unwrap().1, events);
+        assert_eq!(stored(folder.path()).unwrap(), events);
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_is_told_and_not_made() {
+        let folder = Folder::new("missing");
+        let error = stored(folder.path()).unwrap_err();
+        assert!(error.message().ends_with("there is no store of feedback"), "{error:?}");
+        assert!(!folder.path().exists());
     }
 
     #[test]
