@@ -20,7 +20,7 @@ use footlight_graph::plan::Access;
 use footlight_graph::{Op, Type};
 use footlight_tensor::{Philox, RandomKey};
 use isa::Isa;
-use kernels::gemm::{self, Left};
+use kernels::gemm::{self, Left, Right};
 use kernels::moving::Moves;
 use kernels::program::Compiled;
 use kernels::reduce::{self, Fold, Kind};
@@ -111,7 +111,7 @@ fn product(isa: Isa, peak: f64, [m, k, n]: [usize; 3], lead: usize, transposed: 
     let (pack, multiply) = unsafe {
         (
             seconds(|| gemm::pack_b(isa, black_box(b.as_ptr()), b_rows, b_columns, [k, n], packed)),
-            seconds(|| gemm::gemm_packed(isa, [m, n, k], black_box(left), packed, c.as_mut_ptr(), n)),
+            seconds(|| gemm::gemm(isa, [m, n, k], black_box(left), Right::packed(isa, k, packed), c.as_mut_ptr(), n)),
         )
     };
     let rate = 2.0 * (m * n * k) as f64 / multiply;

@@ -300,7 +300,7 @@ mod tests {
 
         /// Half of those that can be.
         fn is_in_place(&self, isa: Isa) -> bool {
-            !self.transposed[1] && self.extents[0] % 2 == 0 && lies_in_vectors(isa, self.extents[1])
+            !self.transposed[1] && self.extents[0].is_multiple_of(2) && lies_in_vectors(isa, self.extents[1])
         }
 
         fn product(&self, isa: Isa, block: usize) -> Vec<f32> {
