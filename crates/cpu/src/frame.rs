@@ -45,7 +45,7 @@ impl Run<'_> {
         for (p, phase) in self.plan.phases.iter().enumerate() {
             self.progress.work(p, worker, |share| phase.shares[share].tasks, |task| frame.run_task(phase, task));
             let is_last = p + 1 == self.plan.phases.len();
-            if (!is_last || self.poison) && !self.progress.wait(p, phase.tasks) {
+            if (!is_last || self.poison) && !self.progress.wait(p, worker, phase.tasks) {
                 return;
             }
             if self.poison {
@@ -53,7 +53,7 @@ impl Run<'_> {
                     frame.poison_freed(phase);
                     self.progress.add_done(p, 1);
                 }
-                if !self.progress.wait(p, phase.tasks + 1) {
+                if !self.progress.wait(p, worker, phase.tasks + 1) {
                     return;
                 }
             }

@@ -12,6 +12,7 @@ mod images;
 mod isa;
 mod kernels;
 pub mod naive;
+mod pace;
 mod packed;
 mod profile;
 mod ready;
@@ -20,6 +21,7 @@ mod store;
 mod target;
 mod team;
 
+pub use buffer::with_room;
 pub use engine::Engine;
 pub use feed::Feed;
 pub use isa::Isa;

@@ -4,6 +4,7 @@ use crate::buffer::Buffer;
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::frame::Run;
+use crate::pace::Pace;
 use crate::packed::Keeps;
 use crate::profile::{NodeTime, Profile};
 use crate::ready::{CONSTANT_BYTES, Counts, ReadyPlan};
@@ -39,6 +40,7 @@ pub struct Session {
     pointers: Vec<*mut u8>,
     scratch: Vec<*mut u8>,
     workers: usize,
+    pace: Pace,
 }
 
 // SAFETY: the raw pointers are only tables that each run fills anew from the engine it is given exclusively.
@@ -93,6 +95,7 @@ impl Session {
             states,
             inputs,
             workers,
+            pace: Pace::default(),
         }
     }
 
@@ -118,8 +121,14 @@ impl Session {
     /// one that made this session; nothing was run then.
     pub fn run(&mut self, engine: &mut Engine, feeds: &[Feed<'_>]) -> Result<(), Error> {
         self.begin(engine, feeds)?;
+        let begin = Instant::now();
+        let workers = self.pace.workers(self.workers, begin);
         let run = self.current(engine, feeds);
-        engine.team.run(self.workers, &|worker| run.work(worker));
+        engine.team.run(workers, &|worker| run.work(worker));
+        if self.workers > 1 {
+            let (now, waited) = (Instant::now(), self.progress.waited() + engine.team.waited());
+            self.pace.learn(workers, now - begin, waited, now);
+        }
         Ok(())
     }
 

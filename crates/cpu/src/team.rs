@@ -48,6 +48,8 @@ struct Shared {
     stop: AtomicBool,
     asleep: Vec<AtomicBool>,
     panicked: AtomicBool,
+    /// Nanoseconds that the caller waited at the end of the last job, as [`Patience::waited`] tells.
+    waited: AtomicU64,
 }
 
 /// A fixed team of workers.
@@ -78,6 +80,7 @@ impl Team {
             stop: AtomicBool::new(false),
             asleep: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             panicked: AtomicBool::new(false),
+            waited: AtomicU64::new(0),
         });
         let handles: Vec<JoinHandle<()>> = (1..workers)
             .map_while(|index| {
@@ -95,12 +98,18 @@ impl Team {
         self.handles.len() + 1
     }
 
+    /// How long the caller waited at the end of the last job for those who had joined, beyond the moment that always takes.
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.shared.waited.load(Ordering::Relaxed))
+    }
+
     /// Runs `job(0)` here, and `job(index)` on each worker below `workers` that comes before that is done; returns when
     /// all who came are done. So a job has to be one that any of them can finish alone.
     ///
     /// A panic of a worker is carried to the caller.
     pub fn run(&mut self, workers: usize, job: &Job<'_>) {
         let workers = workers.clamp(1, self.workers());
+        self.shared.waited.store(0, Ordering::Relaxed);
         if workers == 1 {
             return job(0);
         }
@@ -138,6 +147,7 @@ impl Drop for OpenJob<'_> {
         while self.0.finished.load(Ordering::Acquire) < joined {
             patience.wait();
         }
+        self.0.waited.store(patience.waited().as_nanos() as u64, Ordering::Relaxed);
     }
 }
 
@@ -153,12 +163,26 @@ impl Drop for Team {
 
 /// Spins at first, then gives the core away: whoever is awaited may need it.
 #[derive(Default)]
-struct Patience(u32);
+struct Patience {
+    spins: u32,
+    /// When there was no point in spinning any more.
+    end: Option<Instant>,
+}
 
 impl Patience {
     fn wait(&mut self) {
-        self.0 = self.0.saturating_add(1);
-        if self.0 < 4_000 { std::hint::spin_loop() } else { std::thread::yield_now() }
+        if self.spins < 4_000 {
+            self.spins += 1;
+            std::hint::spin_loop();
+        } else {
+            self.end.get_or_insert_with(Instant::now);
+            std::thread::yield_now();
+        }
+    }
+
+    /// How long it was in vain to spin.
+    fn waited(&self) -> Duration {
+        self.end.map_or(Duration::ZERO, |end| end.elapsed())
     }
 }
 
@@ -171,6 +195,7 @@ pub(crate) struct Phases {
     claimed: Vec<Tally>,
     /// How many tasks of each phase are done.
     done: Vec<Tally>,
+    waited: AtomicU64,
     is_broken: AtomicBool,
 }
 
@@ -189,7 +214,13 @@ pub(crate) struct Task {
 impl Phases {
     pub(crate) fn new(count: usize, workers: usize) -> Phases {
         let tallies = |count: usize| (0..count).map(|_| Tally::default()).collect();
-        Phases { workers, claimed: tallies(count * workers), done: tallies(count), is_broken: AtomicBool::new(false) }
+        Phases {
+            workers,
+            claimed: tallies(count * workers),
+            done: tallies(count),
+            waited: AtomicU64::new(0),
+            is_broken: AtomicBool::new(false),
+        }
     }
 
     /// Makes the phases ready for a job; nobody may be at work.
@@ -197,6 +228,7 @@ impl Phases {
         for Tally(count) in self.claimed.iter().chain(&self.done) {
             count.store(0, Ordering::Relaxed);
         }
+        self.waited.store(0, Ordering::Relaxed);
         self.is_broken.store(false, Ordering::Relaxed);
     }
 
@@ -227,7 +259,7 @@ impl Phases {
 
     /// Waits until `tasks` of a phase are done, and what they wrote can be read; false if a worker panicked, so that they
     /// never will be.
-    pub(crate) fn wait(&self, phase: usize, tasks: usize) -> bool {
+    pub(crate) fn wait(&self, phase: usize, worker: usize, tasks: usize) -> bool {
         let mut patience = Patience::default();
         while self.done[phase].0.load(Ordering::Acquire) < tasks {
             if self.is_broken.load(Ordering::Relaxed) {
@@ -235,7 +267,15 @@ impl Phases {
             }
             patience.wait();
         }
+        if worker == 0 && patience.end.is_some() {
+            self.waited.fetch_add(patience.waited().as_nanos() as u64, Ordering::Relaxed);
+        }
         true
+    }
+
+    /// How long the caller has waited in this job for others, beyond the moments that phases always take.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed))
     }
 }
 
@@ -375,7 +415,7 @@ mod tests {
                             assert_eq!(written[phase].load(Ordering::Relaxed), 7);
                             written[phase + 1].fetch_add(1, Ordering::Relaxed);
                         });
-                        assert!(phases.wait(phase, 7));
+                        assert!(phases.wait(phase, worker, 7));
                     }
                 });
                 assert!(written.iter().all(|w| w.load(Ordering::Relaxed) == 7));
@@ -406,7 +446,7 @@ mod tests {
                                 done.fetch_add(1, Ordering::Relaxed);
                             },
                         );
-                        if !phases.wait(phase, 8) {
+                        if !phases.wait(phase, worker, 8) {
                             return;
                         }
                     }

@@ -35,7 +35,7 @@ pub use generate::Generate;
 pub use model::{Evaluation, Functional, Model, PlanSummary, Sequential};
 pub use reading::is_distribution;
 
-pub use footlight_nn::file::write_atomically;
+pub use footlight_nn::file::{write_atomically, write_atomically_with};
 
 pub use footlight_cpu as cpu;
 pub use footlight_graph as graph;

@@ -5,7 +5,7 @@ use crate::reading::Reading;
 use crate::train::{Evaluate, Logs, TrainingPlan, check_inputs};
 use crate::{Error, ErrorKind, Result};
 use footlight_cpu::naive::{self, NaiveData, NaiveValue};
-use footlight_cpu::{Ceilings, Engine, Feed, Profile, Session};
+use footlight_cpu::{Ceilings, Engine, Feed, Profile, Session, with_room};
 use footlight_graph::simplify::RuleReport;
 use footlight_graph::{Graph, Role, cost};
 use footlight_nn::{
@@ -630,7 +630,7 @@ impl Model {
         check_inputs(&x, &self.architecture)?;
         let shapes: Vec<Vec<usize>> = self.output_shapes();
         let count = x[0].len();
-        let mut all: Vec<Vec<f32>> = shapes.iter().map(|shape| Vec::with_capacity(count * len_of(shape))).collect();
+        let mut all: Vec<Vec<f32>> = shapes.iter().map(|shape| with_room(count * len_of(shape))).collect();
         let order: Vec<u32> = (0..count as u32).collect();
         for batch in order.chunks(256) {
             let (engine, session) = self.session(Kind::Infer, batch.len())?;

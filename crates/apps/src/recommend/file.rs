@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use footlight::tensor::{Data, Tensor, npz};
-use footlight::{Error, ErrorKind, Result, write_atomically};
+use footlight::{Error, ErrorKind, Result, write_atomically_with};
 use serde_json::{Value as Json, json};
 
 use super::data::{Event, EventKind, Interactions, Item, Names};
@@ -44,8 +44,8 @@ impl Recommender {
             vector(events.iter().map(|event| event.time).collect::<Vec<_>>()),
         ];
         tensors.extend(EVENTS.map(str::to_string).into_iter().zip(columns));
-        let bytes = npz::write(tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
-        Ok(write_atomically(path, &bytes)?)
+        let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        Ok(write_atomically_with(path, |file| npz::write_stream(tensors, file))?)
     }
 
     /// Opens what [`Recommender::save`] wrote.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use footlight_graph::{Role, Type};
-use footlight_nn::file::write_atomically;
+use footlight_nn::file::write_atomically_with;
 use footlight_tensor::{Data, Tensor, npz};
 use serde_json::{Value as Json, json};
 
@@ -88,8 +88,8 @@ impl Checkpointer {
             let named = callback.tensors.iter();
             arrays.extend(named.map(|(name, tensor)| (format!("{CALLBACK}{index}/{name}"), tensor.clone())));
         }
-        let bytes = npz::write(arrays.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
-        write_atomically(&self.path, &bytes)?;
+        let arrays = arrays.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        write_atomically_with(&self.path, |file| npz::write_stream(arrays, file))?;
         self.last = Instant::now();
         Ok(())
     }

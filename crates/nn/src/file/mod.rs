@@ -21,6 +21,6 @@ mod tree;
 
 pub use archive::{Archive, KERAS_VERSION};
 pub use model::{LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, VarShape, read_vars, weights_tree};
-pub use save::write_atomically;
+pub use save::{write_atomically, write_atomically_with};
 pub use saved::{SavedModel, States, to_archive};
 pub use tree::{Entry, Group};

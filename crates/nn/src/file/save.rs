@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +18,28 @@ use footlight_tensor::{Error, ErrorKind};
 /// full, or when `path` is a folder or a device. The old file is then as it was, and the temporary one is gone.
 pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
     let path = path.as_ref();
-    replace(path, |file| file.write_all(bytes)).map_err(|error| describe(path, bytes.len(), &error))
+    replace(path, |file| file.write_all(bytes)).map_err(|error| describe(path, Some(bytes.len()), &error))
+}
+
+/// As [`write_atomically`], for bytes that `write` writes one after another.
+///
+/// # Errors
+/// As [`write_atomically`], and what `write` answers, with the path.
+pub fn write_atomically_with(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let (path, mut fault) = (path.as_ref(), None);
+    let replaced = replace(path, |file| {
+        let mut file = BufWriter::new(file);
+        let written = write(&mut file).map_err(|error| fault = Some(error.at(format!("`{}`", path.display()))));
+        written.map_err(|()| io::Error::other("it is told below"))?;
+        file.flush()
+    });
+    match (fault, replaced) {
+        (Some(fault), _) => Err(fault),
+        (None, replaced) => replaced.map_err(|error| describe(path, None, &error)),
+    }
 }
 
 fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
@@ -77,14 +98,15 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn describe(path: &Path, len_bytes: usize, error: &io::Error) -> Error {
+fn describe(path: &Path, len_bytes: Option<usize>, error: &io::Error) -> Error {
+    let bytes = len_bytes.map(|bytes| format!(" {bytes} bytes")).unwrap_or_default();
     let help = match error.kind() {
         io::ErrorKind::NotFound => "make the folder first",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "choose a folder that you may write to",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space or choose another disk",
         _ => "choose another path",
     };
-    Error::new(ErrorKind::File, format!("`{}`: cannot write {len_bytes} bytes: {error}", path.display())).help(help)
+    Error::new(ErrorKind::File, format!("`{}`: cannot write{bytes}: {error}", path.display())).help(help)
 }
 
 #[cfg(test)]
@@ -122,6 +144,27 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), content);
         }
         assert_eq!(folder.names(), ["model.keras"]);
+    }
+
+    #[test]
+    fn what_is_written_bit_by_bit_is_there_whole_or_not_at_all() {
+        let folder = Folder::new("bit-by-bit");
+        let path = folder.0.join("checkpoint.npz");
+        write_atomically_with(&path, |file| {
+            (0..3).for_each(|i| file.write_all(&[i; 9000]).unwrap());
+            Ok(())
+        })
+        .unwrap();
+        let whole = fs::read(&path).unwrap();
+        assert_eq!((whole.len(), whole[26_999]), (27_000, 2));
+        let error = write_atomically_with(&path, |file| {
+            file.write_all(b"half of the n").unwrap();
+            Err(Error::new(ErrorKind::File, "the rest is missing"))
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(error.ends_with("checkpoint.npz`: the rest is missing"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        assert_eq!(folder.names(), ["checkpoint.npz"]);
     }
 
     #[test]
@@ -185,7 +228,7 @@ mod tests {
     fn a_full_disk_is_named_and_a_device_is_never_replaced() {
         let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let cause = full.write_all(b"x").unwrap_err();
-        let error = describe(Path::new("best.keras"), 1, &cause);
+        let error = describe(Path::new("best.keras"), Some(1), &cause);
         assert!(error.message().starts_with("`best.keras`: cannot write 1 bytes: No space left on device"), "{error}");
         assert_eq!(error.help_text(), Some("free some space or choose another disk"));
         assert!(write_atomically("/dev/full", b"x").is_err());

@@ -6,7 +6,7 @@
 //! # References
 //! NumPy documentation, `numpy.lib.format`, versions 1.0, 2.0 and 3.0.
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 
 use super::stream::{Stream, count_elements};
 use crate::{Data, Error, ErrorKind, Tensor, display_shape};
@@ -16,6 +16,8 @@ const MAGIC: [u8; 6] = *b"\x93NUMPY";
 const HEADER_LIMIT_BYTES: usize = 65_535;
 /// NumPy's own limit.
 const RANK_LIMIT: usize = 64;
+/// Elements that are turned into bytes at a time.
+const AT_A_TIME: usize = 1 << 14;
 
 /// Reads a tensor from `npy` bytes of version 1.0, 2.0 or 3.0.
 ///
@@ -68,6 +70,14 @@ pub(crate) fn read_sized(reader: impl Read, declared_bytes: Option<u64>) -> Resu
 /// # Errors
 /// `ErrorKind::Shape` for more than 64 axes, NumPy's limit.
 pub fn write(tensor: &Tensor) -> Result<Vec<u8>, Error> {
+    let mut bytes = header(tensor)?;
+    bytes.reserve_exact(tensor.len() * tensor.dtype().size_bytes());
+    write_elements(tensor, &mut bytes).expect("memory takes all bytes");
+    Ok(bytes)
+}
+
+/// What comes before the elements.
+pub(super) fn header(tensor: &Tensor) -> Result<Vec<u8>, Error> {
     if tensor.shape().len() > RANK_LIMIT {
         let message = format!("npy: rank {} is more than the {RANK_LIMIT} axes NumPy reads", tensor.shape().len());
         return Err(Error::new(ErrorKind::Shape, message));
@@ -90,20 +100,34 @@ pub fn write(tensor: &Tensor) -> Result<Vec<u8>, Error> {
     let padded = (prefix_bytes + header.len() + 1).next_multiple_of(64) - prefix_bytes;
     header.push_str(&" ".repeat(padded - 1 - header.len()));
     header.push('\n');
-
-    let mut bytes = Vec::with_capacity(prefix_bytes + padded + tensor.len() * tensor.dtype().size_bytes());
-    bytes.extend(MAGIC);
+    let mut bytes = Vec::from(MAGIC);
     bytes.extend([1, 0]);
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
-    match tensor.data() {
-        Data::F32(v) => bytes.extend(v.iter().flat_map(|x| x.to_le_bytes())),
-        Data::F64(v) => bytes.extend(v.iter().flat_map(|x| x.to_le_bytes())),
-        Data::I32(v) => bytes.extend(v.iter().flat_map(|x| x.to_le_bytes())),
-        Data::I64(v) => bytes.extend(v.iter().flat_map(|x| x.to_le_bytes())),
-        Data::U8(v) => bytes.extend_from_slice(v),
-    }
     Ok(bytes)
+}
+
+/// Writes the elements, some at a time.
+pub(super) fn write_elements(tensor: &Tensor, out: &mut impl Write) -> io::Result<()> {
+    fn each<T: Copy, const BYTES: usize>(
+        elements: &[T],
+        out: &mut impl Write,
+        bytes_of: fn(T) -> [u8; BYTES],
+    ) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(BYTES * AT_A_TIME.min(elements.len()));
+        elements.chunks(AT_A_TIME).try_for_each(|some| {
+            bytes.clear();
+            bytes.extend(some.iter().flat_map(|x| bytes_of(*x)));
+            out.write_all(&bytes)
+        })
+    }
+    match tensor.data() {
+        Data::F32(v) => each(v, out, f32::to_le_bytes),
+        Data::F64(v) => each(v, out, f64::to_le_bytes),
+        Data::I32(v) => each(v, out, i32::to_le_bytes),
+        Data::I64(v) => each(v, out, i64::to_le_bytes),
+        Data::U8(v) => out.write_all(v),
+    }
 }
 
 /// The element types that are read.

@@ -3,8 +3,9 @@
 //! Archives can be bombs, so an entry is read only as far as its `npy` header says, that length has to be the one the
 //! archive declares, and entries that share bytes or promise a hundredfold of a large size are refused unread.
 
-use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
+use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 use super::npy;
@@ -68,16 +69,45 @@ pub fn read_stream(mut reader: impl Read + Seek) -> Result<Vec<(String, Tensor)>
 /// # Errors
 /// `ErrorKind::File` when two tensors have the same name; `ErrorKind::Shape` as [`npy::write`].
 pub fn write<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Vec<u8>, Error> {
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut bytes = Cursor::new(Vec::new());
+    write_stream(tensors, &mut bytes)?;
+    Ok(bytes.into_inner())
+}
+
+/// As [`write`], to where the bytes belong, so that they are not all in memory.
+///
+/// # Errors
+/// As [`write`]; `ErrorKind::File` with the cause when the bytes are not taken.
+///
+/// # Examples
+/// ```
+/// use footlight_tensor::{Tensor, npz};
+/// let x = Tensor::new([2], vec![1.5f32, 2.5]).unwrap();
+/// let mut file = std::io::Cursor::new(Vec::new());
+/// npz::write_stream([("x", &x)], &mut file).unwrap();
+/// assert_eq!(file.into_inner(), npz::write([("x", &x)]).unwrap());
+/// ```
+pub fn write_stream<'a>(
+    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    out: impl Write + Seek,
+) -> Result<(), Error> {
+    let not_taken = |error: io::Error| Error::new(ErrorKind::File, format!("npz: cannot write: {error}"));
+    let fault = |error: ZipError| match error {
+        ZipError::Io(error) => not_taken(error),
+        other => Error::new(ErrorKind::File, format!("npz: {other}")),
+    };
+    let mut writer = ZipWriter::new(out);
     for (name, tensor) in tensors {
-        let bytes = npy::write(tensor)?;
+        let header = npy::header(tensor)?;
+        let len_bytes = (header.len() + tensor.len() * tensor.dtype().size_bytes()) as u64;
         let options = SimpleFileOptions::DEFAULT
             .compression_method(CompressionMethod::Stored)
-            .large_file(bytes.len() as u64 >= u64::from(u32::MAX));
+            .large_file(len_bytes >= u64::from(u32::MAX));
         writer.start_file(format!("{name}{SUFFIX}"), options).map_err(fault)?;
-        writer.write_all(&bytes).map_err(fault)?;
+        let written = writer.write_all(&header).and_then(|()| npy::write_elements(tensor, &mut writer));
+        written.map_err(not_taken)?;
     }
-    Ok(writer.finish().map_err(fault)?.into_inner())
+    writer.finish().map_err(fault)?.flush().map_err(not_taken)
 }
 
 fn fault(error: impl std::fmt::Display) -> Error {

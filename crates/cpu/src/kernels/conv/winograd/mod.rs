@@ -36,18 +36,19 @@ const TOGETHER: usize = 1 << 12;
 const PAIRS: usize = 1 << 14;
 
 /// Whether a convolution along these axes is computed in tiles, where outputs come in pairs.
-pub(super) fn fits([depth, height, width]: &[Axis; 3], [channels, filters]: [usize; 2], groups: usize) -> bool {
-    groups == 1
-        && (depth.reads(1), height.reads(3), width.reads(3)) == (true, true, true)
-        && [channels, filters].iter().all(|c| c.is_multiple_of(LANES))
-        && channels <= (4 * filters).min(K_CHUNK)
+pub(super) fn fits(axes: &[Axis; 3], [channels, filters]: [usize; 2], groups: usize) -> bool {
+    is_of_3x3(axes, [channels, filters], groups) && channels <= (4 * filters).min(K_CHUNK)
 }
 
 /// Whether its kernel's gradient is.
-pub(super) fn fits_gradient(axes: &[Axis; 3], channels: [usize; 2], groups: usize) -> bool {
-    fits(axes, channels.map(|c| c.min(LANES)), groups)
-        && channels.iter().all(|c| c.is_multiple_of(LANES))
-        && channels[0] * channels[1] <= PAIRS
+pub(super) fn fits_gradient(axes: &[Axis; 3], [channels, filters]: [usize; 2], groups: usize) -> bool {
+    is_of_3x3(axes, [channels, filters], groups) && channels * filters <= PAIRS
+}
+
+fn is_of_3x3([depth, height, width]: &[Axis; 3], channels: [usize; 2], groups: usize) -> bool {
+    groups == 1
+        && (depth.reads(1) && height.reads(3) && width.reads(3))
+        && channels.iter().all(|count| count.is_multiple_of(LANES))
 }
 
 /// Whether so many outputs cut into tiles.
