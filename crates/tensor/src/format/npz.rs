@@ -74,10 +74,10 @@ pub fn write<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Re
     Ok(bytes.into_inner())
 }
 
-/// As [`write`], to where the bytes belong, so that they are not all in memory.
+/// As [`write()`], to where the bytes belong, so that they are not all in memory.
 ///
 /// # Errors
-/// As [`write`]; `ErrorKind::File` with the cause when the bytes are not taken.
+/// As [`write()`]; `ErrorKind::File` with the cause when the bytes are not taken.
 ///
 /// # Examples
 /// ```
