@@ -27,8 +27,8 @@ fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
     let _ = (start, bytes);
 }
 
-/// An empty vector with room for `count` floats, in huge pages where it is much: to fill it for the first time costs a third
-/// less then.
+/// An empty vector with room for `count` floats, in huge pages where it is much: the system gives a few of them sooner than
+/// many small ones when it is filled.
 pub fn with_room(count: usize) -> Vec<f32> {
     let vector = Vec::<f32>::with_capacity(count);
     let (begin, end) = (vector.as_ptr().addr(), vector.as_ptr().addr() + count * size_of::<f32>());
