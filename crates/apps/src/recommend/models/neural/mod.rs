@@ -53,13 +53,15 @@ fn weights<'a>(models: impl Iterator<Item = (&'a str, &'a Model)>) -> Vec<(Strin
     all
 }
 
-/// Gives a model the weights of a file.
-fn set_weights(name: &str, model: &mut Model, tensors: &mut Tensors) -> Result<()> {
-    let weights = model.architecture().weights();
-    let paths: Vec<(String, Vec<usize>)> = weights.iter().map(|w| (w.path.clone(), w.spec.shape.clone())).collect();
-    for (path, shape) in paths {
-        let values = tensors.floats(&format!("{name}/{path}"), &shape)?;
-        model.set_state(&path, &Tensor::new(shape, values)?)?;
+/// Gives models the weights of a file, as [`weights`] names them.
+fn set_weights<'a>(models: impl Iterator<Item = (&'a str, &'a mut Model)>, tensors: &mut Tensors) -> Result<()> {
+    for (name, model) in models {
+        let weights = model.architecture().weights();
+        let paths: Vec<(String, Vec<usize>)> = weights.iter().map(|w| (w.path.clone(), w.spec.shape.clone())).collect();
+        for (path, shape) in paths {
+            let values = tensors.floats(&format!("{name}/{path}"), &shape)?;
+            model.set_state(&path, &Tensor::new(shape, values)?)?;
+        }
     }
     Ok(())
 }

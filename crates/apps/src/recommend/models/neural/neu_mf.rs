@@ -110,8 +110,9 @@ impl NeuMf {
         let count = |name: &str| settings.count(KIND, name);
         let shape = [count("size"), count("length"), data.items.len(), count("negatives")];
         let rate = settings.value(KIND, "learning_rate");
-        let mut models = parts(data.items.len(), settings, seed)?;
-        models[0] = std::mem::replace(&mut models[0], embedding(1, 1, 0)?).threads(threads);
+        // The step has as many threads as its first model.
+        let [read, second, third, last] = parts(data.items.len(), settings, seed)?;
+        let mut models = [read.threads(threads), second, third, last];
         let mut step = TrainStep::new(seed, NAMES.into_iter().zip(&models), move |s| {
             let loss = loss(s, shape);
             NAMES.iter().for_each(|model| s.minimize(loss, model, Adam::new().learning_rate(rate)));
@@ -155,9 +156,7 @@ impl NeuMf {
     pub fn load(items: usize, settings: &Settings, tensors: &mut Tensors) -> Result<NeuMf> {
         tensors.check("items/embedding/embeddings", &[items + 1, 2 * settings.count(KIND, "size")])?;
         let mut models = parts(items, settings, 0)?;
-        for (name, model) in NAMES.iter().zip(&mut models) {
-            set_weights(name, model, tensors)?;
-        }
+        set_weights(NAMES.into_iter().zip(&mut models), tensors)?;
         NeuMf::of(models, settings)
     }
 }

@@ -220,9 +220,7 @@ impl SasRec {
     pub fn load(items: usize, settings: &Settings, tensors: &mut Tensors) -> Result<SasRec> {
         tensors.check("items/embedding/embeddings", &[items + 1, settings.count(KIND, "size")])?;
         let mut models = parts(items, settings, settings.value(KIND, "dropout"), 0)?;
-        for (name, model) in ["items", "places", "blocks"].iter().zip(&mut models) {
-            set_weights(name, model, tensors)?;
-        }
+        set_weights(["items", "places", "blocks"].into_iter().zip(&mut models), tensors)?;
         SasRec::of(models, settings)
     }
 

@@ -84,8 +84,9 @@ impl TwoTower {
         let count = |name: &str| settings.count(KIND, name);
         let (size, length, items, rate) =
             (count("size"), count("length"), data.items.len(), settings.value(KIND, "learning_rate"));
-        let mut models = parts(items, settings, seed)?;
-        models[0] = std::mem::replace(&mut models[0], embedding(1, 1, 0)?).threads(threads);
+        // The step has as many threads as its first model.
+        let [read, second, third, last] = parts(items, settings, seed)?;
+        let mut models = [read.threads(threads), second, third, last];
         let mut step = TrainStep::new(seed, NAMES.into_iter().zip(&models), move |s| {
             let (before, next) = (s.input("before", &[length]), s.input("next", &[1]));
             let mean = mean_rows(s, "read", before, size);
@@ -130,9 +131,7 @@ impl TwoTower {
     pub fn load(items: usize, settings: &Settings, tensors: &mut Tensors) -> Result<TwoTower> {
         tensors.check("items/embedding/embeddings", &[items + 1, settings.count(KIND, "size")])?;
         let mut models = parts(items, settings, 0)?;
-        for (name, model) in NAMES.iter().zip(&mut models) {
-            set_weights(name, model, tensors)?;
-        }
+        set_weights(NAMES.into_iter().zip(&mut models), tensors)?;
         TwoTower::of(models, settings)
     }
 }
