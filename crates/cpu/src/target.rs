@@ -171,7 +171,7 @@ impl Target for CpuTarget {
             _ => {
                 let ty = graph.type_of(node.outputs[0]);
                 let row = ty.len() / ty.shape.first().copied().unwrap_or(1).max(1);
-                1024usize.div_ceil(row.max(1)).min(16)
+                16usize.div_ceil(row.max(1))
             }
         }
     }

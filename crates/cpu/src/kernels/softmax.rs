@@ -62,6 +62,12 @@ fn exponentials<const FMA: bool>(x: &[f32], y: &mut [f32]) -> (f32, f32) {
     (max, join(sums, |a, b| a + b))
 }
 
+/// One division for a row: a vector of quotients takes as long as its exponentials.
+#[inline(always)]
+fn scale(y: &mut [f32], factor: f32) {
+    y.iter_mut().for_each(|y| *y *= factor);
+}
+
 multiversion! {
     /// The softmax of `rows` rows of `len`.
     ///
@@ -74,7 +80,7 @@ multiversion! {
                 (std::slice::from_raw_parts(x.add(row * len), len), std::slice::from_raw_parts_mut(y.add(row * len), len))
             };
             let (_, sum) = exponentials::<FMA>(x, y);
-            y.iter_mut().for_each(|y| *y /= sum);
+            scale(y, 1.0 / sum);
         }
     }
 }
@@ -103,7 +109,7 @@ multiversion! {
                 )
             };
             let (max, sum) = exponentials::<FMA>(x, p);
-            p.iter_mut().for_each(|p| *p /= sum);
+            scale(p, 1.0 / sum);
             let own = usize::try_from(label).ok().and_then(|label| x.get(label));
             *loss = own.map_or(f32::NAN, |own| super::math::log::<FMA>(sum) + max - own);
         }

@@ -11,6 +11,9 @@ use crate::isa::Isa;
 const PANELS: usize = 2;
 const CHUNK: usize = 512;
 
+/// Columns of `A` that all tiles copy before the next: a line that two tiles share is still in the L1 cache.
+const RUN: usize = 16;
+
 /// Floats of scratch that [`gemm_streamed`] needs for `m` rows and `k` columns of `A`.
 pub(crate) fn scratch_floats(isa: Isa, m: usize, k: usize) -> usize {
     (m + PANELS * panel_width(isa)) * CHUNK.min(k)
@@ -37,9 +40,11 @@ pub(crate) unsafe fn gemm_streamed(
         // read and written lies inside the matrices.
         unsafe {
             let piece = scratch.add(m * len);
-            for (i, rows) in tiles() {
-                let source = a.pointer.add(i * a.row_stride + first * a.column_stride);
-                copy_tile(Left { pointer: source, ..a }, rows, len, scratch.add(i * len));
+            for p in (0..len).step_by(RUN) {
+                for (i, rows) in tiles() {
+                    let source = a.pointer.add(i * a.row_stride + (first + p) * a.column_stride);
+                    copy_tile(Left { pointer: source, ..a }, rows, RUN.min(len - p), scratch.add(i * len + p * rows));
+                }
             }
             for left in (0..n).step_by(PANELS * width) {
                 let columns = (PANELS * width).min(n - left);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use footlight_cpu::{Engine, Feed, Session};
+use footlight_cpu::{Ceilings, Engine, Feed, Profile, Session};
 use footlight_graph::{Builder, Graph, Role, Type, Value, differentiate};
 use footlight_nn::losses::Prediction;
 use footlight_nn::{
@@ -177,25 +177,7 @@ impl TrainStep {
     pub fn train_on_batch(&mut self, data: &[(&str, &Samples)], rows: &[u32]) -> Result<Logs> {
         self.session(rows.len())?;
         let planned = self.sessions.last_mut().expect("it was put there");
-        let graph = &planned.session.plan().graph;
-        let names: Vec<&str> = graph.inputs().map(|(name, _)| name).collect();
-        if let Some((name, _)) = data.iter().find(|(name, _)| !names.contains(name)) {
-            return Err(suggest::unknown("input", name, &names).into());
-        }
-        let mut feeds: Vec<Feed<'_>> = Vec::new();
-        for (name, value) in graph.inputs() {
-            let Some((_, samples)) = data.iter().find(|(known, _)| *known == name) else {
-                let message = format!("input `{name}` is given no samples");
-                return Err(Error::new(ErrorKind::Data, message).help("name it among the data of the step"));
-            };
-            let wanted = &graph.type_of(value).shape[1..];
-            if samples.sample_shape() != wanted && samples.sample_len() != wanted.iter().product::<usize>() {
-                let (got, wanted) = (display_shape(samples.sample_shape()), display_shape(wanted));
-                let message = format!("input `{name}`: samples have shape {got}, the step takes {wanted}");
-                return Err(Error::new(ErrorKind::Shape, message).help("reshape the data, or declare another shape"));
-            }
-            feeds.push(feed(samples, rows));
-        }
+        let feeds = feeds(&planned.session.plan().graph, data, rows)?;
         planned.session.run(&mut self.engine, &feeds)?;
         let reported = |name: &String| {
             let value = planned.session.output_f32(&self.engine, name).map_or(f32::NAN, |value| value[0]);
@@ -204,6 +186,19 @@ impl TrainStep {
         let mut logs: Logs = planned.reports.iter().map(reported).collect();
         logs.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(logs)
+    }
+
+    /// Takes `runs` steps on the samples `rows` of `data`, on one thread, and tells where the time goes.
+    ///
+    /// # Errors
+    /// Those of [`TrainStep::train_on_batch`].
+    pub fn profile(&mut self, data: &[(&str, &Samples)], rows: &[u32], runs: usize) -> Result<Profile> {
+        self.session(rows.len())?;
+        let planned = self.sessions.last_mut().expect("it was put there");
+        let feeds = feeds(&planned.session.plan().graph, data, rows)?;
+        let mut profile = planned.session.profile(&mut self.engine, &feeds, runs)?;
+        profile.ceilings = Some(Ceilings::measure());
+        Ok(profile)
     }
 
     /// An output of the last step that was asked for with [`Builder::output`].
@@ -240,6 +235,29 @@ impl TrainStep {
         self.session(rows)?;
         Ok(PlanSummary::of(&self.sessions.last().expect("it was put there").session))
     }
+}
+
+/// The inputs of a step: the samples `rows` of `data`, each column under the name of its input.
+fn feeds<'a>(graph: &Graph, data: &[(&str, &'a Samples)], rows: &'a [u32]) -> Result<Vec<Feed<'a>>> {
+    let names: Vec<&str> = graph.inputs().map(|(name, _)| name).collect();
+    if let Some((name, _)) = data.iter().find(|(name, _)| !names.contains(name)) {
+        return Err(suggest::unknown("input", name, &names).into());
+    }
+    let mut feeds: Vec<Feed<'_>> = Vec::new();
+    for (name, value) in graph.inputs() {
+        let Some((_, samples)) = data.iter().find(|(known, _)| *known == name) else {
+            let message = format!("input `{name}` is given no samples");
+            return Err(Error::new(ErrorKind::Data, message).help("name it among the data of the step"));
+        };
+        let wanted = &graph.type_of(value).shape[1..];
+        if samples.sample_shape() != wanted && samples.sample_len() != wanted.iter().product::<usize>() {
+            let (got, wanted) = (display_shape(samples.sample_shape()), display_shape(wanted));
+            let message = format!("input `{name}`: samples have shape {got}, the step takes {wanted}");
+            return Err(Error::new(ErrorKind::Shape, message).help("reshape the data, or declare another shape"));
+        }
+        feeds.push(feed(samples, rows));
+    }
+    Ok(feeds)
 }
 
 /// What recording a step gives.

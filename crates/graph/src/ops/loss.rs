@@ -1,9 +1,10 @@
 //! Softmax and its fused cross-entropy.
 
+use super::elementwise::Binary;
 use super::layout::last_axis;
 use super::{Backward, Gradient, OpRule, Sample, SampleInput, arity, require_i32};
 use crate::Type;
-use footlight_tensor::display_shape;
+use footlight_tensor::{DType, display_shape};
 
 /// `y_i = e^(x_i - max x) / sum_j e^(x_j - max x)` along the last axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,16 +72,19 @@ impl OpRule for SparseSoftmaxCrossEntropy {
         }
         Ok(vec![Type::f32(rest), logits.clone()])
     }
-    /// `dx = (p - one_hot(label)) dloss`, plus the softmax rule for a gradient by the probabilities.
+    /// `dx_j = (p_j - (j = label)) dloss`, plus the softmax rule for a gradient by the probabilities.
     fn gradient(&self, cx: Backward<'_>) -> Gradient {
         let (g, labels, p) = (cx.graph, cx.inputs[1], cx.outputs[1]);
         let Some(ty) = g.type_of(p).cloned() else { return Gradient::Inputs(vec![None, None]) };
         let mut dx = None;
         if let Some(dloss) = cx.dy[0] {
-            let target = g.one_hot(labels, *ty.shape.last().unwrap_or(&1));
-            let difference = g.sub(p, target);
             let mut column = ty.shape.clone();
             *column.last_mut().unwrap_or(&mut 1) = 1;
+            // A comparison with the positions joins the program that reads it; rows with a one would be written and read.
+            let classes = *ty.shape.last().unwrap_or(&1);
+            let [positions, labels] = [g.iota([classes], 0), g.reshape(labels, column.clone())].map(|x| g.cast(x, DType::F32));
+            let target = g.binary(Binary::Equal, labels, positions);
+            let difference = g.sub(p, target);
             let dloss = g.reshape(dloss, column);
             dx = Some(g.mul(difference, dloss));
         }
