@@ -60,7 +60,7 @@ struct Step {
 pub(super) fn cost(counts: Counts, settings: &Settings) -> Cost {
     let (size, rows) = (f64::from(settings.value(KIND, "factors")), (counts.users + counts.items) as f64);
     let steps = counts.events as f64 * f64::from(settings.value(KIND, "epochs"));
-    Cost { bytes: 4.0 * rows * size, operations: 60.0 * steps * size }
+    Cost { bytes: 4.0 * rows * size, operations: 180.0 * steps * size }
 }
 
 impl Items {
@@ -73,12 +73,14 @@ impl Items {
     /// Takes a step with the user and both items.
     fn learn(&mut self, user: &mut [f32], i: usize, j: usize) {
         let (slope, rate, decay, size) = (self.slope(user, i, j), self.rate, self.decay, user.len());
-        for (f, p) in user.iter_mut().enumerate() {
-            let (at_i, at_j, q) = (i * size + f, j * size + f, &mut self.factors.data);
-            let (before, qi, qj) = (*p, q[at_i], q[at_j]);
-            *p += rate * (slope * (qi - qj) - decay * before);
-            q[at_i] += rate * (slope * before - decay * qi);
-            q[at_j] += rate * (-slope * before - decay * qj);
+        let [of_i, of_j] = [i, j].map(|row| row * size..(row + 1) * size);
+        let rows = self.factors.data.get_disjoint_mut([of_i, of_j]);
+        let [of_i, of_j] = rows.expect("an item that was seen is none that was not");
+        for ((p, qi), qj) in user.iter_mut().zip(of_i).zip(of_j) {
+            let before = *p;
+            *p += rate * (slope * (*qi - *qj) - decay * before);
+            *qi += rate * (slope * before - decay * *qi);
+            *qj += rate * (-slope * before - decay * *qj);
         }
         let biases = &mut self.biases.data;
         biases[i] += rate * (slope - decay * biases[i]);

@@ -34,8 +34,8 @@ pub(super) struct Ease {
 
 pub(super) fn cost(counts: Counts, _: &Settings) -> Cost {
     let items = counts.items as f64;
-    // A matrix and the half of another that is not zero.
-    Cost { bytes: 6.0 * items * items, operations: items.powi(3) + 2.0 * counts.pairs as f64 }
+    // A matrix, and its copy for the file.
+    Cost { bytes: 8.0 * items * items, operations: items.powi(3) + 2.0 * counts.pairs as f64 }
 }
 
 impl Ease {

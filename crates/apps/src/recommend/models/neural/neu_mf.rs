@@ -54,7 +54,7 @@ pub(in crate::recommend::models) fn cost(counts: Counts, settings: &Settings) ->
     let bytes = 64.0 * size * items + 4.0 * get("batch_size") * (6.0 * size * get("length") + 30.0 * size * candidates);
     let per_step = 6.0 * candidates * 3.0 * size * size + 12.0 * size * get("length");
     let updates = 24.0 * 4.0 * size * items / get("batch_size");
-    Cost { bytes, operations: counts.events as f64 * get("epochs") * (per_step + updates) }
+    Cost { bytes, operations: 2.0 * counts.events as f64 * get("epochs") * (per_step + updates) }
 }
 
 fn parts(items: usize, settings: &Settings, seed: u64) -> Result<[Model; 4]> {
