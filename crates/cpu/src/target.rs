@@ -198,3 +198,27 @@ impl simplify::Fold for CpuTarget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use footlight_graph::{Builder, Type};
+
+    /// Attention over 16 samples, and a sum over the places of each, as for the gradient of a bias.
+    #[test]
+    fn a_sum_within_samples_does_not_hold_them_in_one_block() {
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([16, 128, 64]));
+        let scores = g.matmul_with(x, x, false, true);
+        let weights = g.softmax(scores);
+        let y = g.matmul(weights, x);
+        let sums = g.reduce_sum(y, &[1], false);
+        g.output("sums", sums);
+        let target = CpuTarget::new(Isa::detect());
+        let simple = simplify::simplify(&g.finish().unwrap(), &target).unwrap();
+        let plan = plan::plan(&simple.graph, &target).unwrap();
+        let chain =
+            plan.phases.iter().flat_map(|phase| &phase.chains).max_by(|a, b| a.cost.total_cmp(&b.cost)).unwrap();
+        assert!(chain.steps.len() > 3 && chain.blocks() == 16, "{plan}");
+    }
+}

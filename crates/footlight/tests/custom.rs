@@ -176,6 +176,26 @@ fn a_step_of_ones_own_equals_fit() {
 }
 
 #[test]
+fn a_step_of_ones_own_tells_where_its_time_goes() {
+    let model = Sequential::new(layers![Dense::new(3).name("first").input_shape([4])]).unwrap();
+    let mut step = TrainStep::new(0, [("model", &model)], |s| {
+        let x = s.input("x", &[4]);
+        let y = s.call("model", x);
+        let loss = s.mean_all(y);
+        s.minimize(loss, "model", SGD::new());
+        s.report("loss", loss);
+    })
+    .unwrap();
+    let x = Samples::from(Tensor::new([2, 4], vec![1.0f32; 8]).unwrap());
+    let profile = step.profile(&[("x", &x)], &[0, 1], 3).unwrap();
+    let product = profile.nodes.iter().find(|node| node.op == "matmul" && node.path == "model/first");
+    assert_eq!(product.map(|node| node.flops), Some(2.0 * 2.0 * 4.0 * 3.0), "{profile}");
+    assert!(profile.ceilings.is_some());
+    let error = step.profile(&[], &[0, 1], 3).unwrap_err();
+    assert!(error.to_string().contains("input `x` is given no samples"), "{error}");
+}
+
+#[test]
 fn statistics_go_on_from_call_to_call_within_a_step() {
     let norm = Sequential::new(layers![BatchNormalization::new().momentum(0.5).input_shape([1])]).unwrap();
     let mut step = TrainStep::new(0, [("norm", &norm)], |s| {

@@ -82,7 +82,8 @@ impl OpRule for SparseSoftmaxCrossEntropy {
             *column.last_mut().unwrap_or(&mut 1) = 1;
             // A comparison with the positions joins the program that reads it; rows with a one would be written and read.
             let classes = *ty.shape.last().unwrap_or(&1);
-            let [positions, labels] = [g.iota([classes], 0), g.reshape(labels, column.clone())].map(|x| g.cast(x, DType::F32));
+            let [positions, labels] =
+                [g.iota([classes], 0), g.reshape(labels, column.clone())].map(|x| g.cast(x, DType::F32));
             let target = g.binary(Binary::Equal, labels, positions);
             let difference = g.sub(p, target);
             let dloss = g.reshape(dloss, column);

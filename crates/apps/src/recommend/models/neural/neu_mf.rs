@@ -8,7 +8,7 @@ use footlight::tensor::DType;
 use footlight::train::{StepBuilder, TrainStep};
 
 use super::integrate::Integrated;
-use super::pairs::{Pairs, mean_of, mean_rows, shared_out};
+use super::pairs::{self, Pairs, mean_of, mean_rows};
 use super::{TABLE, embedding, matrix, rows_at, set_weights, weights};
 use crate::recommend::data::Event;
 use crate::recommend::linear::Matrix;
@@ -113,16 +113,13 @@ impl NeuMf {
         // The step has as many threads as its first model.
         let [read, second, third, last] = parts(data.items.len(), settings, seed)?;
         let mut models = [read.threads(threads), second, third, last];
-        let mut step = TrainStep::new(seed, NAMES.into_iter().zip(&models), move |s| {
+        let step = TrainStep::new(seed, NAMES.into_iter().zip(&models), move |s| {
             let loss = loss(s, shape);
             NAMES.iter().for_each(|model| s.minimize(loss, model, Adam::new().learning_rate(rate)));
             s.report("loss", loss);
         })?;
         Pairs { data, length: shape[1], epochs: count("epochs"), batch_size: count("batch_size"), seed }
-            .train(&mut step)?;
-        for (name, model) in NAMES.iter().zip(&mut models) {
-            step.update(name, model)?;
-        }
+            .train(step, NAMES.into_iter().zip(&mut models))?;
         NeuMf::of(models, settings)
     }
 
@@ -180,9 +177,7 @@ impl crate::recommend::models::Model for NeuMf {
     }
 
     fn explain(&self, history: &[Event], item: u32) -> Result<Explanation> {
-        let mean = mean_of(&self.read, history, self.length);
-        let (base, parts) = self.integrated.explain(&mean, self.items.row(item as usize))?;
-        Ok(Explanation { base, contributions: shared_out(&self.read, history, self.length, &mean, &parts) })
+        pairs::explain(&self.read, history, self.length, &self.integrated, self.items.row(item as usize))
     }
 
     fn similar(&self, item: u32, scores: &mut [f32]) -> Result<()> {

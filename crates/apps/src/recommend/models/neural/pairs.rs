@@ -5,9 +5,11 @@ use footlight::graph::ops::Binary;
 use footlight::prelude::*;
 use footlight::train::{StepBuilder, TrainStep};
 
+use super::integrate::Integrated;
 use super::{recent, rows_at};
 use crate::recommend::data::{Event, Interactions};
-use crate::recommend::linear::{Matrix, add_scaled};
+use crate::recommend::linear::{Matrix, add_scaled, dot};
+use crate::recommend::models::Explanation;
 
 /// How pairs are trained on.
 pub(super) struct Pairs<'a> {
@@ -20,11 +22,15 @@ pub(super) struct Pairs<'a> {
 }
 
 impl Pairs<'_> {
-    /// Takes a step on each batch of pairs, in another order in each epoch.
+    /// Takes a step on each batch of pairs, in another order in each epoch, and gives `models` what was learned.
     ///
     /// # Errors
     /// Steps that fail.
-    pub fn train(&self, step: &mut TrainStep) -> Result<()> {
+    pub fn train<'m>(
+        &self,
+        mut step: TrainStep,
+        models: impl IntoIterator<Item = (&'m str, &'m mut Model)>,
+    ) -> Result<()> {
         let histories = self.data.histories().iter().enumerate();
         let pairs: Vec<(usize, usize)> =
             histories.flat_map(|(user, history)| (1..history.len()).map(move |place| (user, place))).collect();
@@ -45,7 +51,7 @@ impl Pairs<'_> {
                 step.train_on_batch(&[("before", &before), ("next", &next)], &all)?;
             }
         }
-        Ok(())
+        models.into_iter().try_for_each(|(name, model)| step.update(name, model))
     }
 }
 
@@ -72,15 +78,25 @@ pub(super) fn mean_of(table: &Matrix, history: &[Event], length: usize) -> Vec<f
     mean
 }
 
-/// Shares out what each number of a mean adds among the events whose rows it is made of.
-pub(super) fn shared_out(table: &Matrix, history: &[Event], length: usize, mean: &[f32], parts: &[f32]) -> Vec<f32> {
-    let read = recent(history, length);
+/// Why an item has its score, where `integrated` answers for the mean of the history: what each number of the mean adds is
+/// shared out among the events whose rows it is made of.
+///
+/// # Errors
+/// Those of [`Integrated::explain`].
+pub(super) fn explain(
+    table: &Matrix,
+    history: &[Event],
+    length: usize,
+    integrated: &Integrated,
+    direction: &[f32],
+) -> Result<Explanation> {
+    let (mean, read) = (mean_of(table, history, length), recent(history, length));
+    let (base, parts) = integrated.explain(&mean, direction)?;
     let share = 1.0 / read.len().max(1) as f32;
     // The part of a number is its size times a slope, which is the same for all events.
     let slopes: Vec<f32> =
-        parts.iter().zip(mean).map(|(part, mean)| if *mean == 0.0 { 0.0 } else { part / mean }).collect();
-    let of = |event: &Event| share * crate::recommend::linear::dot(table.row(event.item as usize), &slopes);
-    let mut all = vec![0.0; history.len() - read.len()];
-    all.extend(read.iter().map(of));
-    all
+        parts.iter().zip(&mean).map(|(part, mean)| if *mean == 0.0 { 0.0 } else { part / mean }).collect();
+    let mut contributions = vec![0.0; history.len() - read.len()];
+    contributions.extend(read.iter().map(|event| share * dot(table.row(event.item as usize), &slopes)));
+    Ok(Explanation { base, contributions })
 }

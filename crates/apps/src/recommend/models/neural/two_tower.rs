@@ -6,7 +6,7 @@ use footlight::tensor::DType;
 use footlight::train::{StepBuilder, TrainStep};
 
 use super::integrate::Integrated;
-use super::pairs::{Pairs, mean_of, mean_rows, shared_out};
+use super::pairs::{self, Pairs, mean_of, mean_rows};
 use super::{TABLE, embedding, matrix, rows_at, set_weights, weights};
 use crate::recommend::data::Event;
 use crate::recommend::linear::{Matrix, dot};
@@ -87,7 +87,7 @@ impl TwoTower {
         // The step has as many threads as its first model.
         let [read, second, third, last] = parts(items, settings, seed)?;
         let mut models = [read.threads(threads), second, third, last];
-        let mut step = TrainStep::new(seed, NAMES.into_iter().zip(&models), move |s| {
+        let step = TrainStep::new(seed, NAMES.into_iter().zip(&models), move |s| {
             let (before, next) = (s.input("before", &[length]), s.input("next", &[1]));
             let mean = mean_rows(s, "read", before, size);
             let user = s.call("user", mean);
@@ -100,10 +100,8 @@ impl TwoTower {
             NAMES.iter().for_each(|model| s.minimize(loss, model, Adam::new().learning_rate(rate)));
             s.report("loss", loss);
         })?;
-        Pairs { data, length, epochs: count("epochs"), batch_size: count("batch_size"), seed }.train(&mut step)?;
-        for (name, model) in NAMES.iter().zip(&mut models) {
-            step.update(name, model)?;
-        }
+        Pairs { data, length, epochs: count("epochs"), batch_size: count("batch_size"), seed }
+            .train(step, NAMES.into_iter().zip(&mut models))?;
         TwoTower::of(models, settings)
     }
 
@@ -150,9 +148,7 @@ impl crate::recommend::models::Model for TwoTower {
     }
 
     fn explain(&self, history: &[Event], item: u32) -> Result<Explanation> {
-        let mean = mean_of(&self.read, history, self.length);
-        let (base, parts) = self.integrated.explain(&mean, self.items.row(item as usize))?;
-        Ok(Explanation { base, contributions: shared_out(&self.read, history, self.length, &mean, &parts) })
+        pairs::explain(&self.read, history, self.length, &self.integrated, self.items.row(item as usize))
     }
 
     fn similar(&self, item: u32, scores: &mut [f32]) -> Result<()> {
