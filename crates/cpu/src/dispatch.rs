@@ -12,9 +12,9 @@ use crate::kernels::pool::{self, Pool};
 use crate::kernels::program::Compiled;
 use crate::kernels::reduce::{self, Fold, Kind};
 use crate::kernels::update::{self, AdamOperands};
-use crate::kernels::{layout, softmax, stream};
+use crate::kernels::{layout, lower, softmax, stream};
 use crate::target::{is_direct, is_packed, is_streamed};
-use footlight_graph::ops::{AdamUpdate, MatMul};
+use footlight_graph::ops::{AdamUpdate, Lower, MatMul};
 use footlight_graph::plan::Access;
 use footlight_graph::{Graph, Node, Op, Type};
 use footlight_tensor::DType;
@@ -62,7 +62,7 @@ pub(crate) enum Kernel {
     Literal { values: Arc<[f32]>, row_len: usize },
     Iota { stride: usize, extent: usize, row_len: usize },
     OneHot { per_row: usize, depth: usize },
-    Softmax { per_row: usize, len: usize },
+    Softmax { per_row: usize, len: usize, height: Option<usize> },
     SparseCrossEntropy { per_row: usize, len: usize },
     Adam { op: AdamUpdate, row_len: usize },
     CastToF32 { row_len: usize },
@@ -158,7 +158,11 @@ impl Kernel {
                 row_len: row_len(output),
             },
             Op::OneHot(op) => Kernel::OneHot { per_row: row_len(input(0)), depth: op.depth },
-            Op::Softmax(_) => Kernel::Softmax { per_row: row_len(output) / last(output).max(1), len: last(output) },
+            Op::Softmax(op) => Kernel::Softmax {
+                per_row: row_len(output) / last(output).max(1),
+                len: last(output),
+                height: op.causal.then(|| output.shape[output.rank() - 2]),
+            },
             Op::SparseSoftmaxCrossEntropy(_) => {
                 Kernel::SparseCrossEntropy { per_row: row_len(output), len: last(input(0)) }
             }
@@ -328,7 +332,10 @@ impl Kernel {
                 Kernel::OneHot { per_row, depth } => {
                     layout::one_hot(inputs[0].cast(), rows * per_row, *depth, f32_out(0));
                 }
-                Kernel::Softmax { per_row, len } => softmax::softmax(isa, f32_in(0), f32_out(0), rows * per_row, *len),
+                Kernel::Softmax { per_row, len, height } => {
+                    let rows = [first_row, rows].map(|rows| rows * per_row);
+                    softmax::softmax(isa, f32_in(0), f32_out(0), rows, *len, *height);
+                }
                 Kernel::SparseCrossEntropy { per_row, len } => {
                     let labels = inputs[1].cast::<i32>().cast_const();
                     let rows = rows * per_row;
@@ -413,7 +420,12 @@ unsafe fn batch_matmul(block: &Block<'_>, op: MatMul, [m, n, k]: [usize; 3], cou
             } else {
                 b
             };
-            gemm::gemm(block.isa, [m, n, k], left, right_of(block.isa, &op, [m, n, k], b), c, n);
+            let (isa, right) = (block.isa, right_of(block.isa, &op, [m, n, k], b));
+            match op.lower {
+                None => gemm::gemm(isa, [m, n, k], left, right, c, n),
+                Some(Lower::A) => lower::gemm_lower_a(isa, [m, n, k], left, op.transpose_a, right, c),
+                Some(Lower::Output) => lower::gemm_lower_output(isa, [m, n, k], left, right, c),
+            }
         }
     }
 }

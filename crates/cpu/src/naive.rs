@@ -7,8 +7,8 @@
 mod layout;
 
 use footlight_graph::ops::{
-    AdamUpdate, ArgMax, Binary, Constant, Instruction, MatMul, OneHot, Operand, Program, RandomUniform, Scan,
-    ScatterInputGradient, ScatterKernelGradient, Unary,
+    AdamUpdate, ArgMax, Binary, Constant, Instruction, Lower, MatMul, OneHot, Operand, Program, RandomUniform, Scan,
+    ScatterInputGradient, ScatterKernelGradient, Softmax, Unary,
 };
 use footlight_graph::{Graph, Op, OpRule, Type};
 use footlight_tensor::{DType, RandomKey};
@@ -279,7 +279,7 @@ pub fn evaluate<S: Scalar>(op: &Op, inputs: &[&NaiveValue<S>]) -> Vec<NaiveValue
             one(NaiveValue::float(op.shape.clone(), values))
         }
         Op::RandomUniform(op) => one(random(op, inputs[0])),
-        Op::Softmax(_) => one(softmax(inputs[0])),
+        Op::Softmax(op) => one(softmax(*op, inputs[0])),
         Op::SparseSoftmaxCrossEntropy(_) => cross_entropy(inputs[0], inputs[1]),
         Op::Program(op) => one(program(op, inputs)),
         Op::AdamUpdate(op) => adam(op, inputs),
@@ -452,7 +452,18 @@ fn matmul<S: Scalar>(op: MatMul, a: &NaiveValue<S>, b: &NaiveValue<S>) -> NaiveV
         let (x, y) = (&a.floats()[item * m * k..], &b.floats()[item * k * n..]);
         for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
             let mut sum = S::from_f64(0.0);
-            for p in 0..k {
+            let is_above = |p: usize| match op.lower {
+                None => false,
+                Some(Lower::Output) => j > i,
+                Some(Lower::A) => {
+                    if op.transpose_a {
+                        i > p
+                    } else {
+                        p > i
+                    }
+                }
+            };
+            for p in (0..k).filter(|p| !is_above(*p)) {
                 let left = x[if op.transpose_a { p * m + i } else { i * k + p }];
                 let right = y[if op.transpose_b { j * k + p } else { p * n + j }];
                 sum = S::binary(Binary::Add, sum, S::binary(Binary::Mul, left, right));
@@ -502,13 +513,19 @@ fn random<S: Scalar>(op: &RandomUniform, step: &NaiveValue<S>) -> NaiveValue<S> 
     NaiveValue::float(op.shape.clone(), (0..count).map(|e| uniform(op.key, step, e)).collect())
 }
 
-fn softmax<S: Scalar>(x: &NaiveValue<S>) -> NaiveValue<S> {
+fn softmax<S: Scalar>(op: Softmax, x: &NaiveValue<S>) -> NaiveValue<S> {
     let mut out = Vec::with_capacity(x.floats().len());
-    for row in rows(x) {
+    for (at, whole) in rows(x).enumerate() {
+        let count = match x.shape[..] {
+            [.., rows, columns] if op.causal => columns.min(at % rows + 1),
+            _ => whole.len(),
+        };
+        let row = &whole[..count];
         let max = row.iter().fold(S::from_f64(f64::NEG_INFINITY), |a, &b| S::binary(Binary::Maximum, a, b));
         let e: Vec<S> = row.iter().map(|&x| S::unary(Unary::Exp, S::binary(Binary::Sub, x, max))).collect();
         let sum = e.iter().fold(S::from_f64(0.0), |a, &b| S::binary(Binary::Add, a, b));
         out.extend(e.iter().map(|&e| S::binary(Binary::Div, e, sum)));
+        out.resize(out.len() + whole.len() - count, S::from_f64(0.0));
     }
     NaiveValue::float(x.shape.clone(), out)
 }
@@ -522,7 +539,7 @@ fn cross_entropy<S: Scalar>(logits: &NaiveValue<S>, labels: &NaiveValue<S>) -> V
         S::binary(Binary::Sub, S::binary(Binary::Add, S::unary(Unary::Log, sum), max), *own)
     };
     let losses = rows(logits).zip(labels.ints()).map(loss).collect();
-    vec![NaiveValue::float(labels.shape.clone(), losses), softmax(logits)]
+    vec![NaiveValue::float(labels.shape.clone(), losses), softmax(Softmax::default(), logits)]
 }
 
 fn program<S: Scalar>(op: &Program, inputs: &[&NaiveValue<S>]) -> NaiveValue<S> {

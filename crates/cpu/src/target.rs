@@ -78,7 +78,7 @@ fn is_batch(graph: &Graph, node: &Node) -> bool {
 /// Whether a product reads its right side as it lies instead of packing it first: for few rows, packing costs more than
 /// it saves.
 pub(crate) fn is_direct(op: &MatMul, m: usize) -> bool {
-    m <= 4 && !op.transpose_b
+    m <= 4 && !op.transpose_b && op.lower.is_none()
 }
 
 /// The most columns of a right side that is read where it lies: rows that are farther apart fall on few places of the L1

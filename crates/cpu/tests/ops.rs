@@ -181,15 +181,15 @@ fn every_runner_agrees_with_the_specification() {
 /// Shapes with whole vectors, tiles and blocks, and with what is left over of each.
 fn larger_samples() -> Vec<Sample> {
     use footlight_graph::ops::{
-        ArgMax, Broadcast, Concat, Constant, Gather, Iota, MatMul, OneHot, Pad, ReduceMax, ReduceSum, Reverse, Slice,
-        Softmax, SparseSoftmaxCrossEntropy, SumRows, Transpose,
+        ArgMax, Broadcast, Concat, Constant, Gather, Iota, Lower, MatMul, OneHot, Pad, ReduceMax, ReduceSum, Reverse,
+        Slice, Softmax, SparseSoftmaxCrossEntropy, SumRows, Transpose,
     };
     let uniform = |shape: &[usize]| SampleInput::Uniform(shape.to_vec(), -2.0, 2.0);
     let sample = |op: Op, inputs: &[SampleInput]| Sample { op, inputs: inputs.to_vec() };
     let mut all = vec![
-        sample(Softmax.into(), &[uniform(&[37, 53])]),
-        sample(Softmax.into(), &[uniform(&[5, 1])]),
-        sample(Softmax.into(), &[uniform(&[3, 70, 16])]),
+        sample(Softmax::default().into(), &[uniform(&[37, 53])]),
+        sample(Softmax::default().into(), &[uniform(&[5, 1])]),
+        sample(Softmax::default().into(), &[uniform(&[3, 70, 16])]),
         sample(SparseSoftmaxCrossEntropy.into(), &[uniform(&[130, 33]), SampleInput::Index(vec![130], 33)]),
         sample(ArgMax.into(), &[uniform(&[130, 33])]),
         sample(OneHot { depth: 70 }.into(), &[SampleInput::Index(vec![33], 70)]),
@@ -228,16 +228,21 @@ fn larger_samples() -> Vec<Sample> {
     for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
         let shape = |is_turned, m, n| if is_turned { uniform(&[n, m]) } else { uniform(&[m, n]) };
         let inputs = [shape(transpose_a, 70, 33), shape(transpose_b, 33, 130)];
-        all.push(sample(MatMul { transpose_a, transpose_b }.into(), &inputs));
+        all.push(sample(MatMul { transpose_a, transpose_b, lower: None }.into(), &inputs));
         for m in [3, 37] {
             let shape = |is_turned, m, n| uniform(&if is_turned { [5, 3, n, m] } else { [5, 3, m, n] });
             let inputs = [shape(transpose_a, m, 33), shape(transpose_b, 33, 40)];
-            all.push(sample(MatMul { transpose_a, transpose_b }.into(), &inputs));
+            for lower in [None, Some(Lower::A), Some(Lower::Output)] {
+                all.push(sample(MatMul { transpose_a, transpose_b, lower }.into(), &inputs));
+            }
         }
+    }
+    for shape in [[5, 40, 33], [3, 33, 70]] {
+        all.push(sample(Softmax { causal: true }.into(), &[uniform(&shape)]));
     }
     // A sum over so many samples that the right side is packed in pieces.
     let inputs = [uniform(&[300, 150]), uniform(&[300, 290])];
-    all.push(sample(MatMul { transpose_a: true, transpose_b: false }.into(), &inputs));
+    all.push(sample(MatMul { transpose_a: true, transpose_b: false, lower: None }.into(), &inputs));
     for b in [[70, 1100].as_slice(), &[1100], &[70, 1], &[1, 1100], &[]] {
         all.push(sample(Binary::Sub.into(), &[uniform(&[70, 1100]), uniform(b)]));
     }
@@ -611,6 +616,14 @@ fn fused_ops_equal_their_composed_form() {
         };
     for (name, sample) in samples() {
         match sample.op.clone() {
+            Op::Softmax(op) if op.causal => check(&name, &sample, &|g, x| {
+                let shape = g.shape(x[0]);
+                let [row, column] = [0, 1].map(|axis| g.iota(&shape[shape.len() - 2..], axis));
+                let is_seen = g.binary(Binary::GreaterEqual, row, column);
+                let (is_seen, hidden) = (g.cast(is_seen, DType::F32), g.constant(-1e30));
+                let x = g.select(is_seen, x[0], hidden);
+                vec![composed_softmax(g, x)]
+            }),
             Op::Softmax(_) => check(&name, &sample, &|g, x| vec![composed_softmax(g, x[0])]),
             Op::SparseSoftmaxCrossEntropy(_) => check(&name, &sample, &|g, x| {
                 let p = composed_softmax(g, x[0]);
@@ -629,10 +642,11 @@ fn fused_ops_equal_their_composed_form() {
 }
 
 fn composed_softmax(g: &mut Builder, x: footlight_graph::Value) -> footlight_graph::Value {
-    let max = g.reduce_max(x, &[1], true);
+    let last = g.shape(x).len() - 1;
+    let max = g.reduce_max(x, &[last], true);
     let centred = g.sub(x, max);
     let e = g.unary(Unary::Exp, centred);
-    let sum = g.reduce_sum(e, &[1], true);
+    let sum = g.reduce_sum(e, &[last], true);
     g.div(e, sum)
 }
 

@@ -195,13 +195,13 @@ fn ties_nan_overflow_and_positions_outside_follow_the_docs() {
         ),
         (
             "a product reads rows by columns",
-            MatMul { transpose_a: false, transpose_b: true }.into(),
+            MatMul { transpose_a: false, transpose_b: true, lower: None }.into(),
             vec![floats(&[1, 2], &[1.0, 2.0]), floats(&[2, 2], &[3.0, 4.0, 5.0, 6.0])],
             floats(&[1, 2], &[11.0, 17.0]),
         ),
         (
             "huge logits stay finite",
-            Softmax.into(),
+            Softmax::default().into(),
             vec![floats(&[1, 2], &[1e300, 1e300])],
             floats(&[1, 2], &[0.5, 0.5]),
         ),
@@ -360,10 +360,10 @@ fn gradients_of_larger_tensors_are_right_along_random_directions() {
     let apart = |shape: &[usize]| SampleInput::Apart(shape.to_vec());
     let larger = vec![
         Sample {
-            op: MatMul { transpose_a: true, transpose_b: false }.into(),
+            op: MatMul { transpose_a: true, transpose_b: false, lower: None }.into(),
             inputs: vec![uniform(&[13, 9]), uniform(&[13, 11])],
         },
-        Sample { op: Softmax.into(), inputs: vec![uniform(&[3, 5, 7])] },
+        Sample { op: Softmax::default().into(), inputs: vec![uniform(&[3, 5, 7])] },
         Sample {
             op: SparseSoftmaxCrossEntropy.into(),
             inputs: vec![uniform(&[4, 3, 9]), SampleInput::Index(vec![4, 3], 9)],

@@ -3,8 +3,8 @@
 use crate::graph::StateSlot;
 use crate::ops::{
     AdamUpdate, ArgMax, AveragePool, AveragePoolGradient, Binary, Broadcast, Cast, Concat, Constant, Conv,
-    ConvGeometry, ConvInputGradient, ConvKernelGradient, Gather, Input, Iota, Literal, MatMul, MaxPool, OneHot, Pad,
-    PoolGather, PoolScatter, RandomUniform, ReduceMax, ReduceSum, Reshape, Reverse, Select, Slice, Softmax,
+    ConvGeometry, ConvInputGradient, ConvKernelGradient, Gather, Input, Iota, Literal, Lower, MatMul, MaxPool, OneHot,
+    Pad, PoolGather, PoolScatter, RandomUniform, ReduceMax, ReduceSum, Reshape, Reverse, Select, Slice, Softmax,
     SparseSoftmaxCrossEntropy, State, SumRows, Transpose, Unary, Windows,
 };
 use crate::{Error, ErrorKind, Fault, Graph, Node, Op, OpRule, Role, Type, Value};
@@ -338,7 +338,18 @@ impl Builder {
 
     /// `op(a) op(b)`, each transposed if asked.
     pub fn matmul_with(&mut self, a: Value, b: Value, transpose_a: bool, transpose_b: bool) -> Value {
-        self.one(MatMul { transpose_a, transpose_b }, &[a, b])
+        self.matmul_lower(a, b, [transpose_a, transpose_b], None)
+    }
+
+    /// As [`Builder::matmul_with`], of batches of matrices with zeros above a diagonal.
+    pub fn matmul_lower(
+        &mut self,
+        a: Value,
+        b: Value,
+        [transpose_a, transpose_b]: [bool; 2],
+        lower: Option<Lower>,
+    ) -> Value {
+        self.one(MatMul { transpose_a, transpose_b, lower }, &[a, b])
     }
 
     /// `op(a) op(b)`, the leading axes broadcast as in NumPy; one matrix `b` for all of `a` is one product of all rows.
@@ -509,7 +520,12 @@ impl Builder {
 
     /// The softmax along the last axis.
     pub fn softmax(&mut self, x: Value) -> Value {
-        self.one(Softmax, &[x])
+        self.one(Softmax::default(), &[x])
+    }
+
+    /// The softmax of what is not above the diagonal of matrices, zeros there.
+    pub fn causal_softmax(&mut self, x: Value) -> Value {
+        self.one(Softmax { causal: true }, &[x])
     }
 
     /// The loss of each row and the probabilities, from logits and integer labels.

@@ -30,6 +30,13 @@ pub(crate) struct Left {
     pub column_stride: usize,
 }
 
+impl Left {
+    /// From row `i` and column `p` on.
+    pub(super) fn from(self, i: usize, p: usize) -> Left {
+        Left { pointer: self.pointer.wrapping_add(i * self.row_stride + p * self.column_stride), ..self }
+    }
+}
+
 /// The right side of a product, `B [K, N]`, as tiles read it: row `p` of the panel that begins at column `j` is at
 /// `pointer[p * row_stride + j * column_stride]`.
 #[derive(Clone, Copy)]
@@ -69,6 +76,8 @@ struct Product {
     right: Right,
     c: *mut f32,
     c_row_stride: usize,
+    /// Whether the sums go on from what `C` holds.
+    goes_on: bool,
 }
 
 /// `C = A B`; row `i` of `C` begins at `c[i * c_row_stride]`.
@@ -76,19 +85,10 @@ struct Product {
 /// # Safety
 /// `a` holds `m` rows and `k` columns, `right` `k` rows and `n` columns for `isa`, `c` has room for `m` rows of `n`; `c`
 /// overlaps neither.
-pub(crate) unsafe fn gemm(isa: Isa, [m, n, k]: [usize; 3], a: Left, right: Right, c: *mut f32, c_row_stride: usize) {
-    let product = Product { isa, n, right, c, c_row_stride };
-    for first in (0..k).step_by(K_CHUNK) {
-        let chunk = [first, K_CHUNK.min(k - first)];
-        // SAFETY: the caller's contract, for these rows of B and columns of A.
-        unsafe {
-            if a.column_stride == 1 {
-                product.contiguous(m, a, chunk);
-            } else {
-                product.copied(m, a, chunk);
-            }
-        }
-    }
+pub(crate) unsafe fn gemm(isa: Isa, extents: [usize; 3], a: Left, right: Right, c: *mut f32, c_row_stride: usize) {
+    let [m, n, k] = extents;
+    // SAFETY: the caller's contract.
+    unsafe { Product { isa, n, right, c, c_row_stride, goes_on: false }.run(m, k, a) };
     if k == 0 {
         for i in 0..m {
             // SAFETY: row `i` of C has `n` floats.
@@ -97,7 +97,31 @@ pub(crate) unsafe fn gemm(isa: Isa, [m, n, k]: [usize; 3], a: Left, right: Right
     }
 }
 
+/// As [`gemm`], `C = C + A B` where the sums of `C` are the first part of the same chains.
+///
+/// # Safety
+/// As that.
+pub(super) unsafe fn gemm_on(isa: Isa, extents: [usize; 3], a: Left, right: Right, c: *mut f32, c_row_stride: usize) {
+    let [m, n, k] = extents;
+    // SAFETY: the caller's contract.
+    unsafe { Product { isa, n, right, c, c_row_stride, goes_on: true }.run(m, k, a) };
+}
+
 impl Product {
+    unsafe fn run(&self, m: usize, k: usize, a: Left) {
+        for first in (0..k).step_by(K_CHUNK) {
+            let chunk = [first, K_CHUNK.min(k - first)];
+            // SAFETY: the caller's contract, for these rows of B and columns of A.
+            unsafe {
+                if a.column_stride == 1 {
+                    self.contiguous(m, a, chunk);
+                } else {
+                    self.copied(m, a, chunk);
+                }
+            }
+        }
+    }
+
     /// Columns `first..first + len` of a row-major `A`, read where they lie: panel by panel, so that a panel's slice is
     /// read by all rows while it is in the L1 cache.
     unsafe fn contiguous(&self, m: usize, a: Left, [first, len]: [usize; 2]) {
@@ -165,7 +189,7 @@ impl Product {
                 c: self.c.add(i * self.c_row_stride + column),
                 c_row_stride: self.c_row_stride,
                 columns: width.min(self.n - column),
-                begin: Begin::chained(first == 0),
+                begin: Begin::chained(first == 0 && !self.goes_on),
             };
             run_tile::<BY_COLUMNS>(self.isa, rows, tile);
         }

@@ -10,6 +10,7 @@ pub(crate) mod gemm;
 pub(crate) mod index;
 pub(crate) mod integers;
 pub(crate) mod layout;
+pub(crate) mod lower;
 pub(crate) mod math;
 pub(crate) mod moving;
 mod pack;

@@ -19,23 +19,31 @@ fn join(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
     lanes[0]
 }
 
-/// The elements of a short group, filled up with `-inf`: it is never the maximum, and its exponential adds nothing.
+/// The first `count` elements of a row from group `group` on, filled up with `-inf`: it is never the maximum, and its
+/// exponential adds nothing.
 #[inline(always)]
-fn filled(x: &[f32]) -> [f32; LANES] {
-    let mut group = [f32::NEG_INFINITY; LANES];
-    for (to, x) in group.iter_mut().zip(x) {
-        *to = *x;
+fn filled(x: &[f32], group: usize, count: usize) -> [f32; LANES] {
+    let mut all = [f32::NEG_INFINITY; LANES];
+    let here = &x[group * LANES..];
+    if let Some(whole) = here.first_chunk::<LANES>() {
+        for i in 0..LANES {
+            all[i] = if i < count { whole[i] } else { f32::NEG_INFINITY };
+        }
+    } else {
+        all.iter_mut().zip(&here[..count]).for_each(|(to, x)| *to = *x);
     }
-    group
+    all
 }
 
-/// Writes `e^(x - max x)` and answers the maximum and the sum. A NaN makes the sum NaN.
+/// Writes `e^(x - max x)` of the first `count` elements, zeros behind them, and answers the maximum and the sum. A NaN makes
+/// the sum NaN.
 #[inline(always)]
-fn exponentials<const FMA: bool>(x: &[f32], y: &mut [f32]) -> (f32, f32) {
+fn exponentials<const FMA: bool>(x: &[f32], y: &mut [f32], count: usize) -> (f32, f32) {
     let larger = |a: f32, b: f32| if a >= b { a } else { b };
-    let (groups, rest) = x.as_chunks::<LANES>();
-    let mut lanes = filled(rest);
-    for group in groups {
+    let (whole, rest) = (count / LANES, count % LANES);
+    let (groups, _) = x.as_chunks::<LANES>();
+    let mut lanes = if rest > 0 { filled(x, whole, rest) } else { [f32::NEG_INFINITY; LANES] };
+    for group in &groups[..whole] {
         for i in 0..LANES {
             lanes[i] = larger(group[i], lanes[i]);
         }
@@ -51,13 +59,20 @@ fn exponentials<const FMA: bool>(x: &[f32], y: &mut [f32]) -> (f32, f32) {
         e
     };
     let (y_groups, y_rest) = y.as_chunks_mut::<LANES>();
-    for (y, x) in y_groups.iter_mut().zip(groups) {
+    for (y, x) in y_groups.iter_mut().zip(&groups[..whole]) {
         *y = add(x);
     }
-    if !rest.is_empty() {
-        for (y, e) in y_rest.iter_mut().zip(add(&filled(rest))) {
-            *y = e;
+    let mut done = whole * LANES;
+    if rest > 0 {
+        let last = add(&filled(x, whole, rest));
+        match y_groups.get_mut(whole) {
+            Some(y) => *y = last,
+            None => y_rest.iter_mut().zip(last).for_each(|(y, e)| *y = e),
         }
+        done += LANES;
+    }
+    if let Some(behind) = y.get_mut(done..) {
+        behind.fill(0.0);
     }
     (max, join(sums, |a, b| a + b))
 }
@@ -69,18 +84,27 @@ fn scale(y: &mut [f32], factor: f32) {
 }
 
 multiversion! {
-    /// The softmax of `rows` rows of `len`.
+    /// The softmax of `rows` rows of `len`; of those of matrices of `height` rows, the first of which is row `first`, only what
+    /// is not above the diagonal, with zeros there.
     ///
     /// # Safety
     /// `x` and `y` hold `rows * len` elements and do not overlap.
-    pub(crate) unsafe fn softmax(x: *const f32, y: *mut f32, rows: usize, len: usize) {
+    pub(crate) unsafe fn softmax(
+        x: *const f32,
+        y: *mut f32,
+        rows: [usize; 2],
+        len: usize,
+        height: Option<usize>,
+    ) {
+        let [first, rows] = rows;
         for row in 0..rows {
             // SAFETY: the row lies inside both.
             let (x, y) = unsafe {
                 (std::slice::from_raw_parts(x.add(row * len), len), std::slice::from_raw_parts_mut(y.add(row * len), len))
             };
-            let (_, sum) = exponentials::<FMA>(x, y);
-            scale(y, 1.0 / sum);
+            let count = height.map_or(len, |height| len.min((first + row) % height + 1));
+            let (_, sum) = exponentials::<FMA>(x, y, count);
+            scale(&mut y[..count], 1.0 / sum);
         }
     }
 }
@@ -108,7 +132,7 @@ multiversion! {
                     &mut *loss.add(row),
                 )
             };
-            let (max, sum) = exponentials::<FMA>(x, p);
+            let (max, sum) = exponentials::<FMA>(x, p, len);
             scale(p, 1.0 / sum);
             let own = usize::try_from(label).ok().and_then(|label| x.get(label));
             *loss = own.map_or(f32::NAN, |own| super::math::log::<FMA>(sum) + max - own);

@@ -7,8 +7,11 @@ use crate::Type;
 use footlight_tensor::{DType, display_shape};
 
 /// `y_i = e^(x_i - max x) / sum_j e^(x_j - max x)` along the last axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Softmax;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Softmax {
+    /// Whether row `i` of a matrix, the last two axes, is the softmax of its first `i + 1` elements, with zeros behind them.
+    pub causal: bool,
+}
 
 /// Softmax and cross-entropy in one: inputs logits `[..., C]` and labels `[...]`; outputs the loss
 /// `log(sum_j e^(x_j - m)) + m - x_label` with `m = max x`, shape `[...]`, and the probabilities `[..., C]`.
@@ -19,9 +22,13 @@ pub struct Softmax;
 pub struct SparseSoftmaxCrossEntropy;
 
 impl Softmax {
-    /// Ordinary logits.
+    /// Ordinary logits, and those of matrices of which a part counts.
     pub fn samples() -> Vec<Sample> {
-        vec![Sample { op: Softmax.into(), inputs: vec![SampleInput::Uniform(vec![3, 5], -3.0, 3.0)] }]
+        let sample = |causal: bool, shape: &[usize]| Sample {
+            op: Softmax { causal }.into(),
+            inputs: vec![SampleInput::Uniform(shape.to_vec(), -3.0, 3.0)],
+        };
+        vec![sample(false, &[3, 5]), sample(true, &[5, 4]), sample(true, &[2, 4, 4]), sample(true, &[2, 5, 3])]
     }
 }
 
@@ -29,9 +36,15 @@ impl OpRule for Softmax {
     fn name(&self) -> &'static str {
         "softmax"
     }
+    fn attributes(&self) -> String {
+        if self.causal { "causal".into() } else { String::new() }
+    }
     fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, String> {
         let [x] = arity(inputs)?;
         last_axis("x", x)?;
+        if self.causal && x.rank() < 2 {
+            return Err(format!("a causal softmax takes matrices, got {x}"));
+        }
         Ok(vec![x.clone()])
     }
     /// `dx = y (dy - sum(dy y))`.

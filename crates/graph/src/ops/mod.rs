@@ -25,7 +25,7 @@ pub use elementwise::{Binary, Cast, Select, Unary};
 pub use index::{Gather, Iota, SumRows};
 pub use layout::{Broadcast, OneHot, Reshape, Transpose};
 pub use loss::{Softmax, SparseSoftmaxCrossEntropy};
-pub use matmul::MatMul;
+pub use matmul::{Lower, MatMul};
 pub use pool::{AveragePool, AveragePoolGradient, MaxPool, PoolGather, PoolScatter, Windows};
 pub use pooled::{ConvMaxPool, ScatterInputGradient, ScatterKernelGradient};
 pub use program::{Instruction, Operand, Program};

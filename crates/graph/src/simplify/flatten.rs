@@ -192,6 +192,7 @@ impl View<'_> {
             Op::ReduceSum(ReduceSum { axes, .. }) | Op::ReduceMax(ReduceMax { axes, .. }) => {
                 has_lead(&node.inputs[0]) && axes.iter().all(|axis| *axis >= count)
             }
+            Op::Softmax(op) if op.causal => has_lead(&node.inputs[0]) && input(0).len() > count + 1,
             Op::Softmax(_) | Op::ArgMax(_) | Op::SparseSoftmaxCrossEntropy(_) => {
                 node.inputs.iter().all(has_lead) && input(0).len() > count
             }

@@ -8,6 +8,7 @@ use crate::layers::softmax::hidden;
 use crate::layers::weight::{Weight, keys};
 use crate::layers::{Dropout, EinsumDense};
 use crate::{Activation, Error, ErrorKind, Initializer, Layer, Regularizer};
+use footlight_graph::ops::Lower;
 use footlight_graph::{Builder, Value};
 use footlight_tensor::display_shape;
 
@@ -271,12 +272,16 @@ impl Heads {
         let repeated = self.count / self.groups * t;
         let q = g.reshape(q, [batch, self.groups, repeated, self.key_dim]);
         let q = g.mul_scalar(q, 1.0 / (self.key_dim as f32).sqrt());
-        let scores = g.matmul_with(q, k, false, true);
-        let scores = g.reshape(scores, [batch, self.count, t, s]);
         let mask = self.mask(cx, inputs, [batch, t, s]);
+        // Where nothing but later steps is hidden, half of each matrix is neither computed nor read.
+        let is_lower = mask.is_some_and(|mask| mask.is_causal) && self.groups == self.count;
+        let only = |lower: Lower| is_lower.then_some(lower);
         let g = &mut *cx.graph;
+        let scores = g.matmul_lower(q, k, [false, true], only(Lower::Output));
+        let scores = g.reshape(scores, [batch, self.count, t, s]);
+        let mask = mask.map(|mask| mask.value).filter(|_| !is_lower);
         let hidden = mask.map_or(scores, |mask| hidden(g, scores, mask));
-        let mut weights = g.softmax(hidden);
+        let mut weights = if is_lower { g.causal_softmax(hidden) } else { g.softmax(hidden) };
         // Keras' other way to attend leaves a query that may attend to nothing the mean of all values.
         let is_fused = is_fused && self.asked.dropout == 0.0 && !self.asked.return_attention_scores;
         if let Some(mask) = mask.filter(|_| !is_fused) {
@@ -285,13 +290,13 @@ impl Heads {
         let kept = Dropout::new(self.asked.dropout).call(cx, Masked::new(weights)).value;
         let g = &mut *cx.graph;
         let kept = g.reshape(kept, [batch, self.groups, repeated, s]);
-        let found = g.matmul(kept, v);
+        let found = g.matmul_lower(kept, v, [false, false], only(Lower::A));
         let found = g.reshape(found, [batch, self.count, t, self.value_dim]);
         (g.transpose(found, [0, 2, 1, 3]), weights)
     }
 
     /// 1 where a query may attend to a key, of a shape that broadcasts to `[N, count, T, S]`.
-    fn mask(&self, cx: &mut Call<'_>, inputs: &[Masked], [batch, t, s]: [usize; 3]) -> Option<Value> {
+    fn mask(&self, cx: &mut Call<'_>, inputs: &[Masked], [batch, t, s]: [usize; 3]) -> Option<Mask> {
         let own = |at: usize| inputs.get(at).and_then(|input| input.mask);
         let given = |name: &str, own: Option<Value>| cx.get(name).map(|mask| mask.value).or(own);
         let (value, key) = (given("value_mask", own(1)), given("key_mask", own(2)));
@@ -309,8 +314,19 @@ impl Heads {
         });
         let causal = self.asked.use_causal_mask.then(|| causal(g, t, s));
         let window = self.sliding_window.map(|steps| window(g, [t, s], steps));
-        joined(g, [query, value, key, pairs, causal, window])
+        let others = joined(g, [query, value, key, pairs, window]);
+        let value = joined(g, [others, causal])?;
+        Some(Mask { value, is_causal: others.is_none() })
     }
+}
+
+/// What queries may attend to.
+#[derive(Clone, Copy)]
+struct Mask {
+    /// 1 where a query may attend to a key.
+    value: Value,
+    /// Whether it hides all later steps and nothing else.
+    is_causal: bool,
 }
 
 /// `[N, ..., A, D]` as `[N, A, T, D]`, where `T` counts the steps of all axes between.

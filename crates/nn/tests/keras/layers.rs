@@ -2,9 +2,9 @@
 
 use crate::support::*;
 use footlight_cpu::naive::NaiveValue;
-use footlight_graph::{Builder, Role, Type, Value, differentiate};
-use footlight_nn::{BatchNormalization, Call, Layer, Masked, Normalization, layers};
-use footlight_tensor::{RandomKey, Tensor};
+use footlight_graph::{Builder, Op, Role, Type, Value, differentiate};
+use footlight_nn::{BatchNormalization, Call, Layer, Masked, MultiHeadAttention, Normalization, layers};
+use footlight_tensor::{Philox, RandomKey, Tensor};
 use serde_json::Value as Json;
 
 fn cases() -> (Json, Tolerance) {
@@ -194,5 +194,52 @@ fn a_batch_normalization_along_another_axis_is_that_of_turned_samples() {
     assert_eq!(along.len(), 5);
     for (name, value) in &along {
         assert_eq!(numbers(value), numbers(&turned[name]), "{name}");
+    }
+}
+
+/// Attention under a causal mask alone, and under one of padding too that hides nothing: values and gradients are the same,
+/// and only the first one leaves half of each matrix out.
+#[test]
+fn causal_attention_that_leaves_half_out_answers_what_a_mask_does() {
+    let of = |is_padded: bool| {
+        let mut g = Builder::new();
+        let x = g.input("x", Type::f32([2, 5, 4]));
+        let one = g.constant(1.0);
+        let mask = is_padded.then(|| g.broadcast(one, [2, 5]));
+        let layer = MultiHeadAttention::new(2, 3).use_causal_mask(true);
+        let specs = layer.weights_for(&[vec![5, 4], vec![5, 4]]).unwrap();
+        let weights: Vec<Value> = specs.iter().map(|spec| g.input(&spec.name, Type::f32(spec.shape.clone()))).collect();
+        let mut call = Call::new(&mut g, &weights, None, RandomKey::new(0));
+        let y = layer.call_all(&mut call, &[Masked { value: x, mask }; 2])[0].value;
+        let squares = g.mul(y, y);
+        let sum = g.sum_all(squares);
+        let by: Vec<Value> = [x].into_iter().chain(weights).collect();
+        let gradients = differentiate(&mut g, sum, &by).unwrap();
+        g.output("y", y);
+        gradients.iter().enumerate().for_each(|(i, gradient)| g.output(&format!("d{i}"), *gradient));
+        let graph = g.finish().unwrap();
+        let lower =
+            graph.nodes().iter().filter(|node| matches!(&node.op, Op::MatMul(op) if op.lower.is_some())).count();
+        let mut draw = Philox::new(RandomKey::new(3));
+        let feeds: Vec<(String, NaiveValue<f64>)> = graph
+            .inputs()
+            .map(|(name, value)| {
+                let ty = graph.type_of(value);
+                let data = (0..ty.len()).map(|_| f64::from(draw.normal() as f32)).collect();
+                (name.to_string(), NaiveValue::float(ty.shape.clone(), data))
+            })
+            .collect();
+        let feeds: Vec<(&str, NaiveValue<f64>)> =
+            feeds.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        (run(&graph, &feeds, &mut Values::new()), lower)
+    };
+    let ((half, lower), (whole, none)) = (of(false), of(true));
+    // Scores and what is found, and both gradients of each.
+    assert_eq!((lower, none), (6, 0));
+    assert_eq!(half.len(), whole.len());
+    for (name, want) in &whole {
+        for (got, want) in numbers(&half[name]).iter().zip(numbers(want)) {
+            assert!((got - want).abs() <= 1e-12 * (1.0 + want.abs()), "{name}: {got}, {want}");
+        }
     }
 }

@@ -204,7 +204,7 @@ fn decompose(scan: &Scan, joint: &Joint, d: Value, terms: &mut Vec<Term>) {
         !is_number && !joint.position(*v).is_some_and(|i| scan.is_constant(i))
     };
     terms.push(match joint.gradient_node(inner).map(|node| (&node.op, node.inputs.as_slice())) {
-        Some((Op::MatMul(MatMul { transpose_a: true, transpose_b: false }), &[a, b]))
+        Some((Op::MatMul(MatMul { transpose_a: true, transpose_b: false, lower: None }), &[a, b]))
             if varies(&a) && varies(&b) && graph.type_of(a).rank() == 2 =>
         {
             Term::Product { a, b }
