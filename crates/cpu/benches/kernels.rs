@@ -207,7 +207,7 @@ fn others(isa: Isa) {
     let mut y = vec![0f32; len];
     for (rows, len) in [(128, 10), (128, 784)] {
         // SAFETY: rows and length fit.
-        let time = seconds(|| unsafe { softmax::softmax(isa, g.as_ptr(), y.as_mut_ptr(), rows, len) });
+        let time = seconds(|| unsafe { softmax::softmax(isa, g.as_ptr(), y.as_mut_ptr(), [0, rows], len, None) });
         line(isa, &format!("softmax ({rows}, {len})"), time, rows * len, 8 * rows * len);
     }
     for (shape, axes) in [([128, 784], vec![0]), ([128, 784], vec![1]), ([128, 784], vec![0, 1]), ([128, 10], vec![0])]
