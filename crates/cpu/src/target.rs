@@ -85,9 +85,12 @@ pub(crate) fn is_direct(op: &MatMul, m: usize) -> bool {
 /// cache, from which every tile of a block reads them again.
 const IN_PLACE: usize = 256;
 
+/// The most rows of a product that packs no right side of whole vectors: so few tiles read it again.
+const FEW: usize = 32;
+
 /// Whether a product packs its right side before its blocks run.
 pub(crate) fn is_packed(isa: Isa, op: &MatMul, [m, n, _]: [usize; 3]) -> bool {
-    !is_direct(op, m) && (op.transpose_b || n > IN_PLACE || !lies_in_vectors(isa, n))
+    !is_direct(op, m) && (op.transpose_b || (n > IN_PLACE && m > FEW) || !lies_in_vectors(isa, n))
 }
 
 /// Whether a product reads its right side as it lies, or packs it in pieces as it reads them: a sum over many samples reads
@@ -163,7 +166,12 @@ impl Target for CpuTarget {
             Op::MatMul(_) if is_batch(graph, node) => 1,
             Op::MatMul(op) => {
                 let (m, n, k) = extents(graph, node, op);
-                if is_streamed(op, [m, n, k]) { streamed_rows([m, n, k]) } else { 16 }
+                match is_streamed(op, [m, n, k]) {
+                    true => streamed_rows([m, n, k]),
+                    // Few rows are shared out by tiles.
+                    false if m < FEW => 8,
+                    false => 16,
+                }
             }
             Op::ConvKernelGradient(op) => images::kernel_gradient(graph, node, op).rows_wanted(),
             Op::ScatterKernelGradient(op) => images::scatter_kernel_gradient(graph, node, op).rows_wanted(),

@@ -55,6 +55,7 @@ fn product(isa: Isa) -> f64 {
             b_stride: columns,
             c: c.as_mut_ptr(),
             c_row_stride: columns,
+            ahead: b.as_ptr(),
             columns,
             begin: Begin::Zero,
         };

@@ -188,6 +188,8 @@ impl Product {
                 b_stride,
                 c: self.c.add(i * self.c_row_stride + column),
                 c_row_stride: self.c_row_stride,
+                // A packed panel follows the last; each tile of 8 rows asks for its share of it.
+                ahead: self.right.below(first).panel(column + width).0.wrapping_add(i * len),
                 columns: width.min(self.n - column),
                 begin: Begin::chained(first == 0 && !self.goes_on),
             };

@@ -66,6 +66,7 @@ pub(crate) unsafe fn gemm_streamed(
                             b_stride,
                             c: c.add(i * n + left + column),
                             c_row_stride: n,
+                            ahead: b,
                             columns: width.min(columns - column),
                             begin: Begin::chained(first == 0),
                         };

@@ -23,6 +23,9 @@ pub(super) struct Tile<'a> {
     pub c: *mut f32,
     /// The distance between rows of `C`.
     pub c_row_stride: usize,
+    /// From here on the L2 cache is asked for a line with every two rows of the panel, so that what the next tiles read comes
+    /// in time from beyond; it may be anywhere.
+    pub ahead: *const f32,
     /// Columns of `C`, at most `NR`.
     pub columns: usize,
     /// How the sums begin and end.
@@ -169,7 +172,7 @@ macro_rules! x86_tile {
         unsafe fn $name<const ROWS: usize, const BY_COLUMNS: bool, const VECTORS: usize>(tile: Tile<'_>) {
             use part::{$load_part, $mask, $store_part};
             use std::arch::x86_64::*;
-            let Tile { lines, k, a, a_stride, mut b, b_stride, c, c_row_stride, columns, begin } = tile;
+            let Tile { lines, k, a, a_stride, mut b, b_stride, c, c_row_stride, mut ahead, columns, begin } = tile;
             let is_whole = columns == VECTORS * $lanes;
             let masks = [$mask(columns), $mask(columns.saturating_sub($lanes))];
             // Row `i` of the tile has its sums in `sums[i]`: the vectors of columns that there are.
@@ -203,6 +206,9 @@ macro_rules! x86_tile {
                 for line in lines {
                     let mut a = a.wrapping_add(*line);
                     for _ in 0..k / 4 {
+                        _mm_prefetch(ahead.cast::<i8>(), _MM_HINT_T1);
+                        _mm_prefetch(ahead.wrapping_add(16).cast::<i8>(), _MM_HINT_T1);
+                        ahead = ahead.wrapping_add(32);
                         for p in 0..4 {
                             step(&mut sums, a.add(p * a_step), b.add(p * b_stride));
                         }
@@ -250,7 +256,7 @@ const PORTABLE_FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch
 
 /// The same tile in plain loops over arrays of fixed size, for the compiler to vectorise.
 unsafe fn tile_portable<const ROWS: usize, const BY_COLUMNS: bool>(tile: Tile<'_>) {
-    let Tile { lines, k, a, a_stride, mut b, b_stride, c, c_row_stride, columns, begin } = tile;
+    let Tile { lines, k, a, a_stride, mut b, b_stride, c, c_row_stride, columns, begin, .. } = tile;
     let mut sums = [[0f32; PORTABLE_WIDTH]; ROWS];
     // SAFETY: the contract of `run_tile`.
     unsafe {

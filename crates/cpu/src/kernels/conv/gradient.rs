@@ -205,6 +205,7 @@ impl KernelGradient {
                                 b_stride,
                                 c: sums.dw.add((row - sums.rows[0]) * filters + group * outer + column),
                                 c_row_stride: filters,
+                                ahead: b,
                                 columns: width.min(outer - column),
                                 begin: Begin::Apart,
                             };

@@ -161,6 +161,7 @@ impl Sweep {
                                     b_stride: panel_width(isa),
                                     c: y.add(write + i * c_stride + group * outer + column),
                                     c_row_stride: c_stride,
+                                    ahead: b,
                                     columns: panel_width(isa).min(outer - column),
                                     begin: if depth == 0 { Begin::Zero } else { Begin::Apart },
                                 };
@@ -204,6 +205,7 @@ impl Sweep {
                                     b_stride: width,
                                     c: y.add((write + to(2, k)) * self.channels[1] + group * outer + column),
                                     c_row_stride: c_stride,
+                                    ahead: packed.add((column * pass.taps.len() + tap * width) * inner + first * width),
                                     columns: width.min(outer - column),
                                     begin: Begin::Apart,
                                 };

@@ -82,6 +82,7 @@ pub(in super::super) unsafe fn run(
                         b_stride: width,
                         c: products.add(element * y_stride + t * stride),
                         c_row_stride: stride,
+                        ahead: panel.add(element * channels * width),
                         columns: in_panel,
                         begin: Begin::Zero,
                     };

@@ -108,6 +108,7 @@ impl TileSums<'_> {
                         b_stride: panel,
                         c: self.sums.add(element * strides[2] + row * filters + column),
                         c_row_stride: filters,
+                        ahead: self.dy.add(element * strides[1] + column * self.room.tiles),
                         columns: panel.min(filters - column),
                         begin: if self.is_first { Begin::Zero } else { Begin::Apart },
                     };
