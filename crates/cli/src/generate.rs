@@ -40,7 +40,7 @@ pub struct Generate {
 
 impl Generate {
     pub fn run(self) -> Result<()> {
-        let mut model = models::open(&self.model, self.threads)?;
+        let mut model = models::open_to_answer(&self.model, self.threads)?;
         let place = |error: Error| error.at(format!("`{}`", self.model.display()));
         let unknown = model.text().map(|text| text.unknown(&self.prompt)).transpose()?.unwrap_or_default();
         if !unknown.is_empty() {

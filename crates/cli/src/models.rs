@@ -8,6 +8,11 @@ pub fn open(path: &Path, threads: Option<usize>) -> Result<Model> {
     Ok(with_threads(Model::load(path)?, threads))
 }
 
+/// Opens a model that is to answer and neither trained nor evaluated.
+pub fn open_to_answer(path: &Path, threads: Option<usize>) -> Result<Model> {
+    Ok(with_threads(Model::load_uncompiled(path)?, threads))
+}
+
 /// The model, to be run by at most so many threads.
 pub fn with_threads(model: Model, threads: Option<usize>) -> Model {
     match threads {

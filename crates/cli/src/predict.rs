@@ -59,7 +59,7 @@ impl Predict {
         if self.invert && kind != Some(InputKind::Picture) {
             return Err(Error::new(ErrorKind::Config, "--invert is for pictures only"));
         }
-        let mut model = models::open(&self.model, self.threads)?;
+        let mut model = models::open_to_answer(&self.model, self.threads)?;
         models::build(&mut model, &self.shape)?;
         let x = match (&self.input, kind) {
             (Some(input), Some(kind)) => self.samples(&model, input, kind)?,

@@ -9,12 +9,17 @@ pub(crate) const ALIGNMENT: usize = 64;
 /// A huge page of x86-64 and of AArch64 with small pages of 4 KiB.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Zeroed bytes that start at a cache line. Buffers of two huge pages and more ask the system for such: of small ones a
+/// Bytes that start at a cache line. Buffers of a huge page and more ask the system for such: of small ones a
 /// processor does not know as many as a step touches, and looks them up in memory again.
 pub(crate) struct Buffer {
     start: NonNull<u8>,
     bytes: usize,
 }
+
+/// What buffers are filled with.
+pub(crate) trait Number: Copy {}
+impl Number for f32 {}
+impl Number for i32 {}
 
 /// Has to come before the first write: that is when the system chooses the pages. It may say no, which costs time alone.
 fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
@@ -47,20 +52,36 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
+    /// Zeroed bytes.
     pub(crate) fn new(bytes: usize) -> Buffer {
+        let buffer = Buffer::unwritten(bytes);
+        // SAFETY: the bytes were allocated by this layout.
+        unsafe { buffer.start.write_bytes(0, Buffer::layout(bytes).size()) };
+        buffer
+    }
+
+    /// A copy of these numbers, each written once.
+    pub(crate) fn of<T: Number>(numbers: &[T]) -> Buffer {
+        let bytes = size_of_val(numbers);
+        let buffer = if bytes < ALIGNMENT { Buffer::new(bytes) } else { Buffer::unwritten(bytes) };
+        // SAFETY: as many bytes were allocated, for this buffer alone, and numbers have no bytes without a value.
+        unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr().cast(), buffer.pointer(), bytes) };
+        buffer
+    }
+
+    /// Bytes that hold nothing yet: whoever asks writes all of them before anything else.
+    fn unwritten(bytes: usize) -> Buffer {
         let layout = Buffer::layout(bytes);
         // SAFETY: the layout has at least one byte.
         let start = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
         if layout.align() == HUGE_PAGE {
             ask_for_huge_pages(start, bytes);
         }
-        // SAFETY: the bytes were allocated above.
-        unsafe { start.write_bytes(0, layout.size()) };
         Buffer { start, bytes }
     }
 
     fn layout(bytes: usize) -> Layout {
-        let alignment = if bytes < 2 * HUGE_PAGE { ALIGNMENT } else { HUGE_PAGE };
+        let alignment = if bytes < HUGE_PAGE { ALIGNMENT } else { HUGE_PAGE };
         Layout::from_size_align(bytes.max(ALIGNMENT), alignment).expect("a plan fits the address space")
     }
 
@@ -154,6 +175,18 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_buffer_of_numbers_holds_them_and_nothing_that_was_not_written() {
+        for count in [0, 1, 15, 16, 17, 1 << 19, (1 << 19) + 5] {
+            let numbers: Vec<f32> = (0..count).map(|i| i as f32).collect();
+            let buffer = Buffer::of(&numbers);
+            assert_eq!((buffer.bytes(), buffer.f32(0, count)), (4 * count, &numbers[..]));
+            assert!(buffer.pointer().addr().is_multiple_of(ALIGNMENT));
+            let rest = &buffer.f32(0, count.max(ALIGNMENT / 4))[count..];
+            assert!(rest.iter().all(|x| *x == 0.0));
+        }
+    }
 
     #[test]
     fn there_is_room_for_as_much_as_was_asked_for() {

@@ -44,9 +44,8 @@ impl Store {
             let present = &self.slots[position].ty;
             return if present == ty { Ok(()) } else { Err(format!("state `{name}` is {present}, asked for as {ty}")) };
         }
-        self.names.insert(name.into(), self.slots.len());
         let buffer = Buffer::new(ty.size_bytes());
-        self.slots.push(Slot { name: name.into(), role, ty: ty.clone(), buffer, version: 0 });
+        self.add(Slot { name: name.into(), role, ty: ty.clone(), buffer, version: 0 });
         Ok(())
     }
 
@@ -59,8 +58,16 @@ impl Store {
             return Err(format!("state `{name}` must be float32 or int32, got {}", value.dtype()));
         }
         let ty = Type { shape: value.shape().to_vec(), dtype: value.dtype() };
+        let Some(position) = self.position(name) else {
+            let buffer = match value.data() {
+                Data::F32(data) => Buffer::of(data),
+                Data::I32(data) => Buffer::of(data),
+                other => unreachable!("{} was refused", other.dtype()),
+            };
+            self.add(Slot { name: name.into(), role, ty, buffer, version: 1 });
+            return Ok(());
+        };
         self.declare(name, role, &ty)?;
-        let position = self.position(name).expect("declared above");
         let slot = &mut self.slots[position];
         slot.version += 1;
         match value.data() {
@@ -69,6 +76,11 @@ impl Store {
             other => unreachable!("{} was refused", other.dtype()),
         }
         Ok(())
+    }
+
+    fn add(&mut self, slot: Slot) {
+        self.names.insert(slot.name.clone(), self.slots.len());
+        self.slots.push(slot);
     }
 
     /// The state of this name.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use footlight_nn::Custom;
-use footlight_nn::file::{Archive, SavedModel, to_archive, write_atomically};
+use footlight_nn::file::{Archive, SavedModel, Scope, to_archive, write_atomically};
 
 use crate::model::Model;
 use crate::reading::Reading;
@@ -66,9 +66,38 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn load_with(path: impl AsRef<Path>, custom: &Custom) -> Result<Model> {
-        let path = path.as_ref();
+        Model::open(path.as_ref(), Scope::Whole, custom)
+    }
+
+    /// As [`Model::load`], as if the model had never been compiled, which is all that answers need: optimizer, loss and
+    /// metrics are passed over, and so are the optimizer's states, which can be twice as much as the weights.
+    ///
+    /// A model that is saved again is saved without them; `fit` and `evaluate` want `compile` first. Keras says
+    /// `load_model(path, compile=False)`.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    ///
+    /// # Examples
+    /// ```
+    /// use footlight::prelude::*;
+    /// let path = std::env::temp_dir().join(format!("footlight-doc-uncompiled-{}.keras", std::process::id()));
+    /// let mut model = Sequential::new(layers![Dense::new(3).input_shape([4])])?;
+    /// model.compile("adam", "mse", [])?;
+    /// model.save(&path)?;
+    /// let again = Model::load_uncompiled(&path)?;
+    /// assert_eq!(again.state("dense/kernel"), model.state("dense/kernel"));
+    /// assert!(!again.is_compiled());
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), footlight::Error>(())
+    /// ```
+    pub fn load_uncompiled(path: impl AsRef<Path>) -> Result<Model> {
+        Model::open(path.as_ref(), Scope::Uncompiled, &Custom::new())
+    }
+
+    fn open(path: &Path, scope: Scope, custom: &Custom) -> Result<Model> {
         let place = |error: Error| error.at(format!("`{}`", path.display()));
-        Model::of_saved(SavedModel::open(path, custom)?, place)
+        Model::of_saved(SavedModel::open(path, scope, custom)?, place)
     }
 
     /// Reads the bytes of a file as [`Model::load`] does.

@@ -196,6 +196,36 @@ fn what_is_saved_is_loaded_again_and_saved_the_same() {
 }
 
 #[test]
+fn a_model_that_is_to_answer_alone_has_its_weights_and_nothing_of_its_training() {
+    for (path, _) in loadable() {
+        let (whole, model) = (Model::load(&path).unwrap(), Model::load_uncompiled(&path).unwrap());
+        assert!(!model.is_compiled() && model.state("optimizer/iteration").is_none(), "{}", path.display());
+        for weight in whole.architecture().weights() {
+            assert_eq!(model.state(&weight.path), whole.state(&weight.path), "{}: {}", path.display(), weight.path);
+        }
+    }
+}
+
+#[test]
+fn a_model_that_is_to_answer_alone_asks_nothing_of_its_optimizer() {
+    let path = temporary("slots.keras");
+    let mut archive = footlight::nn::file::Archive::open(fixtures().join("mlp_fitted_jax.keras")).unwrap();
+    archive.weights.group_mut("optimizer/vars").unwrap().insert("2", Tensor::scalar(1.0));
+    std::fs::write(&path, archive.write().unwrap()).unwrap();
+    let error = Model::load(&path).unwrap_err();
+    assert!(error.message().contains("`optimizer/vars/2`: "), "{error}");
+    let mut model = Model::load_uncompiled(&path).unwrap();
+    let (x, y) = (Tensor::new([1, 1], vec![0.5f32]).unwrap(), Tensor::new([1], vec![0u8]).unwrap());
+    let error = model.evaluate(&Samples::from(x), &Samples::from(y)).unwrap_err();
+    assert!(error.message().contains("the model is not compiled"), "{error}");
+    // What is missing must not be saved as if it were there.
+    model.save(&path).unwrap();
+    let saved = footlight::nn::file::Archive::open(&path).unwrap();
+    assert!(saved.weights.group("optimizer").is_none() && saved.config["compile_config"].is_null());
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
 fn code_and_classes_of_others_are_refused_by_name() {
     for (path, record) in records().into_iter().filter(|(_, record)| record["expect"] == "refuse") {
         let error = Model::load(&path).unwrap_err();

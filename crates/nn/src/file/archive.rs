@@ -7,10 +7,12 @@ use std::{fs, io};
 
 use footlight_tensor::{Error, ErrorKind};
 use serde_json::{Value, json};
+use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
-use super::{Group, hdf5};
+use super::bytes::{Bytes, Reader};
+use super::{Group, Scope, hdf5};
 
 /// The version of Keras whose files are written.
 pub const KERAS_VERSION: &str = "3.15.1";
@@ -27,6 +29,8 @@ const RATIO_LIMIT: u64 = 100;
 /// The configuration of a model with a thousand layers takes about a megabyte. In memory a byte of JSON can take
 /// more than a hundred.
 pub(super) const JSON_LIMIT_BYTES: u64 = 4 << 20;
+/// What is read at once of a member that is passed over: it stays in the processor's cache.
+const PIECE_BYTES: usize = 64 << 10;
 /// A vocabulary of a million words takes some ten megabytes.
 const OWN_LIMIT_BYTES: u64 = 32 << 20;
 
@@ -68,8 +72,8 @@ impl Archive {
     pub fn open(path: impl AsRef<Path>) -> Result<Archive, Error> {
         let path = path.as_ref();
         let opened = match path.is_dir() {
-            true => Archive::assemble(|name, limit| from_folder(path, name, limit)),
-            false => fs::read(path).map_err(cannot_read).and_then(|bytes| Archive::read(&bytes)),
+            true => Archive::of_folder(path, Scope::Whole),
+            false => Bytes::open(path).map_err(cannot_read).and_then(|bytes| Archive::of_bytes(&bytes, Scope::Whole)),
         };
         opened.map_err(|error| advised(error).at(format!("`{}`", path.display())))
     }
@@ -81,10 +85,22 @@ impl Archive {
     /// missing, there twice, cut short, changed, or made to fill the memory, JSON that is none, and as [`hdf5::read`].
     /// Weights in `model.weights.npz` are refused, because Keras writes them as pickles, which are programs.
     pub fn read(bytes: &[u8]) -> Result<Archive, Error> {
-        Archive::unzip(bytes).map_err(advised)
+        Archive::of_bytes(&bytes.to_vec().into(), Scope::Whole)
     }
 
-    fn unzip(bytes: &[u8]) -> Result<Archive, Error> {
+    pub(super) fn of_bytes(bytes: &Bytes, scope: Scope) -> Result<Archive, Error> {
+        let archive = Archive::unzip(bytes, scope).map_err(advised)?;
+        match bytes.is_unchanged().map_err(cannot_read)? {
+            true => Ok(archive),
+            false => Err(fault("it was changed while it was read").help("read it again when it is written")),
+        }
+    }
+
+    pub(super) fn of_folder(folder: &Path, scope: Scope) -> Result<Archive, Error> {
+        Archive::assemble(scope, |name, limit| from_folder(folder, name, limit)).map_err(advised)
+    }
+
+    fn unzip(bytes: &Bytes, scope: Scope) -> Result<Archive, Error> {
         let damaged = |error: ZipError| {
             let error = match error {
                 ZipError::InvalidArchive(_) => "they are no zip archive, or one that is cut short".into(),
@@ -93,14 +109,14 @@ impl Archive {
             fault(format!("its {} bytes cannot be read: {error}", bytes.len()))
                 .help("copy the file again; it has to be one that Keras 3 saved as `.keras`")
         };
-        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+        let mut zip: Zip = ZipArchive::new(bytes.reader()).map_err(damaged)?;
         if zip.has_duplicate_names() {
             return Err(fault("the archive holds two members of one name"));
         }
         if zip.has_overlapping_files().map_err(damaged)? {
             return Err(fault("two members share the same bytes, which only a zip bomb does"));
         }
-        Archive::assemble(|name, limit| from_zip(&mut zip, bytes.len() as u64, name, limit))
+        Archive::assemble(scope, |name, limit| from_zip(&zip, bytes, name, limit))
     }
 
     /// Writes the bytes of the archive, all members stored. The same archive gives the same bytes.
@@ -125,11 +141,16 @@ impl Archive {
     }
 
     /// Puts an archive together from members that `get` finds by name and limit of size.
-    fn assemble(mut get: impl FnMut(&str, u64) -> Result<Option<Vec<u8>>, Error>) -> Result<Archive, Error> {
+    fn assemble(
+        scope: Scope,
+        mut get: impl FnMut(&str, u64) -> Result<Option<Member>, Error>,
+    ) -> Result<Archive, Error> {
         let config = get(CONFIG, JSON_LIMIT_BYTES)?;
         let config = config.ok_or_else(|| missing(CONFIG).help("it has to be a model saved by Keras 3 as `.keras`"))?;
-        let config = parse(CONFIG, &config)?;
-        let metadata = get(METADATA, JSON_LIMIT_BYTES)?.map_or(Ok(Value::Null), |bytes| parse(METADATA, &bytes))?;
+        let mut config = parse(CONFIG, &config.held()?)?;
+        scope.cut(&mut config);
+        let metadata = get(METADATA, JSON_LIMIT_BYTES)?;
+        let metadata = metadata.map_or(Ok(Value::Null), |member| parse(METADATA, &member.held()?))?;
         let Some(weights) = get(WEIGHTS, u64::MAX)? else {
             // Whether it is there is all that matters, so nothing of it is read.
             return Err(match get(WEIGHTS_NPZ, 0) {
@@ -138,18 +159,43 @@ impl Archive {
                     .help("save the model with weights_format=\"h5\", which is what Keras does unless told otherwise"),
             });
         };
-        let weights = hdf5::read(weights).map_err(|error| error.at(WEIGHTS))?;
-        let footlight = get(Archive::FOOTLIGHT, OWN_LIMIT_BYTES)?.unwrap_or_default();
+        let mut checked = Ok(());
+        let tree = hdf5::read_beside(weights.bytes, scope, || checked = (weights.check)());
+        // What the archive says of its member comes before what is found in it.
+        checked?;
+        let weights = tree.map_err(|error| error.at(WEIGHTS))?;
+        let footlight = get(Archive::FOOTLIGHT, OWN_LIMIT_BYTES)?;
+        let footlight = footlight.map_or(Ok(Vec::new()), Member::held)?;
         Ok(Archive { metadata, config, weights, footlight })
     }
 }
 
-fn from_zip(
-    zip: &mut ZipArchive<Cursor<&[u8]>>,
-    archive_bytes: u64,
-    name: &str,
-    limit: u64,
-) -> Result<Option<Vec<u8>>, Error> {
+/// A member of an archive, found and not yet checked.
+struct Member {
+    bytes: Bytes,
+    /// Reads all of it and holds it against its checksum.
+    check: Box<dyn FnOnce() -> Result<(), Error>>,
+}
+
+impl Member {
+    fn held(self) -> Result<Vec<u8>, Error> {
+        (self.check)()?;
+        self.bytes.to_vec().map_err(cannot_read)
+    }
+}
+
+impl From<Bytes> for Member {
+    /// A member that needs no check.
+    fn from(bytes: Bytes) -> Member {
+        Member { bytes, check: Box::new(|| Ok(())) }
+    }
+}
+
+type Zip = ZipArchive<Reader>;
+
+/// A member that is stored stays where it is; one that is deflated is unpacked, and checked by that.
+fn from_zip(zip: &Zip, archive: &Bytes, name: &str, limit: u64) -> Result<Option<Member>, Error> {
+    let mut zip = zip.clone();
     let damaged = |error: &dyn std::fmt::Display| fault(format!("`{name}`: {error}"));
     let entry = match zip.by_name(name) {
         Ok(entry) => entry,
@@ -163,24 +209,50 @@ fn from_zip(
     }
     check_limit(name, declared, limit)?;
     let start = entry.data_start().unwrap_or(0);
-    let end = start.saturating_add(stored);
-    if end > archive_bytes {
-        return Err(damaged(&format!("it ends at byte {end}, the file has {archive_bytes}")));
+    let Some(bytes) = archive.stretch(start, stored) else {
+        let end = start.saturating_add(stored);
+        return Err(damaged(&format!("it ends at byte {end}, the file has {}", archive.len())));
+    };
+    if entry.compression() == CompressionMethod::Stored {
+        drop(entry);
+        let name = name.to_owned();
+        let check = move || {
+            let entry = zip.by_name(&name).map_err(|error| fault(format!("`{name}`: {error}")))?;
+            pass(&name, entry, |_| {})
+        };
+        return Ok(Some(Member { bytes, check: Box::new(check) }));
     }
-    // A stored member is as long as it says or an error; a deflated one grows as it comes.
-    let mut bytes = Vec::with_capacity(usize::try_from(declared.min(stored)).unwrap_or(0));
-    let taken = entry.take(declared.saturating_add(1)).read_to_end(&mut bytes);
-    let place = format!("{} of {declared} bytes were read, from byte {start} on", bytes.len());
-    match taken {
-        Err(error) => Err(damaged(&format!("{error}; {place}"))),
-        Ok(_) if bytes.len() as u64 != declared => {
-            Err(damaged(&format!("its length is not the declared one; {place}")))
-        }
-        Ok(_) => Ok(Some(bytes)),
-    }
+    // It grows as it comes.
+    let mut unpacked = Vec::with_capacity(usize::try_from(declared.min(stored)).unwrap_or(0));
+    pass(name, entry, |piece| unpacked.extend_from_slice(piece))?;
+    Ok(Some(Bytes::from(unpacked).into()))
 }
 
-fn from_folder(folder: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+/// Lets `each` see the bytes of a member, which are as many as it says and have its checksum, or there is an error.
+fn pass(name: &str, entry: ZipFile<Reader>, mut each: impl FnMut(&[u8])) -> Result<(), Error> {
+    let (declared, start) = (entry.size(), entry.data_start().unwrap_or(0));
+    let (mut entry, mut piece, mut count) = (entry.take(declared.saturating_add(1)), vec![0; PIECE_BYTES], 0);
+    let taken = loop {
+        match entry.read(&mut piece) {
+            Ok(0) => break Ok(()),
+            Ok(len) => {
+                count += len as u64;
+                each(&piece[..len]);
+            }
+            Err(error) if error.kind() == IoErrorKind::Interrupted => {}
+            Err(error) => break Err(error.to_string()),
+        }
+    };
+    let taken = taken.and_then(|()| match count == declared {
+        true => Ok(()),
+        false => Err("its length is not the declared one".into()),
+    });
+    taken.map_err(|error| {
+        fault(format!("`{name}`: {error}; {count} of {declared} bytes were read, from byte {start} on"))
+    })
+}
+
+fn from_folder(folder: &Path, name: &str, limit: u64) -> Result<Option<Member>, Error> {
     let path = folder.join(name);
     let here = |error| cannot_read(error).at(format!("`{name}`"));
     match fs::metadata(&path) {
@@ -190,7 +262,7 @@ fn from_folder(folder: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>,
         Ok(found) if !found.is_file() => return Err(fault(format!("`{name}` is no file"))),
         Ok(found) => check_limit(name, found.len(), limit)?,
     }
-    fs::read(&path).map(Some).map_err(here)
+    Bytes::open(&path).map(|bytes| Some(bytes.into())).map_err(here)
 }
 
 pub(super) fn check_limit(name: &str, len_bytes: u64, limit: u64) -> Result<(), Error> {

@@ -25,9 +25,9 @@ pub(super) struct Texts {
 }
 
 const MODEL: &str = "model_config";
-const TRAINING: &str = "training_config";
+pub(super) const TRAINING: &str = "training_config";
 const WEIGHTS: &str = "model_weights";
-const OPTIMIZER: &str = "optimizer_weights";
+pub(super) const OPTIMIZER: &str = "optimizer_weights";
 
 /// Reads the attributes of the root.
 pub(super) fn texts(root: &Group) -> Result<Texts, Error> {

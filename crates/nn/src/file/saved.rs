@@ -1,6 +1,5 @@
 //! A whole model as an archive: its description, what it is trained by, and every number.
 
-use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -9,9 +8,10 @@ use footlight_tensor::{DType, Data, Tensor, display_shape};
 use serde_json::Value;
 
 use super::archive::{advised, cannot_read};
+use super::bytes::Bytes;
 use super::{
-    Archive, Group, KERAS_VERSION, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, VarShape, hdf5,
-    legacy, older, read_vars, weights_tree,
+    Archive, Group, KERAS_VERSION, LayerShapes, LayerVars, ModelShapes, ModelVars, OptimizerVars, Scope, VarShape,
+    hdf5, legacy, older, read_vars, weights_tree,
 };
 use crate::config::Config;
 use crate::optimizers::LEARNING_RATE;
@@ -25,7 +25,7 @@ pub type States = Vec<(String, Role, Tensor)>;
 pub struct SavedModel {
     /// The layers.
     pub architecture: Architecture,
-    /// What the model is trained by; `None` if it was never compiled. A choice this version does not know is the error that
+    /// What the model is trained by; `None` if it was never compiled, or is read as if it had not been. A choice this version does not know is the error that
     /// says so: the model still answers.
     pub compile: Option<Result<Compile, Error>>,
     /// Weights, and the optimizer's states if it is known and has taken a step.
@@ -36,36 +36,41 @@ pub struct SavedModel {
 
 impl SavedModel {
     /// Opens a file of Keras, told by its first bytes: a `.keras` archive (or the folder it was unpacked to) or a whole
-    /// model in HDF5, as `.h5` files are.
+    /// model in HDF5, as `.h5` files are. `custom` are the classes of one's own that it may name.
     ///
     /// # Errors
     /// `ErrorKind::File` with the path: as [`Archive::open`] and [`hdf5::read`], and as [`SavedModel::from_archive`].
-    pub fn open(path: impl AsRef<Path>, custom: &Custom) -> Result<SavedModel, Error> {
+    pub fn open(path: impl AsRef<Path>, scope: Scope, custom: &Custom) -> Result<SavedModel, Error> {
         let path = path.as_ref();
-        let place = |error: Error| error.at(format!("`{}`", path.display()));
-        if path.is_dir() {
-            return SavedModel::from_archive(Archive::open(path)?, custom).map_err(place);
-        }
-        let bytes = fs::read(path).map_err(|error| place(cannot_read(error).into()))?;
-        let is_named_hdf5 = path.extension().is_some_and(|ending| ending == "h5" || ending == "hdf5");
-        SavedModel::of_bytes(bytes, is_named_hdf5, custom).map_err(place)
+        let read = || -> Result<SavedModel, Error> {
+            if path.is_dir() {
+                return SavedModel::from_archive(Archive::of_folder(path, scope)?, custom);
+            }
+            let is_named_hdf5 = path.extension().is_some_and(|ending| ending == "h5" || ending == "hdf5");
+            SavedModel::of_bytes(Bytes::open(path).map_err(cannot_read)?, is_named_hdf5, scope, custom)
+        };
+        read().map_err(|error| error.at(format!("`{}`", path.display())))
     }
 
-    /// Reads the bytes of a file of Keras, as [`SavedModel::open`] does.
+    /// Reads the bytes of a file of Keras, as [`SavedModel::open`] does with all of it.
     ///
     /// # Errors
     /// `ErrorKind::File`: as [`Archive::read`] and [`hdf5::read`], and as [`SavedModel::from_archive`].
     pub fn read(bytes: impl Into<Vec<u8>>, custom: &Custom) -> Result<SavedModel, Error> {
-        SavedModel::of_bytes(bytes.into(), false, custom)
+        SavedModel::of_bytes(Bytes::from(bytes.into()), false, Scope::Whole, custom)
     }
 
     /// What is no zip archive is HDF5 if its first bytes or its name say so.
-    fn of_bytes(bytes: Vec<u8>, is_named_hdf5: bool, custom: &Custom) -> Result<SavedModel, Error> {
-        if bytes.starts_with(hdf5::SIGNATURE) || is_named_hdf5 && !bytes.starts_with(b"PK") {
-            let tree = hdf5::read(bytes).map_err(advised)?;
+    fn of_bytes(bytes: Bytes, is_named_hdf5: bool, scope: Scope, custom: &Custom) -> Result<SavedModel, Error> {
+        let begins = |with: &[u8]| {
+            let mut first = vec![0; with.len()];
+            bytes.read_at(0, &mut first).is_ok() && first == with
+        };
+        if begins(hdf5::SIGNATURE) || is_named_hdf5 && !begins(b"PK") {
+            let tree = hdf5::read_beside(bytes, scope, || ()).map_err(advised)?;
             return SavedModel::from_hdf5(&tree, custom);
         }
-        SavedModel::from_archive(Archive::read(&bytes)?, custom)
+        SavedModel::from_archive(Archive::of_bytes(&bytes, scope)?, custom)
     }
 
     /// Takes a model out of an archive; `custom` are the classes of one's own that it may name.

@@ -73,6 +73,43 @@ fn every_cut_is_refused_and_no_changed_byte_goes_unnoticed_or_panics() {
 }
 
 #[test]
+fn a_changed_byte_is_told_by_the_checksum_before_anything_that_is_found_in_it() {
+    let mut bytes = small().write().unwrap();
+    let weights = bytes.windows(4).position(|signature| signature == b"\x89HDF").unwrap();
+    // The version of the superblock: nothing is found behind another one.
+    bytes[weights + 8] ^= 0xff;
+    let told = message(&bytes);
+    let (start, len) = (weights, hdf5::write(&small().weights).unwrap().len());
+    let expected =
+        format!("`model.weights.h5`: Invalid checksum; {len} of {len} bytes were read, from byte {start} on");
+    assert_eq!(told, expected);
+    let path = std::env::temp_dir().join(format!("footlight-changed-{}.keras", std::process::id()));
+    fs::write(&path, &bytes).unwrap();
+    let error = Archive::open(&path).unwrap_err();
+    assert_eq!(error.message(), format!("`{}`: {expected}", path.display()));
+    fs::write(&path, small().write().unwrap()).unwrap();
+    assert_eq!(Archive::open(&path).unwrap(), small());
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn what_only_training_needs_is_passed_over_unread() {
+    let mut trained = small();
+    trained.config["compile_config"] = json!({ "optimizer": "adam" });
+    let optimizer = trained.weights.group_mut("optimizer/vars").unwrap();
+    optimizer.insert("0", Tensor::new([3], vec![1.0f32, 2.0, 3.0]).unwrap());
+    // A layer may be called like the optimizer: only the top of the tree counts.
+    let layer = trained.weights.group_mut("layers/optimizer/vars").unwrap();
+    layer.insert("0", Tensor::scalar(4.0));
+    let bytes = Bytes::from(trained.write().unwrap());
+    assert_eq!(Archive::of_bytes(&bytes, Scope::Whole).unwrap(), trained);
+    let read = Archive::of_bytes(&bytes, Scope::Uncompiled).unwrap();
+    assert_eq!(read.config, small().config);
+    trained.weights.entries.remove("optimizer");
+    assert_eq!(read.weights, trained.weights);
+}
+
+#[test]
 fn deflated_members_are_read_and_a_folder_too() {
     let weights = hdf5::write(&small().weights).unwrap();
     let config = small().config.to_string();

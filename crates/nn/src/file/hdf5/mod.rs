@@ -11,7 +11,8 @@ use std::thread;
 
 use footlight_tensor::{Error, ErrorKind};
 
-use super::Group;
+use super::bytes::Bytes;
+use super::{Group, Scope};
 
 /// What HDF5 bytes begin with.
 pub const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -28,8 +29,12 @@ pub const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// # Differences
 /// Keras lets a dataset promise 4 GiB before it weighs the promise against the bytes that are there; here 256 MiB.
 pub fn read(bytes: impl Into<Vec<u8>>) -> Result<Group, Error> {
-    let bytes = bytes.into();
-    isolated(move || Library::read(bytes))
+    read_beside(bytes.into().into(), Scope::Whole, || ())
+}
+
+/// As [`read`], of bytes that need not lie in memory, and of what `scope` says of the tree; `beside` is done meanwhile.
+pub(super) fn read_beside(bytes: Bytes, scope: Scope, beside: impl FnOnce()) -> Result<Group, Error> {
+    isolated(move || Library::read(bytes, scope), beside)
 }
 
 /// Writes a tree as HDF5 bytes that HDF5 1.8 and later reads: contiguous, little-endian, uncompressed, with scalar
@@ -38,12 +43,12 @@ pub fn read(bytes: impl Into<Vec<u8>>) -> Result<Group, Error> {
 /// # Errors
 /// `ErrorKind::File` for keys that HDF5 cannot hold (empty, `.`, `..`, with `/`) and trees nested beyond 32 groups.
 pub fn write(root: &Group) -> Result<Vec<u8>, Error> {
-    isolated(|| Library::write(root))
+    isolated(|| Library::write(root), || ())
 }
 
 /// What a library has to do for us, in our own types only.
 trait Codec {
-    fn read(bytes: Vec<u8>) -> Result<Group, Error>;
+    fn read(bytes: Bytes, scope: Scope) -> Result<Group, Error>;
     fn write(root: &Group) -> Result<Vec<u8>, Error>;
 }
 
@@ -53,11 +58,12 @@ type Library = pure::Hdf5Pure;
 /// touched cost memory.
 const STACK_BYTES: usize = 64 << 20;
 
-fn isolated<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+fn isolated<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send, beside: impl FnOnce()) -> Result<T, Error> {
     thread::scope(|scope| {
         let builder = thread::Builder::new().name("hdf5".into()).stack_size(STACK_BYTES);
         let handle =
             builder.spawn_scoped(scope, work).map_err(|error| fault(format!("no thread to be had: {error}")))?;
+        beside();
         handle.join().unwrap_or_else(|payload| {
             Err(fault(format!("the library gave up on this file: {}", panic_text(payload.as_ref())))
                 .help("the file is probably damaged; copy it again or save the model anew"))

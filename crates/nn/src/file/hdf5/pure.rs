@@ -9,17 +9,18 @@ use hdf5_pure::{
     LibVer, Source,
 };
 
-use super::super::{Entry, Group};
+use super::super::bytes::Bytes;
+use super::super::{Entry, Group, Scope};
 use super::{Budget, CHUNK_LIMIT, Codec, DEPTH_LIMIT, check_key, fault, refuse_bomb};
 
 /// The one codec there is.
 pub(super) struct Hdf5Pure;
 
 impl Codec for Hdf5Pure {
-    fn read(bytes: Vec<u8>) -> Result<Group, Error> {
-        let mut budget = Budget::new(bytes.len() as u64);
+    fn read(bytes: Bytes, scope: Scope) -> Result<Group, Error> {
+        let mut budget = Budget::new(bytes.len());
         let file = File::from_source(Metered::new(bytes)).map_err(fault)?;
-        read_group(&file.root(), "", 0, &mut budget)
+        read_group(&file.root(), "", 0, scope, &mut budget)
     }
 
     fn write(root: &Group) -> Result<Vec<u8>, Error> {
@@ -45,7 +46,7 @@ impl Codec for Hdf5Pure {
 /// The bytes of a file, given out only so often: damaged indexes can send a reader round in circles, and each round
 /// reads.
 struct Metered {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     given_bytes: AtomicU64,
 }
 
@@ -54,14 +55,14 @@ impl Metered {
     const ROUNDS: u64 = 4;
     const SMALL_BYTES: u64 = 8 << 20;
 
-    fn new(bytes: Vec<u8>) -> Metered {
+    fn new(bytes: Bytes) -> Metered {
         Metered { bytes, given_bytes: AtomicU64::new(0) }
     }
 }
 
 impl Source for Metered {
     fn len(&self) -> u64 {
-        self.bytes.len() as u64
+        self.bytes.len()
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), FormatError> {
@@ -70,23 +71,27 @@ impl Source for Metered {
         if given.saturating_add(asked) > Metered::ROUNDS * self.len() + Metered::SMALL_BYTES {
             return Err(FormatError::Source("the file leads round in circles".into()));
         }
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        match self.bytes.get(start..).and_then(|rest| rest.get(..into.len())) {
-            Some(found) => into.copy_from_slice(found),
-            None => {
-                let (expected, available) = (start.saturating_add(into.len()), self.bytes.len());
-                return Err(FormatError::UnexpectedEof { expected, available });
-            }
+        if self.bytes.stretch(offset, asked).is_none() {
+            let whole = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+            let (expected, available) = (whole(offset.saturating_add(asked)), whole(self.len()));
+            return Err(FormatError::UnexpectedEof { expected, available });
         }
-        Ok(())
+        self.bytes.read_at(offset, into).map_err(|error| FormatError::Source(error.to_string()))
     }
 }
 
-fn read_group(group: &hdf5_pure::Group, path: &str, depth: usize, budget: &mut Budget) -> Result<Group, Error> {
+fn read_group(
+    group: &hdf5_pure::Group,
+    path: &str,
+    depth: usize,
+    scope: Scope,
+    budget: &mut Budget,
+) -> Result<Group, Error> {
     let here = |error| at(path, fault(error));
     let attributes = group.attrs().map_err(here)?;
     let mut read = Group::default();
-    for (key, texts) in attributes.iter().filter_map(|(key, value)| Some((key, value.as_strings()?))) {
+    let attributes = attributes.iter().filter(|(key, _)| depth > 0 || scope.has(key));
+    for (key, texts) in attributes.filter_map(|(key, value)| Some((key, value.as_strings()?))) {
         budget.texts(texts).map_err(|error| at(path, error))?;
         read.attributes.insert(key.clone(), texts.to_vec());
     }
@@ -98,7 +103,10 @@ fn read_group(group: &hdf5_pure::Group, path: &str, depth: usize, budget: &mut B
     for (key, below) in group.iter_groups().map_err(here)? {
         let path = join(path, &key);
         budget.link(depth + 1).and_then(|()| check_key(&key)).map_err(|error| at(&path, error))?;
-        let below = read_group(&below, &path, depth + 1, budget)?;
+        if depth == 0 && !scope.has(&key) {
+            continue;
+        }
+        let below = read_group(&below, &path, depth + 1, scope, budget)?;
         insert(&mut read, key, Entry::Group(below), &path)?;
     }
     Ok(read)

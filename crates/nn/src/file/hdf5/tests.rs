@@ -63,7 +63,7 @@ fn changed_bytes_end_in_a_tree_or_an_error_but_never_in_a_panic() {
 
 #[test]
 fn a_panic_in_the_library_is_an_error() {
-    let error = isolated::<()>(|| panic!("index out of range")).unwrap_err();
+    let error = isolated::<()>(|| panic!("index out of range"), || ()).unwrap_err();
     assert!(error.message().contains("gave up on this file: index out of range"), "{error}");
 }
 
