@@ -25,8 +25,8 @@ pub type States = Vec<(String, Role, Tensor)>;
 pub struct SavedModel {
     /// The layers.
     pub architecture: Architecture,
-    /// What the model is trained by; `None` if it was never compiled, or is read as if it had not been. A choice this version does not know is the error that
-    /// says so: the model still answers.
+    /// What the model is trained by; `None` if it was never compiled, or is read as if it had not been. A choice this version
+    /// does not know is the error that says so: the model still answers.
     pub compile: Option<Result<Compile, Error>>,
     /// Weights, and the optimizer's states if it is known and has taken a step.
     pub states: States,
