@@ -45,13 +45,13 @@ impl MatMul {
         let (m, n, k) = self.extents(a, b);
         let lead: usize = a[..a.len() - 2].iter().product();
         let below = |rows: usize, columns: usize| (1..=rows).map(|row| row.min(columns)).sum::<usize>();
-        let terms = match self.lower {
-            None => m * n * k,
-            Some(Lower::Output) => below(m, n) * k,
-            Some(Lower::A) if self.transpose_a => below(k, m) * n,
-            Some(Lower::A) => below(m, k) * n,
+        let (pairs, others) = match self.lower {
+            None => (m * k, n),
+            Some(Lower::Output) => (below(m, n), k),
+            Some(Lower::A) if self.transpose_a => (below(k, m), n),
+            Some(Lower::A) => (below(m, k), n),
         };
-        2.0 * lead as f64 * terms as f64
+        2.0 * lead as f64 * pairs as f64 * others as f64
     }
 
     /// All four ways to transpose, of matrices and of batches of them, and of triangles in batches.
