@@ -237,6 +237,15 @@ fn larger_samples() -> Vec<Sample> {
             }
         }
     }
+    // Triangles over more than one chunk of the inner extent, and rows of whole vectors, which are read where they lie.
+    for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
+        let shape = |is_turned, m, n| uniform(&if is_turned { [2, n, m] } else { [2, m, n] });
+        for ([m, n, k], lower) in [([37, 48, 260], Lower::Output), ([37, 48, 260], Lower::A), ([260, 32, 37], Lower::A)]
+        {
+            let inputs = [shape(transpose_a, m, k), shape(transpose_b, k, n)];
+            all.push(sample(MatMul { transpose_a, transpose_b, lower: Some(lower) }.into(), &inputs));
+        }
+    }
     for shape in [[5, 40, 33], [3, 33, 70]] {
         all.push(sample(Softmax { causal: true }.into(), &[uniform(&shape)]));
     }

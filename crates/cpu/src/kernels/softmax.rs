@@ -77,7 +77,7 @@ fn exponentials<const FMA: bool>(x: &[f32], y: &mut [f32], count: usize) -> (f32
     (max, join(sums, |a, b| a + b))
 }
 
-/// One division for a row: a vector of quotients takes as long as its exponentials.
+/// Multiplies by what a row is to be divided by: one division for all of it.
 #[inline(always)]
 fn scale(y: &mut [f32], factor: f32) {
     y.iter_mut().for_each(|y| *y *= factor);

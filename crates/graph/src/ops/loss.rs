@@ -17,7 +17,8 @@ pub struct Softmax {
 /// `log(sum_j e^(x_j - m)) + m - x_label` with `m = max x`, shape `[...]`, and the probabilities `[..., C]`.
 ///
 /// # Numerics
-/// Never infinite for finite logits. A label outside `0..C` gives NaN.
+/// Never infinite for finite logits. A label outside `0..C` gives NaN. The gradient tells classes apart as floats, which is
+/// exact up to 2^24 of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SparseSoftmaxCrossEntropy;
 

@@ -221,16 +221,10 @@ fn causal_attention_that_leaves_half_out_answers_what_a_mask_does() {
         let lower =
             graph.nodes().iter().filter(|node| matches!(&node.op, Op::MatMul(op) if op.lower.is_some())).count();
         let mut draw = Philox::new(RandomKey::new(3));
-        let feeds: Vec<(String, NaiveValue<f64>)> = graph
-            .inputs()
-            .map(|(name, value)| {
-                let ty = graph.type_of(value);
-                let data = (0..ty.len()).map(|_| f64::from(draw.normal() as f32)).collect();
-                (name.to_string(), NaiveValue::float(ty.shape.clone(), data))
-            })
-            .collect();
-        let feeds: Vec<(&str, NaiveValue<f64>)> =
-            feeds.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let mut drawn = |ty: &Type| (0..ty.len()).map(|_| draw.normal()).collect();
+        let feed =
+            |(name, value)| (name, NaiveValue::float(graph.type_of(value).shape.clone(), drawn(graph.type_of(value))));
+        let feeds: Vec<(&str, NaiveValue<f64>)> = graph.inputs().map(feed).collect();
         (run(&graph, &feeds, &mut Values::new()), lower)
     };
     let ((half, lower), (whole, none)) = (of(false), of(true));
